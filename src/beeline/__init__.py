@@ -1,0 +1,1 @@
+"""Learn policies by backpropagating through learned world models over long horizons."""

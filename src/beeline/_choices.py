@@ -1,0 +1,28 @@
+"""One way to look a name up, and one error for a name that is not there."""
+
+import difflib
+from collections.abc import Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def choose(kind: str, name: str, options: Mapping[str, T]) -> T:
+    """Look `name` up in `options`, or say what was meant.
+
+    Args:
+        kind: What is being named, for the error: "task", "model", "preset".
+        name: The name given.
+        options: What is allowed.
+
+    Returns:
+        The entry of that name.
+
+    Raises:
+        ValueError: If there is no such entry; the message suggests the nearest one.
+    """
+    if name in options:
+        return options[name]
+    near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"unknown {kind} {name!r}: {hint}choose from {', '.join(sorted(options))}")

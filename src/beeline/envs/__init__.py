@@ -1,1 +1,34 @@
-"""TODO"""
+"""Tasks to learn: finite-horizon decision processes as pure, differentiable functions.
+
+`names` and `descriptions` list them without importing JAX; everything else is imported when it is
+first asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from beeline.envs._registry import descriptions, names
+
+if TYPE_CHECKING:
+    from beeline.envs._base import Environment
+    from beeline.envs._control_system import ControlSystem, ControlTask
+    from beeline.envs._make import make
+
+__all__ = ["ControlSystem", "ControlTask", "Environment", "descriptions", "make", "names"]
+
+_HOMES = {
+    "ControlSystem": "beeline.envs._control_system",
+    "ControlTask": "beeline.envs._control_system",
+    "Environment": "beeline.envs._base",
+    "make": "beeline.envs._make",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

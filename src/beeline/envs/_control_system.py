@@ -1,0 +1,245 @@
+"""Optimal control problems in continuous time, and the decision process made of one."""
+
+import abc
+import typing
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from beeline.envs._base import Environment
+from beeline.envs._checks import (
+    check_action,
+    check_horizon,
+    check_process_noise,
+    check_state,
+    check_step_index,
+)
+
+Bounds = tuple[tuple[float, float], ...]
+"""One (lowest, highest) pair an entry."""
+
+
+class ControlSystem(eqx.Module):
+    r"""A controlled differential equation and the cost of driving it.
+
+    The problem is to choose u(t) within its bounds so as to minimise
+    ∫₀ᵀ c(x, u, t) dt + Φ(x(T)), where ẋ = f(x, u, t) and x(0) = x₀.
+
+    Attributes:
+        name: The system's name in the registry.
+        x_0: The start.
+        duration: T, in units of `time_unit`.
+        state_bounds: The box that states are held to; infinite where there is none.
+        control_bounds: The box of allowed controls.
+        state_names: What each state entry is.
+        state_units: The unit of each state entry.
+        control_names: What each control entry is.
+        control_units: The unit of each control entry.
+        time_unit: The unit of time.
+    """
+
+    name: eqx.AbstractClassVar[str]
+    state_names: eqx.AbstractClassVar[tuple[str, ...]]
+    state_units: eqx.AbstractClassVar[tuple[str, ...]]
+    control_names: eqx.AbstractClassVar[tuple[str, ...]]
+    control_units: eqx.AbstractClassVar[tuple[str, ...]]
+    time_unit: eqx.AbstractClassVar[str]
+    x_0: eqx.AbstractVar[tuple[float, ...]]
+    duration: eqx.AbstractVar[float]
+    state_bounds: eqx.AbstractVar[Bounds]
+    control_bounds: eqx.AbstractVar[Bounds]
+
+    @abc.abstractmethod
+    def dynamics(
+        self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
+    ) -> Float[Array, "state"]:
+        """Evaluate the vector field f.
+
+        Args:
+            x: The state.
+            u: The control, within `control_bounds`.
+            t: The time, 0 to `duration`.
+
+        Returns:
+            The time derivative of the state.
+        """
+
+    @abc.abstractmethod
+    def cost(
+        self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
+    ) -> Float[Array, ""]:
+        """Evaluate the running cost c.
+
+        Args:
+            x: The state.
+            u: The control, within `control_bounds`.
+            t: The time, 0 to `duration`.
+
+        Returns:
+            The cost per unit of time.
+        """
+
+    @abc.abstractmethod
+    def terminal_cost(self, x: Float[Array, "state"]) -> Float[Array, ""]:
+        """Evaluate the terminal cost Φ.
+
+        Args:
+            x: The last state.
+
+        Returns:
+            The cost, zero for a system without one.
+        """
+
+
+@typing.final
+class ControlTask(Environment):
+    r"""A `ControlSystem` in `horizon` steps of explicit Euler.
+
+    With dt = T / H and t_k = k dt, an action a in [-1, 1] stands for the control
+    u = lo + (a + 1) / 2 · (hi - lo), and
+
+    - x_{k+1} = clip(x_k + dt · f(x_k, u_k, t_k) + σ ε_k), within the state bounds, where
+      ε_k ~ N(0, I) and σ is `process_noise`;
+    - r_k = -dt · c(x_k, u_k, t_k), less Φ(x_k) if k = H - 1.
+
+    The terminal cost is charged on the state *before* the last move, so the last move itself
+    earns nothing. That is one Euler step earlier than the continuous problem has it, and is kept
+    because published results are about this process. Clipping stops gradients where it acts.
+
+    Attributes:
+        system: The differential equation and its costs.
+        horizon: H, the number of steps, at least 2.
+        process_noise: σ, in the units of the state; 0 makes the task deterministic.
+    """
+
+    system: ControlSystem
+    horizon: int = eqx.field(static=True, converter=check_horizon)
+    process_noise: float = eqx.field(default=0.0, static=True, converter=check_process_noise)
+
+    @property
+    def name(self) -> str:
+        """The system's name in the registry."""
+        return self.system.name
+
+    @property
+    def state_dim(self) -> int:
+        """How many entries a state has."""
+        return len(self.system.x_0)
+
+    @property
+    def action_dim(self) -> int:
+        """How many entries an action has."""
+        return len(self.system.control_bounds)
+
+    @property
+    def dt(self) -> float:
+        """The length of one step, in the system's unit of time."""
+        return self.system.duration / self.horizon
+
+    def initial_state(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "state"]:
+        """Begin an episode, always at the system's x₀.
+
+        Args:
+            key: Not used, for there is nothing random here.
+
+        Returns:
+            The state at step index 0, in JAX's default precision.
+        """
+        del key
+        return jnp.asarray(self.system.x_0, dtype=float)
+
+    def step(
+        self,
+        state: Float[Array, "state"],
+        action: Float[Array, "action"],
+        t: Int[ArrayLike, ""],
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "state"]:
+        """Move by one Euler step.
+
+        Args:
+            state: The state at step index `t`.
+            action: The action, each entry in [-1, 1].
+            t: The step index, 0 to horizon - 1; it may be traced.
+            key: Randomness for the process noise; needed only if there is any.
+
+        Returns:
+            The state at step index `t` + 1.
+
+        Raises:
+            ValueError: If there is process noise and no key.
+        """
+        self._check(state, action, t)
+        x_next = state + self.dt * self.system.dynamics(
+            state, self.control(action), self.time(t, state)
+        )
+        if self.process_noise > 0.0:
+            if key is None:
+                raise ValueError(
+                    f"{self.name} has process_noise={self.process_noise}: pass key= to step"
+                )
+            noise = jax.random.normal(key, x_next.shape, x_next.dtype)
+            x_next = x_next + self.process_noise * noise
+        low, high = _columns(self.system.state_bounds, x_next)
+        return jnp.clip(x_next, low, high)
+
+    def reward(
+        self,
+        state: Float[Array, "state"],
+        action: Float[Array, "action"],
+        t: Int[ArrayLike, ""],
+    ) -> Float[Array, ""]:
+        """Reward one step by its share of the negative cost.
+
+        Args:
+            state: The state at step index `t`, before the move.
+            action: The action, each entry in [-1, 1].
+            t: The step index, 0 to horizon - 1; it may be traced.
+
+        Returns:
+            The reward of step `t`, with the terminal cost taken off at `t` = horizon - 1.
+        """
+        self._check(state, action, t)
+        running = self.dt * self.system.cost(state, self.control(action), self.time(t, state))
+        terminal = self.system.terminal_cost(state)
+        last = jnp.asarray(t) == self.horizon - 1
+        return -running - jnp.where(last, terminal, jnp.zeros_like(terminal))
+
+    def control(self, action: Float[Array, "action"]) -> Float[Array, "action"]:
+        """Scale an action to a control.
+
+        Args:
+            action: The action, each entry in [-1, 1].
+
+        Returns:
+            The control in the system's own units, within its bounds.
+        """
+        low, high = _columns(self.system.control_bounds, action)
+        return low + 0.5 * (action + 1.0) * (high - low)
+
+    def time(self, t: Int[ArrayLike, ""], like: Float[Array, "..."]) -> Float[Array, ""]:
+        """Convert a step index to a time.
+
+        Args:
+            t: The step index.
+            like: An array of the precision wanted.
+
+        Returns:
+            The time t · dt in the system's own unit.
+        """
+        return self.dt * jnp.asarray(t, dtype=like.dtype)
+
+    def _check(self, state: Array, action: Array, t: ArrayLike) -> None:
+        check_state(state, self.state_dim)
+        check_action(action, self.action_dim)
+        check_step_index(t)
+
+
+def _columns(bounds: Bounds, like: Float[Array, "..."]) -> tuple[Array, Array]:
+    # In the precision of the inputs: a float64 bound would promote a float32 state under x64.
+    low, high = zip(*bounds, strict=True)
+    return jnp.asarray(low, like.dtype), jnp.asarray(high, like.dtype)

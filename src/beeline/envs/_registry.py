@@ -1,0 +1,79 @@
+"""The tasks by name. Nothing here imports JAX, so that listing them is quick."""
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """Where a task is made and what it is.
+
+    Attributes:
+        module: The module to import.
+        class_name: An `Environment`, or a `ControlSystem` to be made into one.
+        description: One line for a list of tasks.
+    """
+
+    module: str
+    class_name: str
+    description: str
+
+
+ENTRIES: dict[str, Entry] = {
+    "bacteria": Entry(
+        "beeline.envs.myriad.bacteria",
+        "Bacteria",
+        "Grow bacteria on a nutrient that makes a toxic by-product.",
+    ),
+    "bioreactor": Entry(
+        "beeline.envs.myriad.bioreactor",
+        "Bioreactor",
+        "Feed bacteria that break a contaminant down.",
+    ),
+    "cancer-treatment": Entry(
+        "beeline.envs.myriad.cancer_treatment",
+        "CancerTreatment",
+        "Treat a tumour with as little drug as will do.",
+    ),
+    "harvest": Entry(
+        "beeline.envs.myriad.harvest",
+        "Harvest",
+        "Harvest a population whose members grow with time.",
+    ),
+    "hiv-treatment": Entry(
+        "beeline.envs.myriad.hiv_treatment",
+        "HIVTreatment",
+        "Keep healthy T cells many with as little HIV therapy as will do.",
+    ),
+    "invasive-plant": Entry(
+        "beeline.envs.myriad.invasive_plant",
+        "InvasivePlant",
+        "Clear an invasive plant from five patches.",
+    ),
+    "mould-fungicide": Entry(
+        "beeline.envs.myriad.mould_fungicide",
+        "MouldFungicide",
+        "Hold a mould down with a fungicide.",
+    ),
+    "timber-harvest": Entry(
+        "beeline.envs.myriad.timber_harvest",
+        "TimberHarvest",
+        "Re-invest income from timber at first, and take it out later.",
+    ),
+}
+
+
+def names() -> tuple[str, ...]:
+    """List the tasks that `make` knows.
+
+    Returns:
+        Their names, sorted.
+    """
+    return tuple(sorted(ENTRIES))
+
+
+def descriptions() -> dict[str, str]:
+    """Say in one line each what the tasks are.
+
+    Returns:
+        A description by task name, sorted by name.
+    """
+    return {name: ENTRIES[name].description for name in names()}

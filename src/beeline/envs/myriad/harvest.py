@@ -1,0 +1,118 @@
+"""A population that is harvested."""
+
+import math
+import typing
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from beeline.envs._control_system import Bounds, ControlSystem
+
+
+@typing.final
+class Harvest(ControlSystem):
+    r"""Harvest a population whose members grow with time.
+
+    The population x dies at the natural rate m and is harvested at the rate u:
+
+        ẋ = -(m + u) x.
+
+    The mass of each member meanwhile grows as k t / (t + 1), so that the reward depends on time
+    and a harvest at t = 0 earns nothing.
+
+    Attributes:
+        a: A, the value of a unit of mass.
+        k: The largest mass of a member.
+        m: The natural death rate, per unit of time.
+        x_0: The start.
+        duration: T, the length of an episode.
+        state_bounds: The box that states are held to.
+        control_bounds: The box of allowed controls.
+
+    State:
+        | entry | meaning | unit | range |
+        |---|---|---|---|
+        | 0 | population level x | 1 | unbounded; it stays in (0, 0.4] |
+
+    Action:
+        | entry | meaning | unit | action -1 | action +1 |
+        |---|---|---|---|---|
+        | 0 | harvest rate u | per unit of time | 0 | 1 |
+
+    Reward:
+        dt (A k t/(t + 1) x u - u²), with t the time. There is no terminal reward.
+
+    Start:
+        x = 0.4, always.
+
+    End:
+        After `horizon` steps, which is T = 10 units of time; never earlier.
+
+    References:
+        - S. Lenhart and J. T. Workman, *Optimal Control Applied to Biological Models*,
+            Chapman & Hall/CRC, 2007, chapter 11 (lab 6).
+        - W. M. Getz, in Proceedings of Symposia in Applied Mathematics 30, 1984.
+        - N. Howe et al., "Myriad: a real-world testbed to bridge trajectory optimization and deep
+            learning", NeurIPS 2022.
+    """
+
+    name: ClassVar[str] = "harvest"
+    state_names: ClassVar[tuple[str, ...]] = ("population level",)
+    state_units: ClassVar[tuple[str, ...]] = ("1",)
+    control_names: ClassVar[tuple[str, ...]] = ("harvest rate",)
+    control_units: ClassVar[tuple[str, ...]] = ("1",)
+    time_unit: ClassVar[str] = "1"
+
+    a: float = 5.0
+    k: float = 10.0
+    m: float = 0.2
+    x_0: tuple[float, ...] = eqx.field(default=(0.4,), static=True)
+    duration: float = eqx.field(default=10.0, static=True)
+    state_bounds: Bounds = eqx.field(default=((-math.inf, math.inf),), static=True)
+    control_bounds: Bounds = eqx.field(default=((0.0, 1.0),), static=True)
+
+    def dynamics(
+        self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
+    ) -> Float[Array, "state"]:
+        """Evaluate ẋ = -(m + u) x.
+
+        Args:
+            x: The state: the population level.
+            u: The control: the harvest rate.
+            t: The time; the system does not depend on it.
+
+        Returns:
+            The time derivative of the state.
+        """
+        del t
+        return -(self.m + u) * x
+
+    def cost(
+        self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
+    ) -> Float[Array, ""]:
+        """Evaluate -A k t/(t + 1) x u + u².
+
+        Args:
+            x: The state: the population level.
+            u: The control: the harvest rate.
+            t: The time, which sets the mass of a member.
+
+        Returns:
+            The cost per unit of time.
+        """
+        mass = self.k * t / (t + 1.0)
+        return -self.a * mass * x[0] * u[0] + u[0] ** 2
+
+    def terminal_cost(self, x: Float[Array, "state"]) -> Float[Array, ""]:
+        """Evaluate the terminal cost.
+
+        Args:
+            x: The last state.
+
+        Returns:
+            Zero: there is none.
+        """
+        return jnp.zeros_like(x[0])

@@ -1,0 +1,116 @@
+"""Fungicide against mould."""
+
+import typing
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from beeline.envs._control_system import Bounds, ControlSystem
+
+
+@typing.final
+class MouldFungicide(ControlSystem):
+    r"""Hold a mould down with a fungicide.
+
+    The mould of concentration x grows towards M, and the fungicide u kills a share of it per unit
+    of time:
+
+        ẋ = r (M - x) - u x.
+
+    States are held to [0, 5], although an untreated mould would go on to M = 10.
+
+    Attributes:
+        r: Growth rate, per unit of time.
+        m: M, the concentration that an untreated mould tends to.
+        a: A, the weight of the mould against the fungicide in the cost.
+        x_0: The start.
+        duration: T, the length of an episode.
+        state_bounds: The box that states are held to.
+        control_bounds: The box of allowed controls.
+
+    State:
+        | entry | meaning | unit | range |
+        |---|---|---|---|
+        | 0 | mould concentration x | 1 | [0, 5] |
+
+    Action:
+        | entry | meaning | unit | action -1 | action +1 |
+        |---|---|---|---|---|
+        | 0 | fungicide level u | 1 | 0 | 5 |
+
+    Reward:
+        -dt (A x² + u²). There is no terminal reward.
+
+    Start:
+        x = 1, always.
+
+    End:
+        After `horizon` steps, which is T = 5 units of time; never earlier.
+
+    References:
+        - S. Lenhart and J. T. Workman, *Optimal Control Applied to Biological Models*,
+            Chapman & Hall/CRC, 2007, chapter 6 (lab 2).
+        - N. Howe et al., "Myriad: a real-world testbed to bridge trajectory optimization and deep
+            learning", NeurIPS 2022.
+    """
+
+    name: ClassVar[str] = "mould-fungicide"
+    state_names: ClassVar[tuple[str, ...]] = ("mould concentration",)
+    state_units: ClassVar[tuple[str, ...]] = ("1",)
+    control_names: ClassVar[tuple[str, ...]] = ("fungicide level",)
+    control_units: ClassVar[tuple[str, ...]] = ("1",)
+    time_unit: ClassVar[str] = "1"
+
+    r: float = 0.3
+    m: float = 10.0
+    a: float = 10.0
+    x_0: tuple[float, ...] = eqx.field(default=(1.0,), static=True)
+    duration: float = eqx.field(default=5.0, static=True)
+    state_bounds: Bounds = eqx.field(default=((0.0, 5.0),), static=True)
+    control_bounds: Bounds = eqx.field(default=((0.0, 5.0),), static=True)
+
+    def dynamics(
+        self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
+    ) -> Float[Array, "state"]:
+        """Evaluate ẋ = r (M - x) - u x.
+
+        Args:
+            x: The state: the mould concentration.
+            u: The control: the fungicide level.
+            t: The time; the system does not depend on it.
+
+        Returns:
+            The time derivative of the state.
+        """
+        del t
+        return self.r * (self.m - x) - u * x
+
+    def cost(
+        self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
+    ) -> Float[Array, ""]:
+        """Evaluate A x² + u².
+
+        Args:
+            x: The state: the mould concentration.
+            u: The control: the fungicide level.
+            t: The time; the cost does not depend on it.
+
+        Returns:
+            The cost per unit of time.
+        """
+        del t
+        return self.a * x[0] ** 2 + u[0] ** 2
+
+    def terminal_cost(self, x: Float[Array, "state"]) -> Float[Array, ""]:
+        """Evaluate the terminal cost.
+
+        Args:
+            x: The last state.
+
+        Returns:
+            Zero: there is none.
+        """
+        return jnp.zeros_like(x[0])

@@ -2,6 +2,7 @@
 
 import abc
 import typing
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -41,12 +42,12 @@ class ControlSystem(eqx.Module):
         time_unit: The unit of time.
     """
 
-    name: eqx.AbstractClassVar[str]
-    state_names: eqx.AbstractClassVar[tuple[str, ...]]
-    state_units: eqx.AbstractClassVar[tuple[str, ...]]
-    control_names: eqx.AbstractClassVar[tuple[str, ...]]
-    control_units: eqx.AbstractClassVar[tuple[str, ...]]
-    time_unit: eqx.AbstractClassVar[str]
+    name: ClassVar[str]
+    state_names: ClassVar[tuple[str, ...]]
+    state_units: ClassVar[tuple[str, ...]]
+    control_names: ClassVar[tuple[str, ...]]
+    control_units: ClassVar[tuple[str, ...]]
+    time_unit: ClassVar[str]
     x_0: eqx.AbstractVar[tuple[float, ...]]
     duration: eqx.AbstractVar[float]
     state_bounds: eqx.AbstractVar[Bounds]

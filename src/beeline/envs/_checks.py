@@ -6,6 +6,7 @@ from typing import SupportsIndex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 ROUNDING = 1e-6
 """How far past ±1 a concrete action may lie: float32 rounding of a squashed one."""
@@ -83,7 +84,7 @@ def check_action(action: object, action_dim: int) -> None:
         ValueError: If it has another shape, or holds NaN or a value outside [-1, 1].
     """  # noqa: DOC502 - the type is checked one call down
     array = _check_vector("action", action, action_dim)
-    if isinstance(array, jax.core.Tracer):
+    if isinstance(array, Tracer):
         return
     values = np.asarray(array)
     if not np.all(np.abs(values) <= 1.0 + ROUNDING):

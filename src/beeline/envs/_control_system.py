@@ -2,7 +2,7 @@
 
 import abc
 import typing
-from typing import ClassVar
+from typing import ClassVar, SupportsIndex
 
 import equinox as eqx
 import jax
@@ -112,33 +112,30 @@ class ControlTask(Environment):
 
     Attributes:
         system: The differential equation and its costs.
-        horizon: H, the number of steps, at least 2.
         process_noise: σ, in the units of the state; 0 makes the task deterministic.
+        name: The system's name in the registry.
+        state_dim: How many entries a state has.
+        action_dim: How many entries an action has.
+        horizon: H, the number of steps, at least 2.
+        dt: T / H, the length of one step, in the system's unit of time.
     """
 
     system: ControlSystem
-    horizon: int = eqx.field(static=True, converter=check_horizon)
-    process_noise: float = eqx.field(default=0.0, static=True, converter=check_process_noise)
+    process_noise: float = eqx.field(static=True)
+    name: str = eqx.field(static=True)
+    state_dim: int = eqx.field(static=True)
+    action_dim: int = eqx.field(static=True)
+    horizon: int = eqx.field(static=True)
+    dt: float = eqx.field(static=True)
 
-    @property
-    def name(self) -> str:
-        """The system's name in the registry."""
-        return self.system.name
-
-    @property
-    def state_dim(self) -> int:
-        """How many entries a state has."""
-        return len(self.system.x_0)
-
-    @property
-    def action_dim(self) -> int:
-        """How many entries an action has."""
-        return len(self.system.control_bounds)
-
-    @property
-    def dt(self) -> float:
-        """The length of one step, in the system's unit of time."""
-        return self.system.duration / self.horizon
+    def __init__(self, system: ControlSystem, horizon: SupportsIndex, process_noise: float = 0.0):
+        self.system = system
+        self.horizon = check_horizon(horizon)
+        self.process_noise = check_process_noise(process_noise)
+        self.name = system.name
+        self.state_dim = len(system.x_0)
+        self.action_dim = len(system.control_bounds)
+        self.dt = system.duration / self.horizon
 
     def initial_state(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "state"]:
         """Begin an episode, always at the system's x₀.

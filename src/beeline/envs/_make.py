@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib
-from typing import Any
+from typing import Any, SupportsIndex
 
 from beeline._choices import choose
 from beeline.envs._base import Environment
@@ -11,7 +11,7 @@ from beeline.envs._control_system import ControlSystem, ControlTask
 from beeline.envs._registry import ENTRIES
 
 
-def make(name: str, *, horizon: int, **options: Any) -> Environment:
+def make(name: str, *, horizon: SupportsIndex, **options: Any) -> Environment:
     """Make a task from its name.
 
     Args:

@@ -103,7 +103,8 @@ class Harvest(ControlSystem):
         Returns:
             The cost per unit of time.
         """
-        mass = self.k * t / (t + 1.0)
+        time = jnp.asarray(t, x.dtype)
+        mass = self.k * time / (time + 1.0)
         return -self.a * mass * x[0] * u[0] + u[0] ** 2
 
     def terminal_cost(self, x: Float[Array, "state"]) -> Float[Array, ""]:

@@ -1,1 +1,21 @@
-"""TODO"""
+"""Policy gradients: the route of the gradient is an object too."""
+
+from beeline.gradients._base import (
+    Imagined,
+    Objective,
+    PolicyGradient,
+    RewardFunction,
+    draw_noise,
+)
+from beeline.gradients.direct import Direct
+from beeline.gradients.unrolled import Unrolled
+
+__all__ = [
+    "Direct",
+    "Imagined",
+    "Objective",
+    "PolicyGradient",
+    "RewardFunction",
+    "Unrolled",
+    "draw_noise",
+]

@@ -1,0 +1,122 @@
+"""Coordinates in which networks see states and time.
+
+States of the tasks span 0.04 to 5000 and some grow exponentially, so they are first
+compressed by symlog(x) = sign(x) log(1 + |x|) (Hafner et al. 2023, arXiv:2301.04104, Eq. 1)
+and then standardised with statistics of the data.
+"""
+
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+_SMALLEST_SCALE = 1e-6
+
+
+def symlog(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Compress large magnitudes; close to the identity near zero.
+
+    Args:
+        x: Any values.
+
+    Returns:
+        sign(x) log(1 + |x|).
+    """
+    return jnp.sign(x) * jnp.log1p(jnp.abs(x))
+
+
+def symexp(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Invert `symlog`.
+
+    Args:
+        x: Compressed values.
+
+    Returns:
+        sign(x) (exp|x| - 1).
+    """
+    return jnp.sign(x) * jnp.expm1(jnp.abs(x))
+
+
+@final
+class StateScaling(eqx.Module):
+    """Affine map, after an optional symlog, between physical and network coordinates.
+
+    Its statistics are data, not weights: no gradient reaches them.
+    """
+
+    mean: Float[Array, " state"]
+    scale: Float[Array, " state"]
+    compress: bool = eqx.field(static=True, default=False)
+
+    @classmethod
+    def identity(cls, state_dim: int) -> "StateScaling":
+        """Leave states in physical units.
+
+        Args:
+            state_dim: Number of state entries.
+
+        Returns:
+            The map that changes nothing.
+        """
+        return cls(jnp.zeros(state_dim), jnp.ones(state_dim))
+
+    @classmethod
+    def fit(cls, states: Float[Array, "*batch state"], *, compress: bool = True) -> "StateScaling":
+        """Standardise to zero mean and unit variance over all leading axes.
+
+        Args:
+            states: States in physical units.
+            compress: Whether to apply symlog first.
+
+        Returns:
+            The map fitted to these states.
+        """
+        values = symlog(states) if compress else states
+        axes = tuple(range(values.ndim - 1))
+        mean = jnp.mean(values, axis=axes)
+        return cls(mean, jnp.maximum(jnp.std(values, axis=axes), _SMALLEST_SCALE), compress)
+
+    def encode(self, states: Float[Array, "*batch state"]) -> Float[Array, "*batch state"]:
+        """Map physical states to network coordinates.
+
+        Args:
+            states: States in physical units.
+
+        Returns:
+            Standardised states.
+        """
+        values = symlog(states) if self.compress else states
+        return (values - jax.lax.stop_gradient(self.mean)) / jax.lax.stop_gradient(self.scale)
+
+    def decode(self, values: Float[Array, "*batch state"]) -> Float[Array, "*batch state"]:
+        """Invert `encode`.
+
+        Args:
+            values: Standardised states.
+
+        Returns:
+            States in physical units.
+        """
+        states = values * jax.lax.stop_gradient(self.scale) + jax.lax.stop_gradient(self.mean)
+        return symexp(states) if self.compress else states
+
+
+def time_features(
+    t: Int[Array, "*time"], horizon: int, frequencies: int = 0
+) -> Float[Array, "*time features"]:
+    """Encode step indices smoothly.
+
+    Args:
+        t: Step indices, 0 to `horizon`.
+        horizon: Steps in an episode.
+        frequencies: Number of sine and cosine pairs of period 2, 1, 1/2, ... episodes,
+            which let a small network switch sharply in time.
+
+    Returns:
+        Time scaled to [-1, 1], followed by the pairs; 1 + 2 * frequencies features.
+    """
+    phase = jnp.asarray(t, dtype=float)[..., None] / horizon
+    angles = phase * jnp.pi * 2.0 ** jnp.arange(frequencies)
+    return jnp.concatenate([2 * phase - 1, jnp.sin(angles), jnp.cos(angles)], axis=-1)

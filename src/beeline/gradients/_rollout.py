@@ -1,0 +1,70 @@
+"""A policy living through an episode in a world model."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from beeline.models import WorldModel
+from beeline.policies import Policy
+
+
+def scale_gradient(x: Float[Array, "*shape"], scale: float) -> Float[Array, "*shape"]:
+    """Leave a value as it is and multiply its gradient.
+
+    Args:
+        x: Any array.
+        scale: 1 keeps the gradient, 0 stops it.
+
+    Returns:
+        `x`.
+    """
+    if scale == 1:
+        return x
+    stopped = jax.lax.stop_gradient(x)
+    return stopped if scale == 0 else scale * x + (1 - scale) * stopped
+
+
+def rollout(
+    policy: Policy,
+    model: WorldModel,
+    state: Float[Array, " state"],
+    noise: Float[Array, "time action"],
+    *,
+    through_policy: float,
+    through_states: float,
+) -> tuple[Float[Array, "time state"], Float[Array, "time action"], Float[Array, " time"]]:
+    """Unroll one episode, the model's room growing in stages.
+
+    Args:
+        policy: The policy.
+        model: The world model.
+        state: The initial state.
+        noise: Standard normal draws for the policy.
+        through_policy: Share of the gradient that passes through the policy's input.
+        through_states: Share that passes through predicted states fed back to the model.
+
+    Returns:
+        The state before each action, the actions, and their entropy estimates.
+    """
+
+    def step(loop, inputs):
+        carry, state = loop
+        t, draw = inputs
+        action, entropy = policy.sample(scale_gradient(state, through_policy), t, draw)
+        fed_back = scale_gradient(state, through_states)
+        carry, next_state = model.step(carry, fed_back, action, t)
+        return (carry, next_state), (state, action, entropy)
+
+    times = jnp.arange(noise.shape[0])
+    first, parts = 0, []
+    loop = None
+    for last in model.stages(noise.shape[0]):
+        if loop is None:
+            loop = (model.start(state, last), state)
+        else:
+            loop = (model.reserve(loop[0], last), loop[1])
+        loop, part = jax.lax.scan(step, loop, (times[first:last], noise[first:last]))
+        parts.append(part)
+        first = last
+    states, actions, entropy = (jnp.concatenate(piece) for piece in zip(*parts, strict=True))
+    return states, actions, entropy

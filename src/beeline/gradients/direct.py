@@ -1,0 +1,80 @@
+"""The gradient of an actions model without unrolling it backwards.
+
+Under the stop-gradient, a_k = pi(sg[s_k]): once the visited states are known, no action
+depends on another. So unroll once without gradients to visit the states, recompute all actions
+from them in one batch, evaluate the model once in its parallel form on those actions, and
+differentiate that. The result equals `Unrolled` with `through_policy=0`, without a backward
+pass through the scan and without storing a cache a step.
+
+References:
+    Paper, Eq. 3.
+"""
+
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from beeline._microbatch import group_size, mean_in_groups
+from beeline.gradients._base import Imagined, Objective, PolicyGradient
+from beeline.gradients._rollout import rollout
+from beeline.models import WorldModel
+from beeline.policies import Policy
+
+
+@final
+class Direct(PolicyGradient):
+    """Exact and cheap, for models that read actions only."""
+
+    def __call__(
+        self,
+        policy: Policy,
+        model: WorldModel,
+        objective: Objective,
+        initial_states: Float[Array, "batch state"],
+        noise: Float[Array, "batch time action"],
+    ) -> tuple[tuple[Float[Array, ""], Imagined], Policy]:
+        """Compute the objective and its gradient in two passes.
+
+        Args:
+            policy: The policy.
+            model: The world model it imagines with; reads actions only.
+            objective: What to maximise.
+            initial_states: Where the episodes start.
+            noise: Standard normal draws for the policy; their time axis is the horizon.
+
+        Returns:
+            The objective with the imagined episodes, and the gradient, shaped as the policy.
+
+        Raises:
+            ValueError: If the model feeds predicted states back in.
+        """
+        if model.state_fed:
+            raise ValueError(
+                f"{type(model).__name__} feeds predicted states back in, so an action reaches "
+                "later states through them and one parallel pass would miss those paths: "
+                "use Unrolled for it"
+            )
+
+        def live(state, draws):
+            return rollout(policy, model, state, draws, through_policy=0, through_states=0)
+
+        visited, _, _ = jax.lax.stop_gradient(jax.vmap(live)(initial_states, noise))
+
+        def value(policy: Policy, visited: Array, noise: Array) -> tuple[Array, Imagined]:
+            times = jnp.broadcast_to(jnp.arange(noise.shape[1]), noise.shape[:2])
+            actions, entropy = policy.sample(visited, times, noise)
+            predicted = jax.vmap(model.predict)(visited[:, :-1], actions[:, :-1])
+            states = jnp.concatenate([visited[:, :1], predicted], axis=1)
+            return objective(states, actions, entropy)
+
+        def group(visited: Array, noise: Array) -> tuple[tuple[Array, Policy], Imagined]:
+            gradient = eqx.filter_value_and_grad(value, has_aux=True)
+            (objective_value, imagined), slope = gradient(policy, visited, noise)
+            return (objective_value, slope), imagined
+
+        size = group_size(*noise.shape[:2])
+        (objective_value, slope), imagined = mean_in_groups(group, visited, noise, size=size)
+        return (objective_value, imagined), slope

@@ -1,0 +1,77 @@
+"""The gradient of the rollout itself: backpropagation through time.
+
+References:
+    Paper, Eqs. 1 to 3 and Algorithm 1; Appendix F.1 for the gradient through the policy input.
+"""
+
+from functools import partial
+from typing import final
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float
+
+from beeline.gradients._base import Imagined, Objective, PolicyGradient
+from beeline.gradients._rollout import rollout
+from beeline.models import WorldModel
+from beeline.policies import Policy
+
+
+@final
+class Unrolled(PolicyGradient):
+    """Differentiate the scan that unrolls the model. Works for every model."""
+
+    through_policy: float = eqx.field(static=True, default=0.0)
+    """Share of the gradient through the policy's input: 0 is the paper's stop-gradient."""
+    through_states: float = eqx.field(static=True, default=1.0)
+    """Share of the gradient through predicted states fed back into the model."""
+
+    def __check_init__(self) -> None:
+        """Refuse shares outside [0, 1].
+
+        Raises:
+            ValueError: If a share is outside [0, 1].
+        """
+        for name in ("through_policy", "through_states"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise ValueError(
+                    f"{name} is {share}: give the share of the gradient to keep, from 0 to 1"
+                )
+
+    def __call__(
+        self,
+        policy: Policy,
+        model: WorldModel,
+        objective: Objective,
+        initial_states: Float[Array, "batch state"],
+        noise: Float[Array, "batch time action"],
+    ) -> tuple[tuple[Float[Array, ""], Imagined], Policy]:
+        """Compute the objective and its gradient through the scan.
+
+        Args:
+            policy: The policy.
+            model: The world model it imagines with.
+            objective: What to maximise.
+            initial_states: Where the episodes start.
+            noise: Standard normal draws for the policy; their time axis is the horizon.
+
+        Returns:
+            The objective with the imagined episodes, and the gradient, shaped as the policy.
+        """
+
+        @partial(eqx.filter_value_and_grad, has_aux=True)
+        def value(policy: Policy) -> tuple[Float[Array, ""], Imagined]:
+            def live(state, draws):
+                return rollout(
+                    policy,
+                    model,
+                    state,
+                    draws,
+                    through_policy=self.through_policy,
+                    through_states=self.through_states,
+                )
+
+            return objective(*jax.vmap(live)(initial_states, noise))
+
+        return value(policy)

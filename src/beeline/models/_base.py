@@ -1,0 +1,129 @@
+"""What every world model promises."""
+
+import abc
+from typing import Generic, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from beeline._scaling import StateScaling
+
+Carry = TypeVar("Carry")
+
+
+class WorldModel(eqx.Module, Generic[Carry]):
+    """A deterministic model of the environment, in physical units at its interface.
+
+    Two forms: `predict` for whole episodes, `start` and `step` for rollouts. Batching is by
+    `jax.vmap`, outside.
+    """
+
+    scaling: eqx.AbstractVar[StateScaling]
+    state_fed: eqx.AbstractVar[bool]
+    """Whether predicted states are fed back in, which makes circuitous gradient paths."""
+
+    @abc.abstractmethod
+    def standardised(
+        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+    ) -> Float[Array, "time state"]:
+        """Predict the state after each action, in the coordinates of `scaling`.
+
+        Args:
+            states: The state before each action; models of actions read the first only.
+            actions: Actions in [-1, 1].
+
+        Returns:
+            The standardised state after each action.
+        """
+
+    @abc.abstractmethod
+    def start(self, state: Float[Array, " state"], length: int) -> Carry:
+        """Begin a rollout.
+
+        Args:
+            state: The initial state.
+            length: Steps to make room for.
+
+        Returns:
+            The carry of `step`.
+        """
+
+    @abc.abstractmethod
+    def step(
+        self,
+        carry: Carry,
+        state: Float[Array, " state"],
+        action: Float[Array, " action"],
+        t: Int[Array, ""],
+    ) -> tuple[Carry, Float[Array, " state"]]:
+        """Take one step.
+
+        Args:
+            carry: What the steps before left.
+            state: The state before the action; models of actions ignore it.
+            action: Action in [-1, 1].
+            t: Index of the step, 0 to horizon - 1.
+
+        Returns:
+            The carry, and the state after the action.
+        """
+
+    @abc.abstractmethod
+    def reserve(self, carry: Carry, length: int) -> Carry:
+        """Make room for a longer rollout.
+
+        Args:
+            carry: What the steps before left.
+            length: Steps to have room for, those taken included.
+
+        Returns:
+            The carry with that room.
+        """
+
+    @abc.abstractmethod
+    def stages(self, length: int) -> tuple[int, ...]:
+        """Sizes of room worth passing through in a rollout.
+
+        Args:
+            length: Steps in the whole rollout.
+
+        Returns:
+            Increasing sizes, the last of them `length`.
+        """
+
+    def predict(
+        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+    ) -> Float[Array, "time state"]:
+        """Predict the state after each action.
+
+        Args:
+            states: The state before each action; models of actions read the first only.
+            actions: Actions in [-1, 1].
+
+        Returns:
+            The state after each action.
+        """
+        return self.scaling.decode(self.standardised(states, actions))
+
+
+def prediction_loss(
+    model: WorldModel,
+    states: Float[Array, "batch times state"],
+    actions: Float[Array, "batch time action"],
+) -> Float[Array, ""]:
+    """Mean squared error of the predictions, in standardised units.
+
+    The losses of the paper's sections 2 to 4, averaged over time and state entries.
+
+    Args:
+        model: The world model.
+        states: Whole episodes, one state more than actions.
+        actions: The actions taken.
+
+    Returns:
+        The loss.
+    """
+    predicted = jax.vmap(model.standardised)(states[:, :-1], actions)
+    return jnp.mean((predicted - model.scaling.encode(states[:, 1:])) ** 2)

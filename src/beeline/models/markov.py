@@ -1,0 +1,126 @@
+"""Markov world models: f(s_t, a_t) -> s_{t+1}, one step at a time.
+
+References:
+    Paper, section 2 (loss) and Appendix C (difference prediction, two ReLU layers of 64).
+"""
+
+from typing import final
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from beeline._layers import MLP
+from beeline._scaling import StateScaling, time_features
+from beeline.models._base import WorldModel
+
+
+@final
+class MarkovModel(WorldModel[None]):
+    """An MLP on state, action and time that predicts the change of the state."""
+
+    network: MLP
+    scaling: StateScaling
+    horizon: int = eqx.field(static=True)
+    frequencies: int = eqx.field(static=True)
+    state_fed: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        state_dim: int,
+        action_dim: int,
+        horizon: int,
+        *,
+        hidden_sizes: tuple[int, ...] = (64, 64),
+        frequencies: int = 0,
+        scaling: StateScaling | None = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw the network.
+
+        Args:
+            state_dim: Number of state entries.
+            action_dim: Number of action entries.
+            horizon: Steps in an episode, for the time features.
+            hidden_sizes: Hidden layers.
+            frequencies: Sine and cosine pairs among the time features.
+            scaling: Coordinates in which states are seen; physical units if not given.
+            key: Random key.
+        """
+        inputs = state_dim + action_dim + 1 + 2 * frequencies
+        self.network = MLP((inputs, *hidden_sizes, state_dim), key=key)
+        self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        self.horizon = horizon
+        self.frequencies = frequencies
+        self.state_fed = True
+
+    def standardised(
+        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+    ) -> Float[Array, "time state"]:
+        """Predict each next state from the true state before it.
+
+        Args:
+            states: The state before each action.
+            actions: Actions in [-1, 1].
+
+        Returns:
+            The standardised state after each action.
+        """
+        return self._next(states, actions, jnp.arange(actions.shape[0]))
+
+    def start(self, state: Float[Array, " state"], length: int) -> None:
+        """Begin a rollout; a Markov model carries nothing.
+
+        Args:
+            state: The initial state.
+            length: Steps to make room for.
+        """
+
+    def step(
+        self,
+        carry: None,
+        state: Float[Array, " state"],
+        action: Float[Array, " action"],
+        t: Int[Array, ""],
+    ) -> tuple[None, Float[Array, " state"]]:
+        """Take one step from the state given.
+
+        Args:
+            carry: Nothing.
+            state: The state before the action.
+            action: Action in [-1, 1].
+            t: Index of the step.
+
+        Returns:
+            Nothing, and the state after the action.
+        """
+        return None, self.scaling.decode(self._next(state, action, t))
+
+    def reserve(self, carry: None, length: int) -> None:
+        """Nothing needs room.
+
+        Args:
+            carry: Nothing.
+            length: Steps to have room for.
+        """
+
+    def stages(self, length: int) -> tuple[int, ...]:
+        """Nothing grows.
+
+        Args:
+            length: Steps in the whole rollout.
+
+        Returns:
+            `length` alone.
+        """
+        return (length,)
+
+    def _next(
+        self,
+        states: Float[Array, "*time state"],
+        actions: Float[Array, "*time action"],
+        t: Int[Array, "*time"],
+    ) -> Float[Array, "*time state"]:
+        values = self.scaling.encode(states)
+        time = time_features(t, self.horizon, self.frequencies)
+        return values + self.network(jnp.concatenate([values, actions, time], axis=-1))

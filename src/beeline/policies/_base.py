@@ -1,0 +1,45 @@
+"""What every policy promises."""
+
+import abc
+
+import equinox as eqx
+from jaxtyping import Array, Float, Int
+
+
+class Policy(eqx.Module):
+    """A stochastic policy of state and time, differentiable through its noise.
+
+    Leading axes of state, time and noise are batch axes.
+    """
+
+    @abc.abstractmethod
+    def sample(
+        self,
+        state: Float[Array, "*batch state"],
+        t: Int[Array, "*batch"],
+        noise: Float[Array, "*batch action"],
+    ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
+        """Choose an action by the reparameterisation trick.
+
+        Args:
+            state: State in physical units.
+            t: Index of the step.
+            noise: Standard normal draws.
+
+        Returns:
+            The action in [-1, 1], and minus its log-density: a one-sample entropy estimate.
+        """
+
+    @abc.abstractmethod
+    def mode(
+        self, state: Float[Array, "*batch state"], t: Int[Array, "*batch"]
+    ) -> Float[Array, "*batch action"]:
+        """Choose the action without noise.
+
+        Args:
+            state: State in physical units.
+            t: Index of the step.
+
+        Returns:
+            The action in [-1, 1].
+        """

@@ -1,0 +1,121 @@
+"""A Gaussian policy squashed into the action box.
+
+References:
+    Haarnoja et al. 2018, "Soft actor-critic", Appendix C (density of a squashed Gaussian).
+"""
+
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from beeline._layers import MLP
+from beeline._scaling import StateScaling, time_features
+from beeline.policies._base import Policy
+
+
+@final
+class SquashedGaussian(Policy):
+    """tanh(mean + deviation * noise), both from an MLP on state and time.
+
+    The mean before squashing is softly bounded, so that tanh never saturates to a zero
+    gradient, and the deviation is bounded from both sides, so that exploration never dies.
+    """
+
+    network: MLP
+    scaling: StateScaling
+    horizon: int = eqx.field(static=True)
+    frequencies: int = eqx.field(static=True)
+    mean_bound: float = eqx.field(static=True)
+    deviations: tuple[float, float] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        state_dim: int,
+        action_dim: int,
+        horizon: int,
+        *,
+        hidden_sizes: tuple[int, ...] = (64, 64),
+        frequencies: int = 0,
+        mean_bound: float = 3.0,
+        deviations: tuple[float, float] = (0.05, 0.3),
+        scaling: StateScaling | None = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw the network, with a mean near zero everywhere.
+
+        Args:
+            state_dim: Number of state entries.
+            action_dim: Number of action entries.
+            horizon: Steps in an episode, for the time features.
+            hidden_sizes: Hidden layers.
+            frequencies: Sine and cosine pairs among the time features.
+            mean_bound: Largest mean before squashing; tanh(3) is 0.995.
+            deviations: Least and greatest standard deviation before squashing.
+            scaling: Coordinates in which states are seen; physical units if not given.
+            key: Random key.
+        """
+        inputs = state_dim + 1 + 2 * frequencies
+        self.network = MLP((inputs, *hidden_sizes, 2 * action_dim), last_scale=0.01, key=key)
+        self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        self.horizon = horizon
+        self.frequencies = frequencies
+        self.mean_bound = mean_bound
+        self.deviations = deviations
+
+    def distribution(
+        self, state: Float[Array, "*batch state"], t: Int[Array, "*batch"]
+    ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch action"]]:
+        """The Gaussian before squashing.
+
+        Args:
+            state: State in physical units.
+            t: Index of the step.
+
+        Returns:
+            Mean and standard deviation.
+        """
+        time = time_features(t, self.horizon, self.frequencies)
+        outputs = self.network(jnp.concatenate([self.scaling.encode(state), time], axis=-1))
+        mean, deviation = jnp.split(outputs, 2, axis=-1)
+        mean = self.mean_bound * jnp.tanh(mean / self.mean_bound)
+        least, greatest = (jnp.log(bound) for bound in self.deviations)
+        return mean, jnp.exp(least + (greatest - least) * jax.nn.sigmoid(deviation))
+
+    def sample(
+        self,
+        state: Float[Array, "*batch state"],
+        t: Int[Array, "*batch"],
+        noise: Float[Array, "*batch action"],
+    ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
+        """Choose an action by the reparameterisation trick.
+
+        Args:
+            state: State in physical units.
+            t: Index of the step.
+            noise: Standard normal draws.
+
+        Returns:
+            The action in [-1, 1], and minus its log-density: a one-sample entropy estimate.
+        """
+        mean, deviation = self.distribution(state, t)
+        before = mean + deviation * noise
+        density = -0.5 * noise**2 - jnp.log(deviation) - 0.5 * jnp.log(2 * jnp.pi)
+        slope = 2 * (jnp.log(2.0) - before - jax.nn.softplus(-2 * before))
+        return jnp.tanh(before), -jnp.sum(density - slope, axis=-1)
+
+    def mode(
+        self, state: Float[Array, "*batch state"], t: Int[Array, "*batch"]
+    ) -> Float[Array, "*batch action"]:
+        """Choose the action without noise.
+
+        Args:
+            state: State in physical units.
+            t: Index of the step.
+
+        Returns:
+            tanh of the mean.
+        """
+        return jnp.tanh(self.distribution(state, t)[0])

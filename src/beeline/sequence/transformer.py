@@ -1,0 +1,246 @@
+"""The transformer core: pre-norm blocks of causal self-attention and an MLP, as in GPT-2.
+
+References:
+    Radford et al. 2019, "Language models are unsupervised multitask learners".
+    Paper, Appendix C (embedding 72, 2 layers, 3 heads).
+"""
+
+from typing import NamedTuple, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from beeline._layers import MLP, LayerNorm, Linear
+from beeline.sequence._attention import attend, causal_attention
+from beeline.sequence._base import SequenceCore
+
+
+_LONG = 256
+
+
+class KeyValues(NamedTuple):
+    """Keys and values of one layer for the tokens seen, zero beyond them."""
+
+    keys: Float[Array, "head room channels"]
+    values: Float[Array, "head room channels"]
+
+
+class TransformerCache(NamedTuple):
+    """What a transformer remembers: one pair a layer, and the number of tokens seen."""
+
+    layers: tuple[KeyValues, ...]
+    position: Int[Array, ""]
+
+
+@final
+class Block(eqx.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    attention_norm: LayerNorm
+    query_key_value: Linear
+    projection: Linear
+    mlp_norm: LayerNorm
+    mlp: MLP
+    heads: int = eqx.field(static=True)
+
+    def __init__(
+        self, width: int, heads: int, mlp_width: int, residual_scale: float, *, key: PRNGKeyArray
+    ) -> None:
+        """Draw the weights.
+
+        Args:
+            width: Size of a token.
+            heads: Attention heads; divides `width`.
+            mlp_width: Hidden units of the MLP.
+            residual_scale: Factor on the layers that write to the residual stream.
+            key: Random key.
+        """
+        attention_key, projection_key, mlp_key = jax.random.split(key, 3)
+        self.attention_norm = LayerNorm(width)
+        self.query_key_value = Linear(width, 3 * width, key=attention_key)
+        scale = residual_scale * width**-0.5
+        self.projection = Linear(width, width, scale=scale, key=projection_key)
+        self.mlp_norm = LayerNorm(width)
+        self.mlp = MLP(
+            (width, mlp_width, width),
+            jax.nn.gelu,
+            last_scale=residual_scale * mlp_width**-0.5,
+            key=mlp_key,
+        )
+        self.heads = heads
+
+    def split(self, x: Float[Array, "*time hidden"]) -> tuple[Array, Array, Array]:
+        """Queries, keys and values of normalised tokens, in one product.
+
+        Args:
+            x: The residual stream.
+
+        Returns:
+            Three arrays (*time, head, channels), the queries scaled by channels**-0.5.
+        """
+        channels = x.shape[-1] // self.heads
+        fused = self.query_key_value(self.attention_norm(x))
+        query, key, value = jnp.split(fused, 3, axis=-1)
+        shape = (*x.shape[:-1], self.heads, channels)
+        query, key, value = query.reshape(shape), key.reshape(shape), value.reshape(shape)
+        return query * channels**-0.5, key, value
+
+    def merge(
+        self, x: Float[Array, "*time hidden"], attended: Float[Array, "*time head channels"]
+    ) -> Float[Array, "*time hidden"]:
+        """Add what was attended to, then the MLP's output, to the residual stream.
+
+        Args:
+            x: The residual stream.
+            attended: Output of the heads.
+
+        Returns:
+            The residual stream after the block.
+        """
+        x = x + self.projection(attended.reshape(x.shape))
+        return x + self.mlp(self.mlp_norm(x))
+
+
+@final
+class Transformer(SequenceCore[TransformerCache]):
+    """Stack of pre-norm blocks with a last normalisation.
+
+    Time is part of the tokens that a world model makes. A learned table of positions, as
+    GPT-2 has, is added when `positions` is set, and then limits the length.
+    """
+
+    blocks: tuple[Block, ...]
+    norm: LayerNorm
+    table: Float[Array, "positions hidden"] | None
+    width: int = eqx.field(static=True)
+    heads: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        width: int = 72,
+        layers: int = 2,
+        heads: int = 3,
+        *,
+        mlp_width: int | None = None,
+        positions: int | None = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw the weights.
+
+        Args:
+            width: Size of a token.
+            layers: Number of blocks.
+            heads: Attention heads a block.
+            mlp_width: Hidden units of each block's MLP; four times `width` if not given.
+            positions: Length of the learned position table; none if not given.
+            key: Random key.
+
+        Raises:
+            ValueError: If `heads` does not divide `width`.
+        """
+        if heads < 1 or width % heads:
+            raise ValueError(
+                f"width {width} is not divisible by {heads} heads: "
+                f"choose a width that is a multiple of the number of heads"
+            )
+        *keys, table_key = jax.random.split(key, layers + 1)
+        mlp_width = 4 * width if mlp_width is None else mlp_width
+        residual_scale = (2 * layers) ** -0.5
+        self.blocks = tuple(Block(width, heads, mlp_width, residual_scale, key=k) for k in keys)
+        self.norm = LayerNorm(width)
+        self.table = (
+            None if positions is None else 0.02 * jax.random.normal(table_key, (positions, width))
+        )
+        self.width = width
+        self.heads = heads
+
+    def parallel(self, tokens: Float[Array, "time hidden"]) -> Float[Array, "time hidden"]:
+        """Evaluate the whole sequence with blocked causal attention.
+
+        Args:
+            tokens: The tokens, `width` wide.
+
+        Returns:
+            One output a token.
+        """
+        self._check_length(tokens.shape[0])
+        x = tokens if self.table is None else tokens + self.table[: tokens.shape[0]]
+        for block in self.blocks:
+            query, key, value = block.split(x)
+            x = block.merge(x, causal_attention(query, key, value))
+        return self.norm(x)
+
+    def start(self, length: int) -> TransformerCache:
+        """Begin a sequence.
+
+        Args:
+            length: Tokens to make room for.
+
+        Returns:
+            The cache that has seen no token.
+        """
+        self._check_length(length)
+        empty = jnp.zeros((self.heads, length, self.width // self.heads))
+        layers = tuple(KeyValues(empty, empty) for _ in self.blocks)
+        return TransformerCache(layers, jnp.zeros((), int))
+
+    def step(
+        self, cache: TransformerCache, token: Float[Array, " hidden"]
+    ) -> tuple[TransformerCache, Float[Array, " hidden"]]:
+        """Evaluate one more token against the cached keys and values.
+
+        Args:
+            cache: What the tokens before it left; has room for this one.
+            token: The next token.
+
+        Returns:
+            The cache after it, and its output.
+        """
+        at = cache.position
+        x = token if self.table is None else token + self.table[at]
+        seen = []
+        for block, (keys, values) in zip(self.blocks, cache.layers, strict=True):
+            query, key, value = block.split(x)
+            keys = jax.lax.dynamic_update_slice_in_dim(keys, key[:, None], at, axis=1)
+            values = jax.lax.dynamic_update_slice_in_dim(values, value[:, None], at, axis=1)
+            visible = jnp.arange(keys.shape[1]) <= at
+            x = block.merge(x, attend(query[:, None], keys, values, visible[None])[0])
+            seen.append(KeyValues(keys, values))
+        return TransformerCache(tuple(seen), at + 1), self.norm(x)
+
+    def reserve(self, cache: TransformerCache, length: int) -> TransformerCache:
+        """Pad the keys and values with room.
+
+        Args:
+            cache: A cache.
+            length: Tokens to have room for, those seen included.
+
+        Returns:
+            The same cache with that room.
+        """
+        self._check_length(length)
+        room = cache.layers[0].keys.shape[1]
+        padding = ((0, 0), (0, max(0, length - room)), (0, 0))
+        layers = tuple(KeyValues(jnp.pad(k, padding), jnp.pad(v, padding)) for k, v in cache.layers)
+        return cache._replace(layers=layers)
+
+    def stages(self, length: int) -> tuple[int, ...]:
+        """Grow in quarters once the sequence is long: 5/8 of the attention of full room.
+
+        Args:
+            length: Tokens in the whole sequence.
+
+        Returns:
+            Increasing sizes, the last of them `length`.
+        """
+        parts = 4 if length >= _LONG else 1
+        return tuple(-(-length * part // parts) for part in range(1, parts + 1))
+
+    def _check_length(self, length: int) -> None:
+        if self.table is not None and length > self.table.shape[0]:
+            raise ValueError(
+                f"a sequence of {length} tokens was given to a transformer with "
+                f"{self.table.shape[0]} learned positions: build it with more positions"
+            )

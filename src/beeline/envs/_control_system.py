@@ -178,7 +178,8 @@ class ControlTask(Environment):
         if self.process_noise > 0.0:
             if key is None:
                 raise ValueError(
-                    f"{self.name} has process_noise={self.process_noise}: pass key= to step"
+                    f"{self.name} has process_noise={self.process_noise}: pass key= to step, "
+                    "or use process_noise=0 where actions alone must decide what happens"
                 )
             noise = jax.random.normal(key, x_next.shape, x_next.dtype)
             x_next = x_next + self.process_noise * noise

@@ -1,0 +1,31 @@
+"""Open-loop episodes: what a fixed sequence of actions earns."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from beeline.envs import Environment
+
+
+def open_loop(
+    env: Environment, actions: Float[Array, "time action"]
+) -> tuple[Float[Array, "time+1 state"], Float[Array, ""]]:
+    """Play actions from the start of an episode without process noise or feedback.
+
+    Args:
+        env: The task.
+        actions: One action for each step of the episode.
+
+    Returns:
+        The states visited, the start and the end among them, and the return.
+    """
+    start = env.initial_state()
+
+    def advance(state, inputs):
+        action, t = inputs
+        following = env.step(state, action, t)
+        return following, (following, env.reward(state, action, t))
+
+    steps = jnp.arange(env.horizon)
+    _, (states, rewards) = jax.lax.scan(advance, start, (actions, steps))
+    return jnp.concatenate([start[None], states]), jnp.sum(rewards)

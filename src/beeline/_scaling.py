@@ -24,7 +24,8 @@ def symlog(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     Returns:
         sign(x) log(1 + |x|).
     """
-    return jnp.sign(x) * jnp.log1p(jnp.abs(x))
+    sign = _sign(x)
+    return sign * jnp.log1p(sign * x)
 
 
 def symexp(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -36,7 +37,14 @@ def symexp(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     Returns:
         sign(x) (exp|x| - 1).
     """
-    return jnp.sign(x) * jnp.expm1(jnp.abs(x))
+    sign = _sign(x)
+    return sign * jnp.expm1(sign * x)
+
+
+def _sign(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    # 1 at zero: jnp.sign and jnp.abs have slope 0 there and would cut the gradient of a state
+    # that is exactly zero, where both maps have slope 1.
+    return jnp.where(x < 0, -jnp.ones_like(x), jnp.ones_like(x))
 
 
 @final

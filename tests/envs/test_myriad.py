@@ -1,0 +1,347 @@
+"""The eight control tasks against the same equations written out in NumPy."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from beeline import envs
+
+INF = math.inf
+
+
+class Oracle(NamedTuple):
+    start: list
+    duration: float
+    states: list
+    controls: list
+    slope: Callable
+    cost: Callable
+    final: Callable = lambda x: 0.0
+
+
+def hiv_slope(x, u, t):
+    cells, sick, virus = x
+    infected = 2.4e-5 * cells * virus * u[0]
+    return np.array(
+        [
+            10 / (virus + 1)
+            - 0.02 * cells
+            + 0.03 * cells * (1500 - cells - sick) / 1500
+            - infected,
+            infected - sick / 2,
+            150 * sick - 4.4 * virus,
+        ]
+    )
+
+
+ORACLES = {
+    "cancer-treatment": Oracle(
+        [0.975],
+        20,
+        [(0.001, 1)],
+        [(0, 2)],
+        lambda x, u, t: 0.3 * x * np.log(1 / x) - 0.45 * u * x,
+        lambda x, u, t: 3 * x[0] ** 2 + u[0] ** 2,
+    ),
+    "bioreactor": Oracle(
+        [0.5],
+        2,
+        [(0, 1)],
+        [(0, 1)],
+        lambda x, u, t: (u - x) * x,
+        lambda x, u, t: u[0] - 2 * x[0],
+    ),
+    "mould-fungicide": Oracle(
+        [1.0],
+        5,
+        [(0, 5)],
+        [(0, 5)],
+        lambda x, u, t: 3 - 0.3 * x - u * x,
+        lambda x, u, t: 10 * x[0] ** 2 + u[0] ** 2,
+    ),
+    "bacteria": Oracle(
+        [1.0],
+        1,
+        [(0, 10)],
+        [(0, 2)],
+        lambda x, u, t: x * (1 + u) - 12 * u * u / np.exp(x),
+        lambda x, u, t: u[0] ** 2,
+        lambda x: -x[0],
+    ),
+    "harvest": Oracle(
+        [0.4],
+        10,
+        [(-INF, INF)],
+        [(0, 1)],
+        lambda x, u, t: -0.2 * x - u * x,
+        lambda x, u, t: u[0] ** 2 - 50 * t * x[0] * u[0] / (1 + t),
+    ),
+    "invasive-plant": Oracle(
+        [0.5, 1, 1.5, 2, 10],
+        10,
+        [(-INF, INF)] * 5,
+        [(0, 1)] * 5,
+        lambda x, u, t: (x + x / (x + 0.01)) * (1 - u) - x,
+        lambda x, u, t: np.dot(u, u),
+        lambda x: x.sum(),
+    ),
+    "hiv-treatment": Oracle(
+        [800, 0.04, 1.5],
+        20,
+        [(0, 1600), (0, 100), (0, 100)],
+        [(0, 1)],
+        hiv_slope,
+        lambda x, u, t: (u[0] - 1) ** 2 - x[0] / 20,
+    ),
+    "timber-harvest": Oracle(
+        [100.0],
+        5,
+        [(0, 20000)],
+        [(0, 1)],
+        lambda x, u, t: x * u,
+        lambda x, u, t: x[0] * (u[0] - 1),
+    ),
+}
+
+CONSTANT_RETURNS = {
+    "cancer-treatment": (
+        (20, -59.5, -27.232, -83.051),
+        (100, -59.501, -26.98, -82.233),
+        (500, -59.501, -26.945, -82.156),
+    ),
+    "bioreactor": (
+        (20, 1.3961, 1, 0.83799),
+        (100, 1.3882, 1, 0.86176),
+        (500, 1.3867, 1, 0.86641),
+    ),
+    "mould-fungicide": (
+        (20, -965.47, -88.115, -142.47),
+        (100, -982.12, -88.111, -142.15),
+        (500, -985.33, -88.111, -142.13),
+    ),
+    "bacteria": ((20, 2.527, -1, -4), (100, 2.678, -1, -4), (500, 2.7101, -1, -4)),
+    "harvest": (
+        (20, 0, 2.3201, -7.1865),
+        (100, 0, 3.9047, -4.431),
+        (500, 0, 4.1802, -3.9644),
+    ),
+    "invasive-plant": (
+        (20, -62.392, -17.494, -50),
+        (100, -64.399, -17.515, -50),
+        (500, -64.8, -17.519, -50.001),
+    ),
+    "hiv-treatment": (
+        (20, 808.77, 798.02, 797.1),
+        (100, 811.42, 810.08, 779.77),
+        (500, 811.52, 810.25, 779.33),
+    ),
+    "timber-harvest": (
+        (20, 500, 954.51, 0),
+        (100, 500, 1081.4, 0),
+        (500, 500, 1110.7, 0),
+    ),
+}
+
+TASKS = sorted(ORACLES)
+
+
+def play(name, actions):
+    """Play an episode in NumPy, in double precision."""
+    task = ORACLES[name]
+    horizon = len(actions)
+    dt = task.duration / horizon
+    low, high = np.array(task.states, float).T
+    least, most = np.array(task.controls, float).T
+    states, rewards = [np.array(task.start, float)], []
+    for k, action in enumerate(actions):
+        x, time = states[-1], k * dt
+        u = (least * (1 - action) + most * (1 + action)) / 2
+        rewards.append(-task.cost(x, u, time) * dt)
+        if k == horizon - 1:
+            rewards[-1] -= task.final(x)
+        states.append(np.minimum(np.maximum(x + dt * task.slope(x, u, time), low), high))
+    return np.array(states), np.array(rewards)
+
+
+def random_actions(name, horizon, seed=0):
+    shape = (horizon, len(ORACLES[name].controls))
+    return np.random.default_rng(seed).uniform(-1, 1, shape)
+
+
+def roll(env, actions):
+    def advance(state, inputs):
+        return env.step(state, *inputs), env.reward(state, *inputs)
+
+    inputs = actions, jnp.arange(env.horizon)
+    return jax.lax.scan(advance, env.initial_state(), inputs)[1]
+
+
+def batched(env):
+    return jax.jit(jax.vmap(lambda *inputs: (env.step(*inputs), env.reward(*inputs))))
+
+
+def interior(name, seed, horizon=100):
+    """Draw a state, action and step index whose successor no bound touches."""
+    random = np.random.default_rng(seed)
+    state = np.array(ORACLES[name].start) * random.uniform(0.8, 1.02, len(ORACLES[name].start))
+    action = random.uniform(-0.9, 0.3, len(ORACLES[name].controls))
+    return jnp.asarray(state), jnp.asarray(action), horizon // 3
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("horizon", [2, 20, 100])
+@pytest.mark.parametrize("name", TASKS)
+def test_each_step_and_reward_agree_with_numpy(name, horizon):
+    env = envs.make(name, horizon=horizon)
+    actions = random_actions(name, horizon)
+    states, rewards = play(name, actions)
+    steps = jnp.arange(horizon)
+    # From NumPy's own states: the HIV task at 20 steps would amplify rounding 3.4-fold a step.
+    moved, paid = batched(env)(states[:-1], actions, steps)
+    np.testing.assert_array_equal(env.initial_state(), states[0])
+    np.testing.assert_allclose(moved, states[1:], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(paid, rewards, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_single_precision_is_good_to_its_rounding(name):
+    horizon = 20
+    env = envs.make(name, horizon=horizon)
+    actions = random_actions(name, horizon)
+    states, rewards = play(name, actions)
+    inputs = jnp.asarray(states[:-1]), jnp.asarray(actions), jnp.arange(horizon)
+    moved, paid = batched(env)(*inputs)
+    assert moved.dtype == paid.dtype == jnp.float32
+    # A few rounding errors of 6e-8 each, of the largest term in a sum: 150 x dt for the virus.
+    for single, double in ((moved, states[1:]), (paid, rewards)):
+        allowed = 1e-5 * np.abs(double) + 1e-6 * np.abs(double).max(axis=0)
+        assert np.all(np.abs(single - double) <= allowed)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", TASKS)
+def test_constant_actions_earn_what_they_are_known_to(name):
+    for horizon, *expected in CONSTANT_RETURNS[name]:
+        env = envs.make(name, horizon=horizon)
+        returns = jax.jit(jax.vmap(lambda actions, env=env: jnp.sum(roll(env, actions))))
+        levels = jnp.array([-1.0, 0.0, 1.0])[:, None, None]
+        earned = returns(jnp.broadcast_to(levels, (3, horizon, env.action_dim)))
+        # The table has five digits.
+        np.testing.assert_allclose(earned, expected, rtol=5e-5, atol=1e-9)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", TASKS)
+def test_derivatives_agree_with_finite_differences(name):
+    env = envs.make(name, horizon=100)
+    state, action, t = interior(name, seed=1)
+
+    def both(flat, t):
+        state, action = flat[: env.state_dim], flat[env.state_dim :]
+        return jnp.append(env.step(state, action, t), env.reward(state, action, t))
+
+    flat = jnp.concatenate([state, action])
+    widths = 1e-5 * jnp.maximum(jnp.abs(flat), 0.1)
+    shifts = jnp.diag(widths)
+    evaluate = jax.jit(jax.vmap(both, in_axes=(0, None)))
+    forward, backward = jax.jit(jax.jacfwd(both)), jax.jit(jax.jacrev(both))
+    for step in (t, env.horizon - 1):
+        slopes = (evaluate(flat + shifts, step) - evaluate(flat - shifts, step)).T / (2 * widths)
+        scale = 1e-7 * np.abs(slopes).max(axis=1, keepdims=True)
+        for jacobian in (forward(flat, step), backward(flat, step)):
+            assert np.all(np.abs(jacobian - slopes) <= 1e-6 * np.abs(slopes) + scale)
+        assert np.any(np.abs(slopes) > 1e-6, axis=1).all()
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("horizon", [2, 3, 20])
+def test_terminal_cost_is_charged_at_the_last_step_only(name, horizon):
+    env = envs.make(name, horizon=horizon)
+    state, action, _ = interior(name, seed=2)
+    charged = []
+    for t in (0, horizon - 2, horizon - 1):
+        running = -env.dt * env.system.cost(state, env.control(action), env.time(t, state))
+        charged.append(float(running - env.reward(state, action, t)))
+    terminal = float(ORACLES[name].final(np.asarray(state)))
+    np.testing.assert_allclose(charged, [0, 0, terminal], atol=1e-12)
+    assert (terminal != 0) == (name in {"bacteria", "invasive-plant"})
+
+
+def test_rewards_worked_out_by_hand():
+    bacteria = envs.make("bacteria", horizon=4)
+    state, action = jnp.array([2.0]), jnp.array([0.0])
+    rewards = [float(bacteria.reward(state, action, t)) for t in (0, 2, 3)]
+    assert rewards == [-0.25, -0.25, 1.75]
+    plant = envs.make("invasive-plant", horizon=2)
+    state, action = jnp.arange(5.0), jnp.ones(5)
+    assert [float(plant.reward(state, action, t)) for t in (0, 1)] == [-25.0, -35.0]
+    harvest = envs.make("harvest", horizon=10)
+    state, action = jnp.array([0.4]), jnp.array([1.0])
+    rewards = [float(harvest.reward(state, action, t)) for t in (0, 1, 9)]
+    np.testing.assert_allclose(rewards, [-1.0, 9.0, 17.0], rtol=1e-6)
+
+
+def test_invasive_plant_is_the_yearly_map_at_ten_steps():
+    env = envs.make("invasive-plant", horizon=10)
+    removed = jnp.array([0.0, 0.25, 0.5, 0.75, 1.0])
+    state = env.initial_state()
+    expected = (1 - removed) * (state + state / (0.01 + state))
+    np.testing.assert_allclose(env.step(state, 2 * removed - 1, 0), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "action", "expected"),
+    [
+        ("mould-fungicide", [5.0], -1.0, [5.0]),
+        ("bacteria", [0.1], 1.0, [0.0]),
+        ("bioreactor", [1.0], 1.0, [1.0]),
+        ("cancer-treatment", [0.5], 1.0, [0.001]),
+        ("timber-harvest", [15000.0], 1.0, [20000.0]),
+    ],
+)
+def test_states_are_held_to_their_bounds(name, state, action, expected):
+    env = envs.make(name, horizon=2)
+    np.testing.assert_allclose(env.step(jnp.array(state), jnp.array([action]), 0), expected)
+
+
+def test_no_gradient_passes_where_a_bound_acts():
+    env = envs.make("bacteria", horizon=2)
+    slope = jax.jacobian(env.step, argnums=(0, 1))(jnp.array([0.1]), jnp.array([1.0]), 0)
+    assert all(np.all(np.asarray(part) == 0) for part in slope)
+
+
+def test_a_population_without_bounds_is_not_clipped():
+    env = envs.make("harvest", horizon=2)
+    moved = env.step(jnp.array([0.4]), jnp.array([1.0]), 0)
+    np.testing.assert_allclose(moved, [0.4 - 5 * 1.2 * 0.4], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_jit_and_vmap_change_nothing(name):
+    env = envs.make(name, horizon=50)
+    states = jnp.stack([interior(name, seed)[0] for seed in range(3)])
+    actions = jnp.stack([interior(name, seed)[1] for seed in range(3)])
+    steps = jnp.array([0, 7, 49])
+    moved, paid = batched(env)(states, actions, steps)
+    for k, t in enumerate(steps.tolist()):
+        state, action = states[k], actions[k]
+        np.testing.assert_allclose(moved[k], env.step(state, action, t), rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(paid[k], env.reward(state, action, t), rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", TASKS)
+def test_precision_follows_the_inputs(name):
+    env = envs.make(name, horizon=5)
+    assert env.initial_state().dtype == jnp.float64
+    state = env.initial_state().astype(jnp.float32)
+    action = jnp.zeros(env.action_dim, jnp.float32)
+    for t in (0, jnp.asarray(4), np.int32(4)):
+        assert env.step(state, action, t).dtype == jnp.float32
+        assert env.reward(state, action, t).dtype == jnp.float32

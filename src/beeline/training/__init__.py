@@ -1,1 +1,25 @@
-"""TODO"""
+"""Algorithm 1: episodes, model fitting, policy improvement."""
+
+from beeline.training._optimiser import Optimiser
+from beeline.training.bpo import BPO, BPOState, Record
+from beeline.training.episodes import Buffer, Episode, act, evaluate, play
+from beeline.training.exploration import CorrelatedNoise, Exploration, IndependentNoise
+from beeline.training.model_fitting import ModelFitting
+from beeline.training.policy_improvement import PolicyImprovement
+
+__all__ = [
+    "BPO",
+    "BPOState",
+    "Buffer",
+    "CorrelatedNoise",
+    "Episode",
+    "Exploration",
+    "IndependentNoise",
+    "ModelFitting",
+    "Optimiser",
+    "PolicyImprovement",
+    "Record",
+    "act",
+    "evaluate",
+    "play",
+]

@@ -1,0 +1,148 @@
+"""From a configuration to the objects that it describes."""
+
+from collections.abc import Callable
+
+import jax
+from jaxtyping import PRNGKeyArray
+
+from beeline._choices import choose
+from beeline._scaling import StateScaling
+from beeline.config import Config
+from beeline.envs import Environment, make
+from beeline.gradients import Direct, Unrolled
+from beeline.models import ActionsModel, MarkovModel, WorldModel
+from beeline.policies import Policy, SquashedGaussian
+from beeline.sequence import Transformer
+from beeline.training import (
+    BPO,
+    CorrelatedNoise,
+    IndependentNoise,
+    ModelFitting,
+    Optimiser,
+    PolicyImprovement,
+)
+
+
+def build_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+    """Draw the world model.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+
+    Returns:
+        The model, in physical units until it is standardised.
+    """
+    return choose("model", config.model, _MODELS)(config, env, key)
+
+
+def build_policy(config: Config, env: Environment, *, key: PRNGKeyArray) -> Policy:
+    """Draw the policy.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+
+    Returns:
+        The policy, in physical units until it is standardised.
+    """
+    fields = config.policy
+    return SquashedGaussian(
+        env.state_dim,
+        env.action_dim,
+        env.horizon,
+        hidden_sizes=fields.hidden,
+        frequencies=fields.frequencies,
+        mean_bound=fields.mean_bound,
+        deviations=(fields.least_deviation, fields.greatest_deviation),
+        scaling=_scaling(config, env),
+        key=key,
+    )
+
+
+def build(config: Config) -> BPO:
+    """Set Algorithm 1 up.
+
+    Args:
+        config: The run.
+
+    Returns:
+        The algorithm; `init` it with a model and a policy.
+    """
+    env = make(config.task, horizon=config.horizon)
+    fitting, improvement, exploration = config.fitting, config.improvement, config.exploration
+    state_fed = jax.eval_shape(lambda: build_model(config, env, key=jax.random.key(0))).state_fed
+    exact = not state_fed and improvement.through_policy == 0
+    route = Direct() if exact else Unrolled(improvement.through_policy, improvement.through_states)
+    correlated = CorrelatedNoise(exploration.amplitude)
+    return BPO(
+        env=env,
+        fitting=ModelFitting(
+            Optimiser(
+                fitting.learning_rate, fitting.final_rate, fitting.clip, fitting.weight_decay
+            ),
+            fitting.batch_size,
+        ),
+        improvement=PolicyImprovement(
+            route,
+            Optimiser(improvement.learning_rate, improvement.final_rate, improvement.clip),
+            improvement.batch_size,
+        ),
+        exploration=correlated if exploration.correlated else IndependentNoise(),
+        entropy_weight=improvement.entropy_weight,
+        scale_returns=improvement.scale_returns,
+        standardise=config.world_model.standardise,
+        warmup_episodes=config.warmup_episodes,
+        fit_warmup=exploration.fit_warmup,
+        steps_per_fit=fitting.env_steps_per_update,
+        steps_per_improvement=improvement.env_steps_per_update,
+        iterations=config.iterations,
+    )
+
+
+def _scaling(config: Config, env: Environment) -> StateScaling:
+    identity = StateScaling.identity(env.state_dim)
+    return StateScaling(identity.mean, identity.scale, compress=config.world_model.standardise)
+
+
+def _transformer_awm(config: Config, env: Environment, key: PRNGKeyArray) -> WorldModel:
+    core_key, key = jax.random.split(key)
+    fields = config.world_model
+    core = Transformer(
+        fields.width,
+        fields.layers,
+        fields.heads,
+        positions=env.horizon + 1 if fields.positions else None,
+        key=core_key,
+    )
+    return ActionsModel(
+        core,
+        env.state_dim,
+        env.action_dim,
+        env.horizon,
+        decoder_sizes=fields.hidden,
+        frequencies=fields.frequencies,
+        scaling=_scaling(config, env),
+        key=key,
+    )
+
+
+def _markov(config: Config, env: Environment, key: PRNGKeyArray) -> WorldModel:
+    fields = config.world_model
+    return MarkovModel(
+        env.state_dim,
+        env.action_dim,
+        env.horizon,
+        hidden_sizes=fields.hidden,
+        frequencies=fields.frequencies,
+        scaling=_scaling(config, env),
+        key=key,
+    )
+
+
+_MODELS: dict[str, Callable[[Config, Environment, PRNGKeyArray], WorldModel]] = {
+    "transformer-awm": _transformer_awm,
+    "markov": _markov,
+}

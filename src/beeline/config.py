@@ -1,0 +1,306 @@
+"""What a training run is: plain data, checked where it enters, saved with the run.
+
+Nothing here imports JAX, so that the command line answers quickly.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from beeline._choices import choose
+from beeline.envs import names as task_names
+
+MODELS = {
+    "transformer-awm": "Transformer over the initial state and the actions (the paper's method).",
+    "markov": "One-step network on state and action, unrolled.",
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """The world model."""
+
+    width: int = 72
+    """Size of a token (paper, Appendix C)."""
+    layers: int = 2
+    """Blocks of the sequence core."""
+    heads: int = 3
+    """Attention heads a block; divides the width."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Hidden layers of the decoder, or of the Markov network."""
+    positions: bool = False
+    """Whether a transformer adds a learned table of positions, as GPT-2 does."""
+    frequencies: int = 4
+    """Sine and cosine pairs of time, beside time itself, given to every token."""
+    standardise: bool = True
+    """Whether states are compressed and standardised with statistics of the warm-up."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The policy."""
+
+    hidden: tuple[int, ...] = (64, 64)
+    """Hidden layers."""
+    frequencies: int = 4
+    """Sine and cosine pairs of time among its inputs."""
+    mean_bound: float = 3.0
+    """Largest mean before squashing."""
+    least_deviation: float = 0.05
+    """Least standard deviation before squashing."""
+    greatest_deviation: float = 0.3
+    """Greatest standard deviation before squashing."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """Fitting the world model to the episodes seen."""
+
+    learning_rate: float = 1e-3
+    """Adam's step size at the start."""
+    final_rate: float = 0.1
+    """Share of the step size left at the end of the run, on a cosine."""
+    batch_size: int = 16
+    """Whole episodes an update."""
+    env_steps_per_update: float = 5.0
+    """Environment steps between updates."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay of the matrices."""
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """Improving the policy in the model."""
+
+    learning_rate: float = 1e-3
+    """Adam's step size at the start."""
+    final_rate: float = 0.1
+    """Share of the step size left at the end of the run, on a cosine."""
+    batch_size: int = 16
+    """Imagined episodes an update."""
+    env_steps_per_update: float = 5.0
+    """Environment steps between updates."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    entropy_weight: float = 0.003
+    """Weight of the mean entropy beside the scaled return."""
+    scale_returns: bool = True
+    """Whether returns are divided by their standard deviation over the warm-up."""
+    through_policy: float = 0.0
+    """Share of the gradient through the policy's input; 0 is the paper's stop-gradient."""
+    through_states: float = 1.0
+    """Share of the gradient through predicted states that are fed back."""
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """What is done to see more than the policy's own path."""
+
+    warmup_steps: int = 1500
+    """Environment steps with random actions before any update."""
+    fit_warmup: bool = True
+    """Whether the warm-up's share of updates is caught up on when it ends."""
+    correlated: bool = True
+    """Whether random actions and noise are correlated over time."""
+    amplitude: float = 0.6
+    """Largest amplitude of the noise added to the policy's actions; 0 adds none."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run."""
+
+    task: str = "cancer-treatment"
+    """Name of the task."""
+    horizon: int = 100
+    """Steps in an episode, at least 2."""
+    model: str = "transformer-awm"
+    """Name of the world model."""
+    preset: str = "default"
+    """Name of the preset that the other fields started from."""
+    seed: int = 0
+    """Seed of the first run."""
+    seeds: int = 1
+    """Runs side by side, with seeds that follow each other."""
+    env_steps: int = 10_000
+    """Environment steps in all, the warm-up included."""
+    world_model: Model = field(default_factory=Model)
+    """The world model."""
+    policy: Policy = field(default_factory=Policy)
+    """The policy."""
+    fitting: Fitting = field(default_factory=Fitting)
+    """Fitting the world model."""
+    improvement: Improvement = field(default_factory=Improvement)
+    """Improving the policy."""
+    exploration: Exploration = field(default_factory=Exploration)
+    """Exploring."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run, before anything is done.
+
+        Raises:
+            TypeError: If a count is not an integer.
+            ValueError: If a value is out of range, naming the field, the value and the range.
+        """
+        choose("task", self.task, dict.fromkeys(task_names()))
+        choose("model", self.model, MODELS)
+        choose("preset", self.preset, PRESETS)
+        _check_counts(self)
+        _check_rates(self)
+        if self.world_model.width % self.world_model.heads:
+            raise ValueError(
+                f"world-model.width is {self.world_model.width}, not a multiple of "
+                f"world-model.heads = {self.world_model.heads}: change one of them"
+            )
+        if self.policy.least_deviation > self.policy.greatest_deviation:
+            raise ValueError(
+                f"policy.least-deviation is {self.policy.least_deviation}, above "
+                f"policy.greatest-deviation = {self.policy.greatest_deviation}: swap them"
+            )
+        if self.env_steps < self.warmup_episodes * self.horizon + self.horizon:
+            raise ValueError(
+                f"env-steps is {self.env_steps}, but the warm-up takes "
+                f"{self.warmup_episodes * self.horizon} and one episode {self.horizon} more: "
+                "raise env-steps or lower exploration.warmup-steps"
+            )
+
+    @property
+    def warmup_episodes(self) -> int:
+        """Whole episodes of random actions, at least two so that states can be standardised.
+
+        Returns:
+            Their number.
+        """
+        return max(2, math.ceil(self.exploration.warmup_steps / self.horizon))
+
+    @property
+    def iterations(self) -> int:
+        """Iterations of Algorithm 1 within `env_steps`, one episode each.
+
+        Returns:
+            Their number.
+        """
+        return self.env_steps // self.horizon - self.warmup_episodes
+
+
+def preset(name: str, **fields: Any) -> Config:
+    """Start from a preset and change some fields.
+
+    Args:
+        name: Name of the preset.
+        fields: Fields of `Config` to replace.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ValueError: If the name is unknown or a field out of range.
+        TypeError: If a field is unknown or of the wrong type.
+    """
+    return dataclasses.replace(choose("preset", name, PRESETS)[1](), preset=name, **fields)
+
+
+def _default() -> Config:
+    return Config()
+
+
+def _paper() -> Config:
+    return Config(
+        env_steps=200_000,
+        world_model=Model(positions=True, frequencies=0, standardise=False),
+        policy=Policy(frequencies=0, mean_bound=10.0, least_deviation=1e-3, greatest_deviation=7.0),
+        fitting=Fitting(batch_size=64, env_steps_per_update=2.0, clip=math.inf, final_rate=1.0),
+        improvement=Improvement(
+            learning_rate=1e-4,
+            env_steps_per_update=16.0,
+            clip=100.0,
+            final_rate=1.0,
+            entropy_weight=0.01,
+            scale_returns=False,
+        ),
+        exploration=Exploration(fit_warmup=False, correlated=False, amplitude=0.0),
+    )
+
+
+PRESETS = {
+    "default": ("Few environment steps and little time.", _default),
+    "paper": ("Table 1 and Appendix C of the paper, to the letter.", _paper),
+}
+
+_COUNTS = {
+    "horizon": 2,
+    "seeds": 1,
+    "env_steps": 1,
+    "world_model.width": 1,
+    "world_model.layers": 1,
+    "world_model.heads": 1,
+    "world_model.frequencies": 0,
+    "policy.frequencies": 0,
+    "fitting.batch_size": 1,
+    "improvement.batch_size": 1,
+    "exploration.warmup_steps": 0,
+    "seed": 0,
+}
+
+_POSITIVE = (
+    "policy.mean_bound",
+    "policy.least_deviation",
+    "policy.greatest_deviation",
+    "fitting.learning_rate",
+    "fitting.clip",
+    "fitting.env_steps_per_update",
+    "improvement.learning_rate",
+    "improvement.clip",
+    "improvement.env_steps_per_update",
+)
+
+_FROM_ZERO = ("fitting.weight_decay", "improvement.entropy_weight", "exploration.amplitude")
+
+_SHARES = (
+    "fitting.final_rate",
+    "improvement.final_rate",
+    "improvement.through_policy",
+    "improvement.through_states",
+)
+
+
+def _read(config: Config, path: str) -> Any:
+    value: Any = config
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _flag(path: str) -> str:
+    return path.replace("_", "-")
+
+
+def _check_counts(config: Config) -> None:
+    for path, least in _COUNTS.items():
+        value = _read(config, path)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{_flag(path)} is {value!r}: give an integer of at least {least}")
+        if value < least:
+            raise ValueError(f"{_flag(path)} is {value}: give an integer of at least {least}")
+    for path in ("world_model.hidden", "policy.hidden"):
+        sizes = _read(config, path)
+        if not sizes or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes):
+            raise ValueError(f"{_flag(path)} is {sizes!r}: give at least one positive integer")
+
+
+def _check_rates(config: Config) -> None:
+    for path in _POSITIVE:
+        value = _read(config, path)
+        if not value > 0:
+            raise ValueError(f"{_flag(path)} is {value}: give a number above 0")
+    for path in _FROM_ZERO:
+        value = _read(config, path)
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{_flag(path)} is {value}: give a finite number of at least 0")
+    for path in _SHARES:
+        value = _read(config, path)
+        if not 0 <= value <= 1:
+            raise ValueError(f"{_flag(path)} is {value}: give a share from 0 to 1")

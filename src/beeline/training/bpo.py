@@ -1,0 +1,211 @@
+"""Backpropagation-based Policy Optimization.
+
+References:
+    Paper, Algorithm 1.
+"""
+
+from typing import NamedTuple, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from beeline._scaling import StateScaling
+from beeline.envs import Environment
+from beeline.gradients import Objective
+from beeline.models import WorldModel
+from beeline.policies import Policy
+from beeline.training.episodes import Buffer, Episode, act, evaluate, play
+from beeline.training.exploration import Exploration
+from beeline.training.model_fitting import Fitted, ModelFitting
+from beeline.training.policy_improvement import Improved, PolicyImprovement
+
+
+class BPOState(NamedTuple):
+    """Everything that a run needs to continue, in one pytree."""
+
+    model: WorldModel
+    policy: Policy
+    model_optimiser: optax.OptState
+    policy_optimiser: optax.OptState
+    buffer: Buffer
+    return_scale: Float[Array, ""]
+    key: PRNGKeyArray
+
+
+class Record(NamedTuple):
+    """What one iteration measured, in the order in which a failure would spread."""
+
+    collected_return: Float[Array, ""]
+    """Return of the episode collected, exploration included."""
+    fresh_error: Float[Array, ""]
+    """Standardised error of the model on that episode, before learning from it."""
+    model_loss: Float[Array, ""]
+    """Mean loss of the iteration's model updates; NaN without any."""
+    model_gradient_norm: Float[Array, ""]
+    imagined_return: Float[Array, ""]
+    """Return of the last imagined batch; NaN without any policy update."""
+    entropy: Float[Array, ""]
+    """Mean entropy of the policy there."""
+    policy_gradient_norm: Float[Array, ""]
+    return_: Float[Array, ""]
+    """Real return of the deterministic policy after the iteration."""
+
+
+@final
+class BPO(eqx.Module):
+    """Collect an episode, fit the model, improve the policy; repeat."""
+
+    env: Environment
+    fitting: ModelFitting
+    improvement: PolicyImprovement
+    exploration: Exploration
+    entropy_weight: float = eqx.field(static=True)
+    scale_returns: bool = eqx.field(static=True)
+    standardise: bool = eqx.field(static=True)
+    warmup_episodes: int = eqx.field(static=True)
+    fit_warmup: bool = eqx.field(static=True)
+    steps_per_fit: float = eqx.field(static=True)
+    """Environment steps between model updates."""
+    steps_per_improvement: float = eqx.field(static=True)
+    """Environment steps between policy updates."""
+    iterations: int = eqx.field(static=True)
+
+    def init(self, model: WorldModel, policy: Policy, *, key: PRNGKeyArray) -> BPOState:
+        """Warm up with random actions, and fit the scaling of states and returns to them.
+
+        Args:
+            model: The world model, newly drawn.
+            policy: The policy, newly drawn.
+            key: Random key.
+
+        Returns:
+            The state before the first iteration.
+        """
+        key, warmup_key = jax.random.split(key)
+        episodes = jax.vmap(self._random_episode)(
+            jax.random.split(warmup_key, self.warmup_episodes)
+        )
+        buffer = Buffer.empty(self.env, self.warmup_episodes + self.iterations)
+        buffer, _ = jax.lax.scan(lambda b, e: (b.add(e), None), buffer, episodes)
+        if self.standardise:
+            scaling = StateScaling.fit(episodes.states)
+            model = eqx.tree_at(lambda m: m.scaling, model, scaling)
+            policy = eqx.tree_at(lambda p: p.scaling, policy, scaling)
+        deviation = jnp.maximum(jnp.std(episodes.return_), 1e-6)
+        return BPOState(
+            model,
+            policy,
+            self.fitting.optimiser.init(model),
+            self.improvement.optimiser.init(policy),
+            buffer,
+            deviation if self.scale_returns else jnp.ones(()),
+            key,
+        )
+
+    def iterate(self, state: BPOState, index: Int[Array, ""]) -> tuple[BPOState, Record]:
+        """One pass through the loop of Algorithm 1. Pure; jit it once.
+
+        Args:
+            state: The state before.
+            index: Number of iterations done before this one.
+
+        Returns:
+            The state after, and what was measured.
+        """
+        key, episode_key, fit_key, improve_key, evaluate_key = jax.random.split(state.key, 5)
+        progress = index / self.iterations
+        episode = self._explore(state.policy, key=episode_key)
+        error = self.fitting.error(state.model, episode.states, episode.actions)
+        state = state._replace(buffer=state.buffer.add(episode), key=key)
+
+        fitted, loss = self._fit(state, index, progress, key=fit_key)
+        state = state._replace(model=fitted.model, model_optimiser=fitted.optimiser_state)
+        improved = self._improve(state, index, progress, key=improve_key)
+        state = state._replace(policy=improved.policy, policy_optimiser=improved.optimiser_state)
+        return state, Record(
+            collected_return=episode.return_,
+            fresh_error=error,
+            model_loss=loss,
+            model_gradient_norm=fitted.gradient_norm,
+            imagined_return=improved.imagined_return,
+            entropy=improved.entropy,
+            policy_gradient_norm=improved.gradient_norm,
+            return_=evaluate(self.env, state.policy, key=evaluate_key).return_,
+        )
+
+    def _random_episode(self, key: PRNGKeyArray) -> Episode:
+        actions_key, env_key = jax.random.split(key)
+        actions = self.exploration.random_actions(
+            self.env.horizon, self.env.action_dim, key=actions_key
+        )
+        return play(self.env, actions, key=env_key)
+
+    def _explore(self, policy: Policy, *, key: PRNGKeyArray) -> Episode:
+        noise_key, offsets_key, env_key = jax.random.split(key, 3)
+        shape = (self.env.horizon, self.env.action_dim)
+        noise = jax.random.normal(noise_key, shape)
+        offsets = self.exploration.offsets(*shape, key=offsets_key)
+        return act(self.env, policy, noise, offsets, key=env_key)
+
+    def _fit(
+        self, state: BPOState, index: Array, progress: Array, *, key: PRNGKeyArray
+    ) -> tuple[Fitted, Float[Array, ""]]:
+        def update(i: Array, loop: tuple[Fitted, Array]) -> tuple[Fitted, Array]:
+            fitted, total = loop
+            fitted = self.fitting.update(
+                fitted.model,
+                fitted.optimiser_state,
+                state.buffer,
+                progress,
+                key=jax.random.fold_in(key, i),
+            )
+            return fitted, total + fitted.loss
+
+        nothing = jnp.full((), jnp.nan)
+        before = Fitted(state.model, state.model_optimiser, nothing, nothing)
+        count = self._updates_due(index, self.steps_per_fit)
+        fitted, total = _repeat(update, (before, jnp.zeros(())), count)
+        return fitted, total / count
+
+    def _improve(
+        self, state: BPOState, index: Array, progress: Array, *, key: PRNGKeyArray
+    ) -> Improved:
+        objective = Objective(
+            self.env.reward, state.return_scale, jnp.asarray(self.entropy_weight, dtype=float)
+        )
+
+        def update(i: Array, before: Improved) -> Improved:
+            return self.improvement.update(
+                before.policy,
+                before.optimiser_state,
+                state.model,
+                self.env,
+                objective,
+                progress,
+                key=jax.random.fold_in(key, i),
+            )
+
+        nothing = jnp.full((), jnp.nan)
+        before = Improved(state.policy, state.policy_optimiser, nothing, nothing, nothing)
+        return _repeat(update, before, self._updates_due(index, self.steps_per_improvement))
+
+    def _updates_due(self, index: Array, steps_per_update: float) -> Int[Array, ""]:
+        def due(episodes: Array) -> Array:
+            return jnp.floor(episodes * (self.env.horizon / steps_per_update)).astype(int)
+
+        warmup = self.warmup_episodes if self.fit_warmup else 0
+        before = jnp.where(index == 0, 0, due(warmup + index))
+        return due(warmup + index + 1) - before
+
+
+def _repeat(function, value, count):
+    """Apply `function(i, value)` a traced number of times."""
+    arrays, static = eqx.partition(value, eqx.is_array)
+
+    def body(i, arrays):
+        return eqx.filter(function(i, eqx.combine(arrays, static)), eqx.is_array)
+
+    return eqx.combine(jax.lax.fori_loop(0, count, body, arrays), static)

@@ -1,0 +1,151 @@
+"""Real episodes: how they are lived through, and the buffer that keeps them."""
+
+from typing import NamedTuple, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from beeline.envs import Environment
+from beeline.policies import Policy
+
+
+class Episode(NamedTuple):
+    """One whole episode in physical units: a state more than there are actions."""
+
+    states: Float[Array, "times state"]
+    actions: Float[Array, "time action"]
+    return_: Float[Array, ""]
+
+
+def play(env: Environment, actions: Float[Array, "time action"], *, key: PRNGKeyArray) -> Episode:
+    """Live through an episode with given actions.
+
+    Args:
+        env: The environment.
+        actions: Actions in [-1, 1].
+        key: Random key of the environment.
+
+    Returns:
+        The episode.
+    """
+    return _live(env, lambda state, t, given: given, actions, key=key)
+
+
+def act(
+    env: Environment,
+    policy: Policy,
+    noise: Float[Array, "time action"],
+    offsets: Float[Array, "time action"],
+    *,
+    key: PRNGKeyArray,
+) -> Episode:
+    """Live through an episode with a policy that explores.
+
+    Args:
+        env: The environment.
+        policy: The policy.
+        noise: Standard normal draws for the policy.
+        offsets: Added to its actions, the sum being clipped to [-1, 1].
+        key: Random key of the environment.
+
+    Returns:
+        The episode.
+    """
+
+    def choose(state, t, given):
+        draw, offset = given
+        return jnp.clip(policy.sample(state, t, draw)[0] + offset, -1, 1)
+
+    return _live(env, choose, (noise, offsets), key=key)
+
+
+def evaluate(env: Environment, policy: Policy, *, key: PRNGKeyArray) -> Episode:
+    """Live through an episode with the policy's deterministic actions.
+
+    Args:
+        env: The environment.
+        policy: The policy.
+        key: Random key of the environment.
+
+    Returns:
+        The episode.
+    """
+    nothing = jnp.zeros((env.horizon, 0))
+    return _live(env, lambda state, t, given: policy.mode(state, t), nothing, key=key)
+
+
+def _live(env, choose, given, *, key) -> Episode:
+    first_key, steps_key = jax.random.split(key)
+
+    def step(state, inputs):
+        t, given, step_key = inputs
+        action = choose(state, t, given)
+        reward = env.reward(state, action, t)
+        return env.step(state, action, t, key=step_key), (state, action, reward)
+
+    first = env.initial_state(key=first_key)
+    keys = jax.random.split(steps_key, env.horizon)
+    last, (states, actions, rewards) = jax.lax.scan(
+        step, first, (jnp.arange(env.horizon), given, keys)
+    )
+    return Episode(jnp.concatenate([states, last[None]]), actions, rewards.sum())
+
+
+@final
+class Buffer(eqx.Module):
+    """Whole episodes on the device, with room for all that a run will see."""
+
+    states: Float[Array, "capacity times state"]
+    actions: Float[Array, "capacity time action"]
+    count: Int[Array, ""]
+
+    @classmethod
+    def empty(cls, env: Environment, capacity: int) -> "Buffer":
+        """Make room.
+
+        Args:
+            env: The environment.
+            capacity: Episodes to make room for.
+
+        Returns:
+            A buffer without episodes.
+        """
+        return cls(
+            jnp.zeros((capacity, env.horizon + 1, env.state_dim)),
+            jnp.zeros((capacity, env.horizon, env.action_dim)),
+            jnp.zeros((), int),
+        )
+
+    def add(self, episode: Episode) -> "Buffer":
+        """Keep one more episode, in place of the oldest when full.
+
+        Args:
+            episode: The episode.
+
+        Returns:
+            The buffer with it.
+        """
+        at = self.count % self.states.shape[0]
+        return Buffer(
+            self.states.at[at].set(episode.states),
+            self.actions.at[at].set(episode.actions),
+            self.count + 1,
+        )
+
+    def draw(
+        self, batch: int, *, key: PRNGKeyArray
+    ) -> tuple[Float[Array, "batch times state"], Float[Array, "batch time action"]]:
+        """Draw episodes uniformly, with replacement.
+
+        Args:
+            batch: How many.
+            key: Random key.
+
+        Returns:
+            Their states and actions.
+        """
+        filled = jnp.minimum(self.count, self.states.shape[0])
+        at = jax.random.randint(key, (batch,), 0, filled)
+        return self.states[at], self.actions[at]

@@ -1,6 +1,6 @@
 """Adam with clipped gradients, decoupled weight decay and a cosine over the whole run."""
 
-from typing import Any, NamedTuple, TypeVar, final
+from typing import Any, NamedTuple, TypeVar, cast, final
 
 import equinox as eqx
 import jax
@@ -58,7 +58,7 @@ class Optimiser(eqx.Module):
             The module and the state after the step, and the norm of the gradient given.
         """
         trained = eqx.filter(weights, eqx.is_inexact_array)
-        updates, state = self._transform().update(gradient, state, trained)
+        updates, state = self._transform().update(cast(optax.Updates, gradient), state, trained)
         cosine = 0.5 * (1 + jnp.cos(jnp.pi * progress))
         rate = self.learning_rate * (self.final_rate + (1 - self.final_rate) * cosine)
         updates = jax.tree.map(lambda u: -rate * u, updates)

@@ -202,7 +202,7 @@ class BPO(eqx.Module):
 
 
 def _repeat(function, value, count):
-    """Apply `function(i, value)` a traced number of times."""
+    # The static parts of a module cannot be carried through a loop.
     arrays, static = eqx.partition(value, eqx.is_array)
 
     def body(i, arrays):

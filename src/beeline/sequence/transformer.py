@@ -16,7 +16,6 @@ from beeline._layers import MLP, LayerNorm, Linear
 from beeline.sequence._attention import attend, causal_attention
 from beeline.sequence._base import SequenceCore
 
-
 _LONG = 256
 
 

@@ -1,0 +1,125 @@
+"""What every core promises, whatever its recurrence. A new core is one line in `CORES`."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from beeline.sequence import Transformer
+
+WIDTH = 12
+CORES = {
+    "transformer": lambda key: Transformer(WIDTH, 2, 3, mlp_width=20, positions=2000, key=key),
+}
+# Attention blocks are 64 tokens up to 512, and stages begin at 256.
+LENGTHS = (1, 2, 63, 64, 65)
+LONGEST = 257
+
+
+@pytest.fixture(params=CORES)
+def make_core(request):
+    return CORES[request.param]
+
+
+def draw(length, seed=1):
+    return jax.random.normal(jax.random.key(seed), (length, WIDTH))
+
+
+def walk(core, cache, tokens):
+    return jax.lax.scan(lambda cache, token: core.step(cache, token), cache, tokens)
+
+
+def in_steps(core, tokens):
+    return walk(core, core.start(tokens.shape[0]), tokens)[1]
+
+
+def in_stages(core, tokens):
+    first, cache, outputs = 0, None, []
+    for last in core.stages(tokens.shape[0]):
+        cache = core.start(last) if cache is None else core.reserve(cache, last)
+        cache, part = walk(core, cache, tokens[first:last])
+        outputs.append(part)
+        first = last
+    return jnp.concatenate(outputs)
+
+
+def in_parallel(core, tokens):
+    return core.parallel(tokens)
+
+
+@pytest.mark.parametrize(("double", "tolerance"), [(False, 2e-5), (True, 1e-12)])
+def test_parallel_equals_steps(make_core, double, tolerance):
+    with jax.enable_x64(double):
+        core, tokens = make_core(jax.random.key(0)), draw(LONGEST)
+        steps = jax.jit(in_steps)(core, tokens)
+        parallel = jax.jit(in_parallel)
+        for length in (*LENGTHS, LONGEST) if double else (LONGEST,):
+            outputs = parallel(core, tokens[:length])
+            assert outputs.dtype == tokens.dtype
+            np.testing.assert_allclose(
+                outputs, steps[:length], rtol=tolerance, atol=tolerance, err_msg=f"{length=}"
+            )
+
+
+def test_growing_equals_full_room(make_core):
+    with jax.enable_x64(True):
+        core, tokens = make_core(jax.random.key(0)), draw(LONGEST)
+        full, grown = jax.jit(in_steps)(core, tokens), jax.jit(in_stages)(core, tokens)
+        np.testing.assert_allclose(grown, full, rtol=1e-12, atol=1e-13)
+
+
+def test_stages_increase_to_the_length(make_core):
+    core = make_core(jax.random.key(0))
+    for length in (1, 2, 7, 255, 256, 257, 1000, 1001):
+        stages = core.stages(length)
+        assert stages[-1] == length
+        assert all(a < b for a, b in zip((0, *stages), stages, strict=False))
+
+
+def test_no_output_depends_on_a_later_token(make_core):
+    core, tokens = make_core(jax.random.key(0)), draw(70)
+    length = tokens.shape[0]
+
+    @jax.jit
+    def slopes(tokens, cotangents):
+        return jax.vmap(jax.vjp(core.parallel, tokens)[1])(cotangents)[0]
+
+    # One random cotangent an output: row t holds the slope of output t in every token.
+    cotangents = jnp.eye(length)[:, :, None] * draw(length, seed=2)
+    reaches = np.abs(slopes(tokens, cotangents)).max(axis=-1)
+    later = np.triu(np.ones((length, length), bool), 1)
+    assert (reaches[later] == 0).all()
+    assert (reaches[~later] > 0).all()
+
+
+def test_gradients_of_the_two_forms_agree(make_core):
+    with jax.enable_x64(True):
+        core, tokens, weights = make_core(jax.random.key(0)), draw(66), draw(66, seed=2)
+
+        def slopes(form):
+            return jax.grad(lambda core, x: (form(core, x) * weights).sum(), (0, 1))
+
+        both = jax.jit(lambda *inputs: (slopes(in_parallel)(*inputs), slopes(in_steps)(*inputs)))
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11),
+            *both(core, tokens),
+        )
+
+
+def test_jit_and_vmap_change_nothing(make_core):
+    with jax.enable_x64(True):
+        core, batch = make_core(jax.random.key(0)), draw(10).reshape(2, 5, WIDTH)
+        plain = jnp.stack([core.parallel(tokens) for tokens in batch])
+        together = jax.jit(jax.vmap(core.parallel))(batch)
+        np.testing.assert_allclose(together, plain, rtol=1e-12, atol=1e-13)
+        stepped = jax.jit(jax.vmap(lambda tokens: in_steps(core, tokens)))(batch)
+        np.testing.assert_allclose(stepped, plain, rtol=1e-12, atol=1e-13)
+
+
+def test_gradients_over_two_thousand_tokens_are_finite(make_core):
+    core, tokens = make_core(jax.random.key(0)), draw(2000)
+    slope_in = jax.jit(jax.grad(lambda x: jnp.linalg.norm(core.parallel(x)[-1] + 1.0)))
+    for scale in (0.0, 1.0, 100.0):
+        slope = slope_in(scale * tokens)
+        assert jnp.isfinite(slope).all()
+        assert slope[-1].any()

@@ -58,7 +58,8 @@ def load(path: Path, env: Environment) -> dict[str, np.ndarray] | None:
         The arrays by name, or None if there is no file or it is not what it should be.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy leaves a file that it opened itself open if it turns out to be damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {field: archive[field] for field in FIELDS}
     except Exception:
         return None

@@ -72,7 +72,7 @@ def normalized_return(return_: float, random: float, optimal: float) -> float:
 
 
 @eqx.filter_jit
-def _returns(env: Environment, keys: PRNGKeyArray) -> Float[Array, "batch"]:
+def _returns(env: Environment, keys: Array) -> Float[Array, "batch"]:
     def episode(key):
         start_key, episode_key = jax.random.split(key)
 

@@ -1,0 +1,238 @@
+"""Reference optima: known values, a closed form, replay and the cache."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from beeline import envs
+from beeline._cache import cache_directory
+from beeline.control import optimum, solve_optimum
+
+# Found by three methods that agree to 1.2e-6: multi-start shooting, IPOPT and dynamic programming.
+KNOWN = {
+    "cancer-treatment": {20: -19.640479, 100: -20.525337, 500: -20.564157},
+    "bioreactor": {20: 1.3961108, 100: 1.3882321, 500: 1.3866809},
+    "mould-fungicide": {20: -84.158193, 100: -85.182472, 500: -85.321714},
+    "bacteria": {20: 2.9542431, 100: 3.3371499, 500: 3.4412787},
+    "harvest": {20: 6.0644399, 100: 6.4157464, 500: 6.4893108},
+    "invasive-plant": {20: -10.520808, 100: -11.650358, 500: -11.818189},
+    # At 20 steps this task is a knife edge: the best known plan earns 823.48675, and gradients
+    # from most starting points end at 822.4756.
+    "hiv-treatment": {20: 822.4755, 100: 823.26248, 500: 823.16124},
+    "timber-harvest": {20: 3552.7137, 100: 4956.1441, 500: 5352.4117},
+}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("BEELINE_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def env():
+    return envs.make("timber-harvest", horizon=5)
+
+
+@pytest.fixture
+def searches(monkeypatch):
+    """Count the searches, which a hit in the cache saves."""
+    count = []
+    search = optimum._search
+
+    def counting(env, starts):
+        count.append(starts)
+        return search(env, starts)
+
+    monkeypatch.setattr(optimum, "_search", counting)
+    return count
+
+
+def reaches_known(name, horizon):
+    found = solve_optimum(envs.make(name, horizon=horizon), cache=False)
+    known = KNOWN[name][horizon]
+    knife_edge = (name, horizon) == ("hiv-treatment", 20)
+    assert found.return_ >= known - 1e-5 * abs(known)
+    assert found.return_ <= (823.52 if knife_edge else known + 1e-5 * abs(known))
+    assert found.starts.shape == (20,)
+    assert found.starts[0] == pytest.approx(found.return_, rel=1e-12)
+    assert np.all(np.diff(found.starts) <= 0)
+    assert found.agreement == 1.0 or knife_edge
+
+
+@pytest.mark.parametrize("horizon", [20, 100])
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_reaches_the_known_optimum(name, horizon):
+    reaches_known(name, horizon)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_reaches_the_known_optimum_of_500_steps(name):
+    reaches_known(name, 500)
+
+
+@pytest.mark.parametrize("horizon", [2, 13, 60])
+def test_timber_agrees_with_its_closed_form(horizon):
+    found = solve_optimum(envs.make("timber-harvest", horizon=horizon), cache=False)
+    # Re-invest everything for n steps, then nothing: the best n is found by trying them all.
+    dt = 5 / horizon
+    best = max(100 * dt * (1 + dt) ** n * (horizon - n) for n in range(horizon))
+    assert found.return_ == pytest.approx(best, rel=1e-8)
+
+
+def test_a_greedy_plan_is_found_where_the_plan_does_not_matter():
+    # Two steps of the bacteria task leave only the first to choose: -u²/2 + x(u) at the second.
+    found = solve_optimum(envs.make("bacteria", horizon=2), cache=False)
+    u = np.linspace(0, 2, 2_000_001)
+    x = np.clip(1 + 0.5 * (1 + u - 12 * u**2 * np.exp(-1)), 0, 10)
+    assert found.return_ == pytest.approx(np.max(x - u**2 / 2), abs=1e-9)
+    assert found.actions[1] == pytest.approx([-1.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["invasive-plant", "hiv-treatment"])
+def test_the_plan_replays_to_its_states_and_return(name):
+    env = envs.make(name, horizon=20)
+    found = solve_optimum(env)
+    assert np.all(np.abs(found.actions) <= 1.0)
+    with jax.enable_x64(True):
+        step, reward = jax.jit(env.step), jax.jit(env.reward)
+        state, total = env.initial_state(), 0.0
+        for t, action in enumerate(found.actions):
+            np.testing.assert_allclose(state, found.states[t], rtol=1e-5)
+            total += float(reward(state, jnp.asarray(action), t))
+            state = step(state, jnp.asarray(action), t)
+    np.testing.assert_allclose(state, found.states[-1], rtol=1e-5)
+    assert total == pytest.approx(found.return_, rel=1e-6)
+
+
+def test_precision_outside_is_left_alone(env):
+    solve_optimum(env, starts=1, cache=False)
+    assert jnp.ones(()).dtype == jnp.float32
+
+
+def test_the_same_optimum_every_time(env):
+    first, second = (solve_optimum(env, cache=False) for _ in range(2))
+    np.testing.assert_array_equal(first.actions, second.actions)
+    np.testing.assert_array_equal(first.starts, second.starts)
+
+
+def test_agreement_counts_the_starts_that_met():
+    found = optimum.Optimum(
+        actions=np.zeros((2, 1)),
+        states=np.zeros((3, 1)),
+        return_=100.0,
+        starts=np.array([100.0, 99.9995, 99.0, -np.inf]),
+    )
+    assert found.agreement == 0.5
+
+
+def test_wrong_arguments(env):
+    with pytest.raises(ValueError, match="starts must be at least 1, got 0"):
+        solve_optimum(env, starts=0)
+    with pytest.raises(TypeError, match="starts must be an integer of at least 1, got True"):
+        solve_optimum(env, starts=True)
+    noisy = envs.make("harvest", horizon=5, process_noise=0.1)
+    with pytest.raises(ValueError, match=r"harvest has process_noise=0\.1.*use process_noise=0"):
+        solve_optimum(noisy)
+
+
+def test_a_hit_saves_the_search(env, searches, cache):
+    first, second = solve_optimum(env), solve_optimum(env)
+    assert len(searches) == 1
+    assert len(list(cache.iterdir())) == 1
+    np.testing.assert_array_equal(first.actions, second.actions)
+    np.testing.assert_array_equal(first.states, second.states)
+    np.testing.assert_array_equal(first.starts, second.starts)
+    assert first.return_ == second.return_
+
+
+def test_without_the_cache_nothing_is_read_or_written(env, searches, cache):
+    solve_optimum(env, cache=False)
+    solve_optimum(env, cache=False)
+    assert len(searches) == 2
+    assert not cache.exists()
+
+
+def test_a_changed_task_is_solved_anew(env, searches):
+    changed = [
+        envs.make("timber-harvest", horizon=6),
+        envs.make("timber-harvest", horizon=5, k=1.0 + 1e-12),
+        envs.make("timber-harvest", horizon=5, r=0.1),
+        envs.make("timber-harvest", horizon=5, x_0=(101.0,)),
+        envs.make("timber-harvest", horizon=5, duration=4.0),
+        envs.make("timber-harvest", horizon=5, state_bounds=((0.0, 300.0),)),
+        envs.make("timber-harvest", horizon=5, control_bounds=((0.0, 0.9),)),
+    ]
+    for task in [env, *changed]:
+        solve_optimum(task, starts=2)
+    solve_optimum(env, starts=3)
+    assert len(searches) == len(changed) + 2
+
+
+def npz_of_wrong_shape(path):
+    np.savez(path, actions=np.zeros((4, 1)), states=0.0, return_=0.0, starts=np.zeros(1))
+
+
+def npz_of_objects(path):
+    objects = np.array([{"never": "run"}], dtype=object)
+    np.savez(path, actions=objects, states=objects, return_=objects, starts=objects)
+
+
+def npz_without_entries(path):
+    np.savez(path, other=np.zeros(3))
+
+
+def npz_of_nan(path):
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **(arrays | {"return_": np.asarray(np.nan)}))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"not an archive"),
+        lambda path: path.write_bytes(path.read_bytes()[:-40]),
+        npz_of_wrong_shape,
+        npz_of_objects,
+        npz_without_entries,
+        npz_of_nan,
+    ],
+)
+def test_a_damaged_entry_is_solved_anew_and_mended(env, searches, cache, damage):
+    first = solve_optimum(env)
+    (path,) = cache.iterdir()
+    damage(path)
+    assert solve_optimum(env).return_ == first.return_
+    assert len(searches) == 2
+    assert solve_optimum(env).return_ == first.return_
+    assert len(searches) == 2
+    assert list(cache.iterdir()) == [path]
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(env, cache):
+    cache.write_text("a file where the folder should be")
+    assert solve_optimum(env).return_ > 0
+
+
+def test_a_failed_write_leaves_nothing_behind(env, cache, monkeypatch):
+    def refuse(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", refuse)
+    assert solve_optimum(env).return_ > 0
+    assert list(cache.iterdir()) == []
+
+
+def test_where_the_cache_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "shared"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_directory() == tmp_path / "cache"
+    monkeypatch.delenv("BEELINE_CACHE")
+    assert cache_directory() == tmp_path / "shared" / "beeline"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_directory() == tmp_path / "home" / ".cache" / "beeline"

@@ -48,15 +48,15 @@ def test_agrees_with_an_exact_mean():
 
 def test_the_same_unless_the_key_differs():
     env = envs.make("harvest", horizon=5)
-    first, second = random_return(env, 50), random_return(env, 50)
-    other = random_return(env, 50, key=jax.random.key(1))
+    first, second = random_return(env, 100), random_return(env, 100)
+    other = random_return(env, 100, key=jax.random.key(1))
     assert first == second
     assert first.mean != other.mean
 
 
 def test_process_noise_is_played_too():
-    quiet = random_return(envs.make("harvest", horizon=5), 200)
-    noisy = random_return(envs.make("harvest", horizon=5, process_noise=0.5), 200)
+    quiet = random_return(envs.make("harvest", horizon=5), 100)
+    noisy = random_return(envs.make("harvest", horizon=5, process_noise=0.5), 100)
     assert np.isfinite(noisy.mean)
     assert noisy.standard_error > 2 * quiet.standard_error
 

@@ -66,7 +66,7 @@ def check_state(state: object, state_dim: int) -> None:
     Raises:
         TypeError: If it is not an array of floating-point numbers.
         ValueError: If it has another shape, for example that of a whole batch.
-    """  # noqa: DOC502 - raised one call down
+    """
     _check_vector("state", state, state_dim)
 
 
@@ -82,7 +82,7 @@ def check_action(action: object, action_dim: int) -> None:
     Raises:
         TypeError: If it is not an array of floating-point numbers.
         ValueError: If it has another shape, or holds NaN or a value outside [-1, 1].
-    """  # noqa: DOC502 - the type is checked one call down
+    """
     array = _check_vector("action", action, action_dim)
     if isinstance(array, Tracer):
         return

@@ -27,7 +27,7 @@ def make(name: str, *, horizon: SupportsIndex, **options: Any) -> Environment:
     Raises:
         TypeError: If the horizon or the process noise is not a number of the right kind.
         ValueError: If there is no such task or option, or a value is out of range.
-    """  # noqa: DOC502 - the checks called here raise them
+    """
     entry = choose("task", name, ENTRIES)
     horizon = check_horizon(horizon)
     task_class = getattr(importlib.import_module(entry.module), entry.class_name)

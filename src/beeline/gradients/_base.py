@@ -1,7 +1,7 @@
 """What every route of the policy gradient promises, and the objective that they share."""
 
 import abc
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -12,6 +12,7 @@ from beeline.models import WorldModel
 from beeline.policies import Policy
 
 
+@runtime_checkable
 class RewardFunction(Protocol):
     """The reward of a state, an action and a step index; known and differentiable."""
 

@@ -59,7 +59,7 @@ class Direct(PolicyGradient):
             )
 
         def live(state, draws):
-            return rollout(policy, model, state, draws, through_policy=0, through_states=0)
+            return rollout(policy, model, state, draws, through_policy=0.0, through_states=0.0)
 
         visited, _, _ = jax.lax.stop_gradient(jax.vmap(live)(initial_states, noise))
 

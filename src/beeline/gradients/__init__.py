@@ -7,6 +7,7 @@ from beeline.gradients._base import (
     RewardFunction,
     draw_noise,
 )
+from beeline.gradients._rollout import rollout
 from beeline.gradients.direct import Direct
 from beeline.gradients.unrolled import Unrolled
 
@@ -18,4 +19,5 @@ __all__ = [
     "RewardFunction",
     "Unrolled",
     "draw_noise",
+    "rollout",
 ]

@@ -1,0 +1,69 @@
+"""Run `python -m benchmarks speed`, `compare` or `learning`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional
+
+from beeline.config import MODELS
+from benchmarks import learning as _learning
+from benchmarks import speed as _speed
+from benchmarks.cases import OPERATIONS
+
+
+def speed(
+    models: tuple[str, ...] = tuple(MODELS),
+    horizons: tuple[int, ...] = (20, 100, 500, 2000),
+    operations: tuple[str, ...] = tuple(OPERATIONS),
+    out: Path | None = None,
+) -> None:
+    """Time, memory and compile time of each operation, every case in its own process.
+
+    Args:
+        models: World models to measure.
+        horizons: Steps in an episode.
+        operations: What to measure.
+        out: JSON file to write.
+    """
+    _speed.run(list(models), list(horizons), list(operations), out)
+
+
+def compare(before: Positional[Path], after: Positional[Path]) -> None:
+    """Set two files that `speed` wrote side by side.
+
+    Args:
+        before: The earlier.
+        after: The later.
+    """
+    _speed.compare(before, after)
+
+
+def learning(
+    tasks: tuple[str, ...] = (),
+    horizons: tuple[int, ...] = (100,),
+    models: tuple[str, ...] = ("transformer-awm",),
+    seeds: int = 3,
+    env_steps: int = 10_000,
+    out: Annotated[Path, tyro.conf.arg(help="CSV file to append to.")] = Path(
+        "benchmarks/results/learning.csv"
+    ),
+) -> None:
+    """Train on every task and record what was reached, and how soon.
+
+    Args:
+        tasks: Tasks; all of them if none is named.
+        horizons: Steps in an episode.
+        models: World models.
+        seeds: Runs of each, side by side.
+        env_steps: Environment steps, the warm-up included.
+        out: CSV file to append to.
+    """
+    _learning.run(list(tasks), list(horizons), list(models), seeds, env_steps, out)
+
+
+if __name__ == "__main__":
+    tyro.extras.subcommand_cli_from_dict(
+        {"speed": speed, "compare": compare, "learning": learning},
+        prog="python -m benchmarks",
+    )

@@ -23,6 +23,7 @@ def choose(kind: str, name: str, options: Mapping[str, T]) -> T:
     """
     if name in options:
         return options[name]
-    near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.4)
+    near = [option for option in sorted(options) if name and name in option]
+    near = near or difflib.get_close_matches(name, options, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(f"unknown {kind} {name!r}: {hint}choose from {', '.join(sorted(options))}")

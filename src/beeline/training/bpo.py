@@ -9,6 +9,7 @@ from typing import NamedTuple, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -42,14 +43,20 @@ class Record(NamedTuple):
     """Return of the episode collected, exploration included."""
     fresh_error: Float[Array, ""]
     """Standardised error of the model on that episode, before learning from it."""
+    model_updates: Int[Array, ""]
+    """Model updates in the iteration; the next two are NaN if there were none."""
     model_loss: Float[Array, ""]
-    """Mean loss of the iteration's model updates; NaN without any."""
+    """Mean loss of the iteration's model updates."""
     model_gradient_norm: Float[Array, ""]
+    """Gradient norm of the last of them, before clipping."""
+    policy_updates: Int[Array, ""]
+    """Policy updates in the iteration; the next three are NaN if there were none."""
     imagined_return: Float[Array, ""]
-    """Return of the last imagined batch; NaN without any policy update."""
+    """Return of the last imagined batch."""
     entropy: Float[Array, ""]
     """Mean entropy of the policy there."""
     policy_gradient_norm: Float[Array, ""]
+    """Gradient norm there, before clipping."""
     return_: Float[Array, ""]
     """Real return of the deterministic policy after the iteration."""
 
@@ -121,20 +128,40 @@ class BPO(eqx.Module):
         error = self.fitting.error(state.model, episode.states, episode.actions)
         state = state._replace(buffer=state.buffer.add(episode), key=key)
 
-        fitted, loss = self._fit(state, index, progress, key=fit_key)
+        fits = jnp.asarray(self.updates_due(self.steps_per_fit))[index]
+        fitted, loss = self._fit(state, fits, progress, key=fit_key)
         state = state._replace(model=fitted.model, model_optimiser=fitted.optimiser_state)
-        improved = self._improve(state, index, progress, key=improve_key)
+        improvements = jnp.asarray(self.updates_due(self.steps_per_improvement))[index]
+        improved = self._improve(state, improvements, progress, key=improve_key)
         state = state._replace(policy=improved.policy, policy_optimiser=improved.optimiser_state)
         return state, Record(
             collected_return=episode.return_,
             fresh_error=error,
+            model_updates=fits,
             model_loss=loss,
             model_gradient_norm=fitted.gradient_norm,
+            policy_updates=improvements,
             imagined_return=improved.imagined_return,
             entropy=improved.entropy,
             policy_gradient_norm=improved.gradient_norm,
             return_=evaluate(self.env, state.policy, key=evaluate_key).return_,
         )
+
+    def updates_due(self, steps_per_update: float) -> Int[np.ndarray, " iteration"]:
+        """Count the updates of each iteration; over the run they keep to one in so many steps.
+
+        Args:
+            steps_per_update: Environment steps between updates.
+
+        Returns:
+            Their number by iteration.
+        """
+        warmup = self.warmup_episodes if self.fit_warmup else 0
+        episodes = warmup + np.arange(self.iterations + 1)
+        # On the host in float64: a float32 quotient may fall just short of a whole number.
+        due = np.floor(episodes * self.env.horizon / steps_per_update).astype(int)
+        due[0] = 0
+        return np.diff(due)
 
     def _random_episode(self, key: PRNGKeyArray) -> Episode:
         actions_key, env_key = jax.random.split(key)
@@ -151,7 +178,7 @@ class BPO(eqx.Module):
         return act(self.env, policy, noise, offsets, key=env_key)
 
     def _fit(
-        self, state: BPOState, index: Array, progress: Array, *, key: PRNGKeyArray
+        self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
     ) -> tuple[Fitted, Float[Array, ""]]:
         def update(i: Array, loop: tuple[Fitted, Array]) -> tuple[Fitted, Array]:
             fitted, total = loop
@@ -166,12 +193,11 @@ class BPO(eqx.Module):
 
         nothing = jnp.full((), jnp.nan)
         before = Fitted(state.model, state.model_optimiser, nothing, nothing)
-        count = self._updates_due(index, self.steps_per_fit)
         fitted, total = _repeat(update, (before, jnp.zeros(())), count)
         return fitted, total / count
 
     def _improve(
-        self, state: BPOState, index: Array, progress: Array, *, key: PRNGKeyArray
+        self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
     ) -> Improved:
         objective = Objective(
             self.env.reward, state.return_scale, jnp.asarray(self.entropy_weight, dtype=float)
@@ -190,15 +216,7 @@ class BPO(eqx.Module):
 
         nothing = jnp.full((), jnp.nan)
         before = Improved(state.policy, state.policy_optimiser, nothing, nothing, nothing)
-        return _repeat(update, before, self._updates_due(index, self.steps_per_improvement))
-
-    def _updates_due(self, index: Array, steps_per_update: float) -> Int[Array, ""]:
-        def due(episodes: Array) -> Array:
-            return jnp.floor(episodes * (self.env.horizon / steps_per_update)).astype(int)
-
-        warmup = self.warmup_episodes if self.fit_warmup else 0
-        before = jnp.where(index == 0, 0, due(warmup + index))
-        return due(warmup + index + 1) - before
+        return _repeat(update, before, count)
 
 
 def _repeat(function, value, count):

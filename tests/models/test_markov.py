@@ -1,0 +1,80 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from beeline._scaling import StateScaling
+from beeline.models import MarkovModel, prediction_loss
+
+LENGTH = 7
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def make_model():
+    scaling = StateScaling.fit(jnp.array([[1.0, -200.0], [3.0, 500.0], [0.1, 0.0]]))
+    return MarkovModel(2, 3, LENGTH, hidden_sizes=(6,), scaling=scaling, key=jax.random.key(1))
+
+
+def draw(length=LENGTH):
+    states, actions = jax.random.normal(jax.random.key(2), (2, length, 3))
+    return 10 * states[:, :2], jnp.tanh(actions)
+
+
+def test_predicts_the_change_of_the_standardised_state():
+    model, (states, actions) = make_model(), draw()
+    values = np.asarray(model.scaling.encode(states))
+    time = 2 * np.arange(LENGTH)[:, None] / LENGTH - 1
+    hidden, out = model.network.layers
+    x = np.concatenate([values, actions, time], axis=-1)
+    x = np.maximum(x @ np.asarray(hidden.weight) + np.asarray(hidden.bias), 0)
+    expected = values + x @ np.asarray(out.weight) + np.asarray(out.bias)
+    np.testing.assert_allclose(model.standardised(states, actions), expected, rtol=1e-11)
+
+
+def silence(network):
+    return jax.tree.map(jnp.zeros_like, network)
+
+
+def test_a_silent_network_keeps_the_state():
+    model = eqx.tree_at(lambda m: m.network, make_model(), replace_fn=silence)
+    states, actions = draw()
+    np.testing.assert_allclose(model.predict(states, actions), states, rtol=1e-9)
+
+
+def test_teacher_forced_equals_step():
+    model, (states, actions) = make_model(), draw()
+    carry, stepped = model.start(states[0], LENGTH), []
+    for t in range(LENGTH):
+        carry, after = model.step(carry, states[t], actions[t], jnp.array(t))
+        stepped.append(after)
+    np.testing.assert_allclose(model.predict(states, actions), jnp.stack(stepped), rtol=1e-11)
+    assert model.state_fed
+    assert model.stages(LENGTH) == (LENGTH,)
+
+
+def test_prediction_loss_against_numpy():
+    model = make_model()
+    batch = [draw(LENGTH + 1) for _ in range(3)]
+    states = jnp.stack([(i + 1) * s for i, (s, _) in enumerate(batch)])
+    actions = jnp.stack([a[:LENGTH] for _, a in batch])
+    errors = [
+        np.asarray(model.standardised(s[:-1], a)) - np.asarray(model.scaling.encode(s[1:]))
+        for s, a in zip(states, actions, strict=True)
+    ]
+    loss = prediction_loss(model, states, actions)
+    np.testing.assert_allclose(loss, np.mean(np.square(errors)), rtol=1e-12)
+
+
+def test_a_perfect_model_has_no_loss():
+    model, (states, actions) = make_model(), draw()
+    state, visited = states[0], [states[0]]
+    for t in range(LENGTH):
+        _, state = model.step(None, state, actions[t], jnp.array(t))
+        visited.append(state)
+    assert prediction_loss(model, jnp.stack(visited)[None], actions[None]) < 1e-20

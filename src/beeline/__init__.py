@@ -1,1 +1,52 @@
-"""Learn policies by backpropagating through learned world models over long horizons."""
+"""Learn policies by backpropagating through learned world models over long horizons.
+
+`train` is where to begin. Everything is imported when it is first asked for, so that importing
+the package is quick and starts no device.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from beeline import control, envs
+    from beeline.config import Config, preset
+    from beeline.run import DivergedError, Run, RunError, load, train
+    from beeline.run import evaluate_run as evaluate
+
+__all__ = [
+    "Config",
+    "DivergedError",
+    "Run",
+    "RunError",
+    "control",
+    "envs",
+    "evaluate",
+    "load",
+    "preset",
+    "train",
+]
+
+_HOMES = {
+    "Config": ("beeline.config", "Config"),
+    "DivergedError": ("beeline.run", "DivergedError"),
+    "Run": ("beeline.run", "Run"),
+    "RunError": ("beeline.run", "RunError"),
+    "control": ("beeline.control", None),
+    "envs": ("beeline.envs", None),
+    "evaluate": ("beeline.run", "evaluate_run"),
+    "load": ("beeline.run", "load"),
+    "preset": ("beeline.config", "preset"),
+    "train": ("beeline.run", "train"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home, attribute = _HOMES[name]
+    module = importlib.import_module(home)
+    return module if attribute is None else getattr(module, attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,258 @@
+"""The command line: parses, calls `beeline.run`, prints.
+
+JAX is imported only once a command needs it, so that lists and mistakes are answered at once.
+"""
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from beeline import config as configuration
+from beeline.config import MODELS, PRESETS, Config, Exploration, Fitting, Improvement, Model, Policy
+from beeline.envs import descriptions
+
+_USER_ERROR, _FAILURE, _INTERRUPTED = 2, 1, 130
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train policies through learned world models."""
+
+    task: tyro.conf.Positional[str] = "cancer-treatment"
+    """Name of the task; `beeline list` shows them."""
+    horizon: int = 100
+    """Steps in an episode, at least 2."""
+    model: str = "transformer-awm"
+    """Name of the world model."""
+    preset: str = "default"
+    """Where the defaults of all other options come from."""
+    seed: int = 0
+    """Seed of the first run."""
+    seeds: int = 1
+    """Runs side by side, with seeds that follow each other."""
+    env_steps: int = 10_000
+    """Environment steps in all, the warm-up included."""
+    out: Path | None = None
+    """Directory of the run; runs/TASK-hHORIZON-MODEL-seedSEED if not given."""
+    overwrite: bool = False
+    """Whether to replace another run in that directory."""
+    world_model: Model = field(default_factory=Model)
+    policy: Policy = field(default_factory=Policy)
+    fitting: Fitting = field(default_factory=Fitting)
+    improvement: Improvement = field(default_factory=Improvement)
+    exploration: Exploration = field(default_factory=Exploration)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure the policies of a run."""
+
+    run: tyro.conf.Positional[Path]
+    """Directory of the run."""
+    json: bool = False
+    """Whether to print JSON."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Draw the figures of a run again, or the learning curves of several together."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Directories of the runs."""
+    out: Path = Path("learning_curves.png")
+    """Where to put the figure of several runs."""
+
+
+@dataclass(frozen=True)
+class List:
+    """List the tasks, models and presets."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: What follows the program's name; by default the process's own.
+
+    Returns:
+        The exit code: 0, 1 for a failure, 2 for a mistake in the command, 130 for Ctrl-C.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        command = _parse(given)
+        if isinstance(command, List):
+            return _list()
+        if isinstance(command, Train):
+            return _train(_config(command), command)
+        return _evaluate(command) if isinstance(command, Evaluate) else _plot(command)
+    except _CommandError as error:
+        return _refuse(str(error), error.code)
+    except KeyboardInterrupt as error:
+        return _refuse(str(error) or "interrupted", _INTERRUPTED)
+    except OSError as error:
+        return _refuse(str(error), _FAILURE)
+
+
+def script() -> None:
+    """Run the process's command and end the process."""
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code == _INTERRUPTED:
+        # Everything is on disk, but an orderly end would wait for what the device is computing.
+        os._exit(code)
+    sys.exit(code)
+
+
+class _CommandError(Exception):
+    def __init__(self, message: str, code: int = _USER_ERROR) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _parse(arguments: list[str]) -> Any:
+    commands: Any = (
+        Annotated[Train, tyro.conf.subcommand("train", default=_defaults(arguments))]
+        | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+        | Annotated[Plot, tyro.conf.subcommand("plot")]
+        | Annotated[List, tyro.conf.subcommand("list")]
+    )
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(commands, args=arguments, prog="beeline", description=__doc__)
+    except SystemExit as end:
+        if end.code:
+            raise _CommandError(_one_line(said.getvalue())) from None
+        raise
+
+
+def _defaults(arguments: list[str]) -> Train:
+    # The preset has to be known before the options that change its fields can be parsed.
+    name = "default"
+    for position, argument in enumerate(arguments):
+        if argument == "--preset" and position + 1 < len(arguments):
+            name = arguments[position + 1]
+        elif argument.startswith("--preset="):
+            name = argument.partition("=")[2]
+    try:
+        chosen = configuration.preset(name)
+    except ValueError as error:
+        raise _CommandError(str(error)) from None
+    return Train(**_shared_fields(chosen))
+
+
+def _config(command: Train) -> Config:
+    try:
+        return Config(**_shared_fields(command))
+    except (TypeError, ValueError) as error:
+        raise _CommandError(str(error)) from None
+
+
+def _shared_fields(source: Config | Train) -> dict[str, Any]:
+    return {field.name: getattr(source, field.name) for field in dataclasses.fields(Config)}
+
+
+def _one_line(box: str) -> str:
+    # The parser draws a box: the message, a rule, and help. The usage is a command away.
+    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
+    rule = next((i for i, line in enumerate(lines) if line.startswith("──")), len(lines))
+    message = " ".join(lines[:rule]) or " ".join(box.split())
+    if "Perhaps you meant:" in lines:
+        message += f"; perhaps you meant {lines[lines.index('Perhaps you meant:') + 1]}"
+    return message
+
+
+def _train(config: Config, command: Train) -> int:
+    from beeline import run
+
+    default = Path("runs", f"{config.task}-h{config.horizon}-{config.model}-seed{config.seed}")
+    try:
+        trained = run.train(config=config, out=command.out or default, overwrite=command.overwrite)
+    except run.RunError as error:
+        raise _CommandError(str(error)) from None
+    except run.DivergedError as error:
+        raise _CommandError(str(error), _FAILURE) from None
+    summary = trained.summary or {}
+    print(f"run       {trained.path}")
+    for name in ("learning_curve.png", "trajectories.png"):
+        print(f"figure    {trained.path}/{name}")
+    print(
+        f"training  {summary['env_steps']} environment steps in {summary['wall_seconds']:.1f} s, "
+        f"after {summary['compile_seconds']:.1f} s of compiling"
+    )
+    _print_returns(summary)
+    return 0
+
+
+def _evaluate(command: Evaluate) -> int:
+    from beeline import run
+
+    try:
+        loaded = run.load(command.run)
+    except run.RunError as error:
+        raise _CommandError(str(error)) from None
+    measured = run.evaluate_run(loaded)
+    result = {
+        "seeds": loaded.seeds,
+        "return": measured.return_.tolist(),
+        "normalized_return": measured.normalized_return.tolist(),
+        "optimal_return": measured.reference.optimum.return_,
+        "random_return": measured.reference.random_return,
+    }
+    if command.json:
+        print(json.dumps(result))
+    else:
+        _print_returns(result)
+    return 0
+
+
+def _print_returns(result: dict[str, Any]) -> None:
+    print(f"optimum   {result['optimal_return']:.6g}, random {result['random_return']:.6g}")
+    for seed, return_, normalized in zip(
+        result["seeds"], result["return"], result["normalized_return"], strict=True
+    ):
+        print(f"seed {seed:<4} return {return_:.6g}, {normalized:.2%} of the way to the optimum")
+
+
+def _plot(command: Plot) -> int:
+    from beeline import run
+
+    try:
+        if len(command.runs) == 1:
+            drawn = run.draw_run(run.load(command.runs[0]))
+        else:
+            run.draw_curves(command.runs, command.out)
+            drawn = (command.out,)
+    except run.RunError as error:
+        raise _CommandError(str(error)) from None
+    for file in drawn:
+        print(file)
+    return 0
+
+
+def _list() -> int:
+    tables = {
+        "tasks": descriptions(),
+        "models": MODELS,
+        "presets": {name: text for name, (text, _) in PRESETS.items()},
+    }
+    for title, entries in tables.items():
+        print(title)
+        for name, text in entries.items():
+            print(f"  {name:<18} {text}")
+    return 0
+
+
+def _refuse(message: str, code: int) -> int:
+    print(f"beeline: {' '.join(message.split())}", file=sys.stderr)
+    return code

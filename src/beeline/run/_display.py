@@ -1,0 +1,98 @@
+"""What is shown while a run is under way."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from beeline.training import BPO
+
+
+@dataclass(frozen=True)
+class Display:
+    """A progress bar, or nothing."""
+
+    phase: Callable[[str], None]
+    """Says what is being done before training begins."""
+    iteration: Callable[[dict[str, Any]], None]
+    """Shows what an iteration measured."""
+
+
+@contextlib.contextmanager
+def display(algorithm: BPO, env_steps: int, *, shown: bool | None) -> Iterator[Display]:
+    """Show how a run is doing, on standard error.
+
+    Args:
+        algorithm: Algorithm 1, which tells how much work each iteration is.
+        env_steps: Environment steps of the whole run.
+        shown: Whether to; None shows it if standard error is a terminal.
+
+    Yields:
+        Where to report to.
+    """
+    if not (sys.stderr.isatty() if shown is None else shown):
+        yield Display(lambda text: None, lambda row: None)
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[steps]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[measured]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("starting", total=None, steps="", measured="")
+        yield _bar(progress, task, algorithm, env_steps)
+
+
+def _bar(progress: Progress, task: TaskID, algorithm: BPO, env_steps: int) -> Display:
+    updates = algorithm.updates_due(algorithm.steps_per_fit) + algorithm.updates_due(
+        algorithm.steps_per_improvement
+    )
+    # The first iteration may catch up on the warm-up: only updates tell how much time is left.
+    work = np.cumsum(updates + 1)
+
+    def phase(text: str) -> None:
+        progress.update(task, description=text)
+        if text == "training":
+            progress.reset(task, total=float(work[-1]), steps=f"0/{env_steps}", measured="")
+
+    def iteration(row: dict[str, Any]) -> None:
+        progress.update(
+            task,
+            completed=float(work[row["iteration"] - 1]),
+            steps=f"{row['env_steps']}/{env_steps} steps",
+            measured=_measured(row),
+        )
+
+    return Display(phase, iteration)
+
+
+def _measured(row: dict[str, Any]) -> str:
+    shown = {
+        "model error": "fresh_error",
+        "imagined": "normalized_imagined_return",
+        "real": "normalized_return",
+    }
+    return " · ".join(f"{text} {_median(row[name])}" for text, name in shown.items())
+
+
+def _median(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{np.median(known):.3f}" if known else "none"

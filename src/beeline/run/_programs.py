@@ -1,0 +1,225 @@
+"""The two compiled programs of a run, and the cache that keeps them between processes."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
+from jaxtyping import Array, Bool, UInt32
+
+from beeline._cache import cache_directory
+from beeline.build import build_model, build_policy
+from beeline.config import Config
+from beeline.training import BPO, BPOState, Record
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Compiled for one configuration; every array has a leading axis of seeds."""
+
+    start: Callable[[], BPOState]
+    """Draws the networks and warms up."""
+    iterate: Callable[[BPOState, int], tuple[BPOState, Record, "Soundness"]]
+    """One iteration of Algorithm 1: the state before and the index to what comes of it."""
+    compile_seconds: float
+    """What tracing and compiling both took."""
+
+
+class Soundness(eqx.Module):
+    """Whether all weights are finite."""
+
+    model_weights: Bool[Array, " seed"]
+    policy_weights: Bool[Array, " seed"]
+
+
+@contextlib.contextmanager
+def compile_cache() -> Iterator[None]:
+    """Keep compiled programs on disk, unless the user already chose where to.
+
+    Yields:
+        Nothing; JAX's settings are put back afterwards.
+    """
+    if jax.config.read("jax_compilation_cache_dir") is not None:
+        yield
+        return
+    settings = {
+        "jax_compilation_cache_dir": os.fspath(cache_directory() / "xla"),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: jax.config.read(name) for name in settings}
+    # JAX opens its cache once, and would go on with whichever it opened first.
+    reset_cache()
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        reset_cache()
+
+
+def seeds_of(config: Config) -> list[int]:
+    """List the seeds of a run.
+
+    Args:
+        config: The run.
+
+    Returns:
+        Seeds that follow each other.
+    """
+    return list(range(config.seed, config.seed + config.seeds))
+
+
+def skeleton(config: Config, algorithm: BPO) -> BPOState:
+    """Shape the state of a run without computing anything.
+
+    Args:
+        config: The run.
+        algorithm: Algorithm 1, built for it.
+
+    Returns:
+        The state with `jax.ShapeDtypeStruct` in place of arrays.
+    """
+    return eqx.filter_eval_shape(_start(config, algorithm), _seeds(config))
+
+
+def compile_programs(config: Config, algorithm: BPO) -> Programs:
+    """Trace and compile ahead of time what a run needs.
+
+    Args:
+        config: The run.
+        algorithm: Algorithm 1, built for it.
+
+    Returns:
+        The programs.
+    """
+    began = time.perf_counter()
+    seeds = _seeds(config)
+    # Run once, on little data: time spent on making it faster would be lost.
+    start = in_background(
+        lambda: (
+            jax.jit(_arrays_of(_start(config, algorithm)))
+            .lower(seeds)
+            .compile(compiler_options={"xla_backend_optimization_level": "0"})
+        )
+    )
+    places, static = eqx.partition(skeleton(config, algorithm), _is_place)
+
+    def advance(arrays: Any, index: Array) -> tuple[Any, Record, Soundness]:
+        state = eqx.combine(arrays, static)
+        state, record = eqx.filter_vmap(algorithm.iterate, in_axes=(eqx.if_array(0), None))(
+            state, index
+        )
+        sound = Soundness(_finite(state.model), _finite(state.policy))
+        return eqx.filter(state, eqx.is_array), record, sound
+
+    index = jax.ShapeDtypeStruct((), jnp.asarray(0).dtype)
+    iterate = jax.jit(advance).lower(places, index).compile()
+    started = start()
+
+    def run_iteration(state: BPOState, index: int) -> tuple[BPOState, Record, Soundness]:
+        arrays, record, sound = iterate(
+            eqx.filter(state, eqx.is_array), np.asarray(index, jnp.asarray(0).dtype)
+        )
+        wait(record)
+        return eqx.combine(arrays, static), jax.device_get(record), jax.device_get(sound)
+
+    return Programs(
+        start=lambda: eqx.combine(started(seeds), static),
+        iterate=run_iteration,
+        compile_seconds=time.perf_counter() - began,
+    )
+
+
+def in_background(function: Callable[[], T]) -> Callable[[], T]:
+    """Begin a computation on another thread.
+
+    A thread of its own, since those of `concurrent.futures` would keep an interrupted process
+    alive until they are done.
+
+    Args:
+        function: The computation.
+
+    Returns:
+        A function that waits for it, and returns or raises what it did.
+    """
+    task = _Task(function)
+    threading.Thread(target=task.run, daemon=True).start()
+    return task.result
+
+
+def wait(tree: Any) -> None:
+    """Wait for arrays in such a way that Ctrl-C is heard meanwhile.
+
+    Args:
+        tree: The arrays.
+    """
+    pause = 1e-4
+    for leaf in jax.tree.leaves(tree):
+        while not leaf.is_ready():
+            time.sleep(pause)
+            pause = min(2 * pause, 0.02)
+
+
+class _Task(Generic[T]):
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._done = threading.Event()
+        self._value: list[T] = []
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._value.append(self._function())
+        except BaseException as error:
+            self._error = error
+        self._done.set()
+
+    def result(self) -> T:
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value[0]
+
+
+def _start(config: Config, algorithm: BPO) -> Callable[[Array], BPOState]:
+    def start(seed: UInt32[Array, ""]) -> BPOState:
+        model_key, policy_key, key = jax.random.split(jax.random.key(seed), 3)
+        return algorithm.init(
+            build_model(config, algorithm.env, key=model_key),
+            build_policy(config, algorithm.env, key=policy_key),
+            key=key,
+        )
+
+    return eqx.filter_vmap(start)
+
+
+def _arrays_of(function: Callable[[Array], Any]) -> Callable[[Array], Any]:
+    return lambda inputs: eqx.filter(function(inputs), eqx.is_array)
+
+
+def _seeds(config: Config) -> UInt32[np.ndarray, " seed"]:
+    return np.asarray(seeds_of(config), np.uint32)
+
+
+def _finite(weights: Any) -> Bool[Array, " seed"]:
+    leaves = jax.tree.leaves(eqx.filter(weights, eqx.is_inexact_array))
+    return jnp.all(
+        jnp.stack([jnp.all(jnp.isfinite(x), axis=tuple(range(1, x.ndim))) for x in leaves]), axis=0
+    )
+
+
+def _is_place(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)

@@ -1,0 +1,61 @@
+"""Where a result comes from: versions, revision, date."""
+
+import datetime
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import beeline
+
+_PACKAGES = ("beeline", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
+
+
+def provenance() -> dict[str, Any]:
+    """Say what is needed to repeat a run.
+
+    Returns:
+        The versions of Python and of the packages that compute, the platform, the revision of
+        the checkout that the package runs from or None, and the time in UTC.
+    """
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "unknown"
+    return {
+        "versions": versions,
+        "platform": platform.platform(),
+        "git_revision": git_revision(Path(beeline.__file__).parent),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def git_revision(folder: Path) -> str | None:
+    """Name the commit that a folder's files are tracked in.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The commit, with "-dirty" behind it if tracked files were changed since; None if git
+        does not track the folder or is not there.
+    """
+
+    def git(*command: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(folder), *command], capture_output=True, text=True, timeout=10
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    # An installed copy may lie inside somebody else's checkout, in an ignored environment.
+    if not git("ls-files", "--", "__init__.py"):
+        return None
+    revision = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return f"{revision}-dirty" if revision and changed else revision

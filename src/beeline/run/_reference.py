@@ -1,0 +1,45 @@
+"""The two ends of the scale that returns are measured on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from beeline.control import Optimum, normalized_return, random_return, solve_optimum
+from beeline.envs import Environment
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The optimum of a task and what its random policy earns."""
+
+    optimum: Optimum
+    random_return: float
+
+    @classmethod
+    def of(cls, env: Environment) -> "Reference":
+        """Solve a task, or look the solution up.
+
+        Args:
+            env: The task.
+
+        Returns:
+            Its reference.
+        """
+        return cls(solve_optimum(env), random_return(env).mean)
+
+    def normalize(self, returns: Float[np.ndarray, " seed"]) -> Float[np.ndarray, " seed"]:
+        """Measure returns between the random policy's and the optimum.
+
+        Args:
+            returns: Returns in the task's unit.
+
+        Returns:
+            Returns on the scale where the random policy is 0 and the optimum 1.
+        """
+        return np.asarray(
+            [
+                normalized_return(float(value), self.random_return, self.optimum.return_)
+                for value in returns
+            ]
+        )

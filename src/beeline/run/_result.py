@@ -1,0 +1,166 @@
+"""A run that was trained, in memory or read from its directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from beeline.build import build
+from beeline.config import Config
+from beeline.envs import Environment
+from beeline.models import WorldModel
+from beeline.policies import Policy
+from beeline.run import _directory as files
+from beeline.run._errors import RunError
+from beeline.run._programs import compile_cache, seeds_of, skeleton
+from beeline.run._records import read_rows
+from beeline.run._reference import Reference
+from beeline.training import BPO, BPOState, checkpoint, evaluate
+
+
+@final
+@dataclass(frozen=True)
+class Run:
+    """What training gave."""
+
+    config: Config
+    """What the run was."""
+    algorithm: BPO
+    """Algorithm 1 as it was set up."""
+    state: BPOState
+    """Everything it had learned and seen; every array has a leading axis of seeds."""
+    records: list[dict[str, Any]]
+    """What each iteration measured, as `metrics.jsonl` has it."""
+    summary: dict[str, Any] | None
+    """How it ended, as `summary.json` has it; None if it was cut short."""
+    path: Path | None
+    """Its directory, if it has one."""
+
+    @property
+    def env(self) -> Environment:
+        """The task.
+
+        Returns:
+            The environment.
+        """
+        return self.algorithm.env
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds trained side by side.
+
+        Returns:
+            Their numbers, in the order of `policies` and `models`.
+        """
+        return seeds_of(self.config)
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The learned policies.
+
+        Returns:
+            One for each seed.
+        """
+        return tuple(_pick(self.state.policy, i) for i in range(self.config.seeds))
+
+    @property
+    def models(self) -> tuple[WorldModel, ...]:
+        """The learned world models.
+
+        Returns:
+            One for each seed.
+        """
+        return tuple(_pick(self.state.model, i) for i in range(self.config.seeds))
+
+    @property
+    def policy(self) -> Policy:
+        """The learned policy.
+
+        Returns:
+            That of the first seed.
+        """
+        return self.policies[0]
+
+    @property
+    def model(self) -> WorldModel:
+        """The learned world model.
+
+        Returns:
+            That of the first seed.
+        """
+        return self.models[0]
+
+
+@final
+@dataclass(frozen=True)
+class Evaluation:
+    """The deterministic policies of a run, each in one real episode."""
+
+    states: Float[np.ndarray, "seed times state"]
+    actions: Float[np.ndarray, "seed time action"]
+    return_: Float[np.ndarray, " seed"]
+    normalized_return: Float[np.ndarray, " seed"]
+    reference: Reference
+
+
+def load(path: str | Path) -> Run:
+    """Read a run from its directory.
+
+    Args:
+        path: The directory.
+
+    Returns:
+        The run as of its last checkpoint.
+
+    Raises:
+        RunError: If there is no run, or its files are damaged or of another version.
+    """
+    folder = Path(path)
+    config = files.read_config(folder)
+    algorithm = build(config)
+    try:
+        kept = checkpoint.load(folder / files.CHECKPOINT, skeleton(config, algorithm))
+    except checkpoint.CheckpointError as error:
+        raise RunError(str(error)) from error
+    rows = read_rows(folder / files.METRICS, config.seeds)
+    summary = files.read_summary(folder)
+    return Run(config, algorithm, kept.tree, rows, summary, folder)
+
+
+def evaluate_run(run: Run | str | Path) -> Evaluation:
+    """Live through one episode with the deterministic policy of each seed.
+
+    Args:
+        run: The run, or its directory.
+
+    Returns:
+        The episodes, their returns, and the optimum to compare them with.
+
+    Raises:
+        RunError: If the directory does not hold a run that can be read.
+    """
+    run = run if isinstance(run, Run) else load(run)
+    env = run.env
+    with compile_cache():
+        reference = Reference.of(env)
+        # The task is deterministic unless it has process noise: then this is one draw of it.
+        key = jax.random.key(0)
+        episodes = eqx.filter_jit(eqx.filter_vmap(lambda policy: evaluate(env, policy, key=key)))(
+            run.state.policy
+        )
+    returns = np.asarray(episodes.return_)
+    return Evaluation(
+        states=np.asarray(episodes.states),
+        actions=np.asarray(episodes.actions),
+        return_=returns,
+        normalized_return=reference.normalize(returns),
+        reference=reference,
+    )
+
+
+def _pick(tree: Any, position: int) -> Any:
+    return jax.tree.map(lambda x: x[position] if eqx.is_array(x) else x, tree)

@@ -5,10 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from beeline.sequence import Transformer
+from beeline.sequence import GRU, LSTM, RNN, SSM, SelfAttention, Transformer
 
 WIDTH = 12
 CORES = {
+    "gru": lambda key: GRU(WIDTH, (7, 9), key=key),
+    "lstm": lambda key: LSTM(WIDTH, (7, 9), key=key),
+    "rnn": lambda key: RNN(WIDTH, (7, 9), key=key),
+    "self-attention": lambda key: SelfAttention(WIDTH, key=key),
+    "ssm": lambda key: SSM(WIDTH, 2, 5, key=key),
     "transformer": lambda key: Transformer(WIDTH, 2, 3, mlp_width=20, positions=2000, key=key),
 }
 # Attention blocks are 64 tokens up to 512, and stages begin at 256.

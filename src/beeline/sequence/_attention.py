@@ -5,12 +5,101 @@ of keys that it can see: half the products of the full square, and a working set
 cache.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int
 
 _SMALLEST_BLOCK = 64
 _MOST_BLOCKS = 8
+_LONG = 256
+
+
+class KeyValues(NamedTuple):
+    """Keys and values of one layer for the tokens seen, zero beyond them."""
+
+    keys: Float[Array, "head room channels"]
+    values: Float[Array, "head room channels"]
+
+    def append(
+        self,
+        key: Float[Array, "head channels"],
+        value: Float[Array, "head channels"],
+        at: Int[Array, ""],
+    ) -> "KeyValues":
+        """Write one token's key and value.
+
+        Args:
+            key: The key.
+            value: The value.
+            at: Which token it is; there must be room.
+
+        Returns:
+            The keys and values, that token's included.
+        """
+        keys = jax.lax.dynamic_update_slice_in_dim(self.keys, key[:, None], at, axis=1)
+        values = jax.lax.dynamic_update_slice_in_dim(self.values, value[:, None], at, axis=1)
+        return KeyValues(keys, values)
+
+    def pad(self, length: int) -> "KeyValues":
+        """Make room.
+
+        Args:
+            length: Tokens to have room for, those seen included.
+
+        Returns:
+            The same keys and values with that room, or with more if there was more.
+        """
+        padding = ((0, 0), (0, max(0, length - self.keys.shape[1])), (0, 0))
+        return KeyValues(jnp.pad(self.keys, padding), jnp.pad(self.values, padding))
+
+
+def no_tokens(heads: int, room: int, channels: int, dtype: DTypeLike) -> KeyValues:
+    """Make room for keys and values before any token is seen.
+
+    Args:
+        heads: Attention heads.
+        room: Tokens to make room for.
+        channels: Size of a key and of a value.
+        dtype: Precision of the weights that will make them.
+
+    Returns:
+        Zeros.
+    """
+    empty = jnp.zeros((heads, room, channels), dtype)
+    return KeyValues(empty, empty)
+
+
+def attend_to_seen(
+    query: Float[Array, "head channels"], seen: KeyValues, at: Int[Array, ""]
+) -> Float[Array, "head channels"]:
+    """Attend from one token to those at or before it.
+
+    Args:
+        query: The token's query, already scaled.
+        seen: Keys and values, that token's included.
+        at: Which token it is.
+
+    Returns:
+        What it attended to.
+    """
+    visible = jnp.arange(seen.keys.shape[1]) <= at
+    return attend(query[:, None], seen.keys, seen.values, visible[None])[0]
+
+
+def growing_stages(length: int) -> tuple[int, ...]:
+    """Grow in quarters once the sequence is long: 5/8 of the attention of full room.
+
+    Args:
+        length: Tokens in the whole sequence.
+
+    Returns:
+        Increasing sizes, the last of them `length`.
+    """
+    parts = 4 if length >= _LONG else 1
+    return tuple(-(-length * part // parts) for part in range(1, parts + 1))
 
 
 def attend(

@@ -13,17 +13,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import MLP, LayerNorm, Linear
-from beeline.sequence._attention import attend, causal_attention
+from beeline.sequence._attention import (
+    KeyValues,
+    attend_to_seen,
+    causal_attention,
+    growing_stages,
+    no_tokens,
+)
 from beeline.sequence._base import SequenceCore
-
-_LONG = 256
-
-
-class KeyValues(NamedTuple):
-    """Keys and values of one layer for the tokens seen, zero beyond them."""
-
-    keys: Float[Array, "head room channels"]
-    values: Float[Array, "head room channels"]
 
 
 class TransformerCache(NamedTuple):
@@ -181,8 +178,8 @@ class Transformer(SequenceCore[TransformerCache]):
             The cache that has seen no token.
         """
         self._check_length(length)
-        empty = jnp.zeros((self.heads, length, self.width // self.heads))
-        layers = tuple(KeyValues(empty, empty) for _ in self.blocks)
+        channels, dtype = self.width // self.heads, self.norm.weight.dtype
+        layers = tuple(no_tokens(self.heads, length, channels, dtype) for _ in self.blocks)
         return TransformerCache(layers, jnp.zeros((), int))
 
     def step(
@@ -200,13 +197,11 @@ class Transformer(SequenceCore[TransformerCache]):
         at = cache.position
         x = token if self.table is None else token + self.table[at]
         seen = []
-        for block, (keys, values) in zip(self.blocks, cache.layers, strict=True):
+        for block, layer in zip(self.blocks, cache.layers, strict=True):
             query, key, value = block.split(x)
-            keys = jax.lax.dynamic_update_slice_in_dim(keys, key[:, None], at, axis=1)
-            values = jax.lax.dynamic_update_slice_in_dim(values, value[:, None], at, axis=1)
-            visible = jnp.arange(keys.shape[1]) <= at
-            x = block.merge(x, attend(query[:, None], keys, values, visible[None])[0])
-            seen.append(KeyValues(keys, values))
+            layer = layer.append(key, value, at)
+            x = block.merge(x, attend_to_seen(query, layer, at))
+            seen.append(layer)
         return TransformerCache(tuple(seen), at + 1), self.norm(x)
 
     def reserve(self, cache: TransformerCache, length: int) -> TransformerCache:
@@ -220,10 +215,7 @@ class Transformer(SequenceCore[TransformerCache]):
             The same cache with that room.
         """
         self._check_length(length)
-        room = cache.layers[0].keys.shape[1]
-        padding = ((0, 0), (0, max(0, length - room)), (0, 0))
-        layers = tuple(KeyValues(jnp.pad(k, padding), jnp.pad(v, padding)) for k, v in cache.layers)
-        return cache._replace(layers=layers)
+        return cache._replace(layers=tuple(layer.pad(length) for layer in cache.layers))
 
     def stages(self, length: int) -> tuple[int, ...]:
         """Grow in quarters once the sequence is long: 5/8 of the attention of full room.
@@ -234,8 +226,7 @@ class Transformer(SequenceCore[TransformerCache]):
         Returns:
             Increasing sizes, the last of them `length`.
         """
-        parts = 4 if length >= _LONG else 1
-        return tuple(-(-length * part // parts) for part in range(1, parts + 1))
+        return growing_stages(length)
 
     def _check_length(self, length: int) -> None:
         if self.table is not None and length > self.table.shape[0]:

@@ -33,6 +33,11 @@ ENTRIES: dict[str, Entry] = {
         "CancerTreatment",
         "Treat a tumour with as little drug as will do.",
     ),
+    "double-pendulum": Entry(
+        "beeline.envs.double_pendulum",
+        "DoublePendulum",
+        "Choose the angle to drop a double pendulum from, so that it swings to a given state.",
+    ),
     "harvest": Entry(
         "beeline.envs.myriad.harvest",
         "Harvest",
@@ -52,6 +57,11 @@ ENTRIES: dict[str, Entry] = {
         "beeline.envs.myriad.mould_fungicide",
         "MouldFungicide",
         "Hold a mould down with a fungicide.",
+    ),
+    "one-bounce": Entry(
+        "beeline.envs.one_bounce",
+        "OneBounce",
+        "Push a block against a wall so that it comes to rest at a given place.",
     ),
     "timber-harvest": Entry(
         "beeline.envs.myriad.timber_harvest",

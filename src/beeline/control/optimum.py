@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import minimize
 
 from beeline.control import _optimum_store as store
 from beeline.control._rollout import open_loop
@@ -118,6 +117,9 @@ def _climb(return_and_gradient, start: np.ndarray) -> tuple[np.ndarray, float]:
     def loss(flat):
         return_, gradient = return_and_gradient(jnp.asarray(flat.reshape(start.shape)))
         return -float(return_) / scale, -np.asarray(gradient, dtype=np.float64).ravel() / scale
+
+    # Imported here because it takes long, and an optimum that is on disk needs none of it.
+    from scipy.optimize import minimize
 
     found = minimize(
         loss,

@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Annotated, Any
 import tyro
 
 from beeline import config as configuration
+from beeline._choices import choose
 from beeline.config import MODELS, PRESETS, Config, Exploration, Fitting, Improvement, Model, Policy
 from beeline.envs import descriptions
 
@@ -126,6 +128,11 @@ def _parse(arguments: list[str]) -> Any:
         | Annotated[Plot, tyro.conf.subcommand("plot")]
         | Annotated[List, tyro.conf.subcommand("list")]
     )
+    if arguments and not arguments[0].startswith("-"):
+        try:
+            choose("command", arguments[0], dict.fromkeys(("train", "evaluate", "plot", "list")))
+        except ValueError as error:
+            raise _CommandError(str(error)) from None
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -167,6 +174,11 @@ def _one_line(box: str) -> str:
     lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
     rule = next((i for i, line in enumerate(lines) if line.startswith("──")), len(lines))
     message = " ".join(lines[:rule]) or " ".join(box.split())
+    message = re.sub(
+        r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)",
+        r"\1 is \2: give an integer",
+        message,
+    )
     if "Perhaps you meant:" in lines:
         message += f"; perhaps you meant {lines[lines.index('Perhaps you meant:') + 1]}"
     return message
@@ -227,6 +239,8 @@ def _print_returns(result: dict[str, Any]) -> None:
 def _plot(command: Plot) -> int:
     from beeline import run
 
+    if not command.runs:
+        raise _CommandError("name at least one run directory to plot")
     try:
         if len(command.runs) == 1:
             drawn = run.draw_run(run.load(command.runs[0]))

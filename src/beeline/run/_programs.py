@@ -49,15 +49,15 @@ def compile_cache() -> Iterator[None]:
     Yields:
         Nothing; JAX's settings are put back afterwards.
     """
-    if jax.config.read("jax_compilation_cache_dir") is not None:
-        yield
-        return
     settings = {
         "jax_compilation_cache_dir": os.fspath(cache_directory() / "xla"),
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }
-    before = {name: jax.config.read(name) for name in settings}
+    before = {name: getattr(jax.config, name) for name in settings}
+    if before["jax_compilation_cache_dir"] is not None:
+        yield
+        return
     # JAX opens its cache once, and would go on with whichever it opened first.
     reset_cache()
     for name, value in settings.items():
@@ -118,9 +118,8 @@ def compile_programs(config: Config, algorithm: BPO) -> Programs:
     places, static = eqx.partition(skeleton(config, algorithm), _is_place)
 
     def advance(arrays: Any, index: Array) -> tuple[Any, Record, Soundness]:
-        state = eqx.combine(arrays, static)
-        state, record = eqx.filter_vmap(algorithm.iterate, in_axes=(eqx.if_array(0), None))(
-            state, index
+        state, record = _over_seeds(
+            lambda state: algorithm.iterate(state, index), config.seeds, eqx.combine(arrays, static)
         )
         sound = Soundness(_finite(state.model), _finite(state.policy))
         return eqx.filter(state, eqx.is_array), record, sound
@@ -203,7 +202,15 @@ def _start(config: Config, algorithm: BPO) -> Callable[[Array], BPOState]:
             key=key,
         )
 
-    return eqx.filter_vmap(start)
+    return lambda seeds: _over_seeds(start, config.seeds, seeds)
+
+
+def _over_seeds(function: Callable[[Any], T], seeds: int, tree: Any) -> T:
+    if seeds > 1:
+        return eqx.filter_vmap(function)(tree)
+    # One seed alone is traced and compiled in much less time without a batch axis.
+    one = jax.tree.map(lambda x: x[0] if eqx.is_array(x) else x, tree)
+    return jax.tree.map(lambda x: x[None] if eqx.is_array(x) else x, function(one))
 
 
 def _arrays_of(function: Callable[[Array], Any]) -> Callable[[Array], Any]:

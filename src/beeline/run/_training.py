@@ -16,7 +16,6 @@ from beeline.config import preset as from_preset
 from beeline.run import _directory as files
 from beeline.run._display import Display, display
 from beeline.run._errors import DivergedError, Interrupted
-from beeline.run._figures import draw_run
 from beeline.run._programs import (
     Programs,
     Soundness,
@@ -114,6 +113,9 @@ def _train(config: Config, algorithm: BPO, path: Path | None, shown: Display) ->
         run = Run(config, algorithm, state, rows, summary, path)
         if path is not None:
             files.write_json(path / files.SUMMARY, summary)
+            # Imported this late because it takes longer than everything before training.
+            from beeline.run._figures import draw_run
+
             shown.phase("drawing")
             draw_run(run)
     return run

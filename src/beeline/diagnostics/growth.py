@@ -1,0 +1,175 @@
+"""Which law a gradient norm follows as the horizon grows.
+
+Three laws compete for the norm n(H), all of them straight lines in log n:
+
+- bounded: log n = c;
+- polynomial: log n = c + degree · log H;
+- exponential: log n = c + rate · H.
+
+Each is fitted by least squares to the mean of log n over the samples at each horizon. The law of
+least Akaike criterion, AIC = N log(RSS / N) + 2 p with N horizons and p parameters (variance
+included), is preferred; by custom a margin under 2 decides nothing.
+
+References:
+    Paper, Theorem 1 and Corollaries 2.1 and 2.2 (the laws), Figure 4b (the measurement).
+    Akaike 1974, "A new look at the statistical model identification".
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Shaped
+from scipy import stats
+
+_LEAST_RESIDUAL = 1e-20
+"""Floor of the mean squared residual of log n, so that exact data has an AIC too."""
+
+
+class LineFit(NamedTuple):
+    """A line through log-norms; the slope is a rate per step or a degree."""
+
+    slope: float
+    low: float
+    high: float
+    intercept: float
+    aic: float
+
+
+class GrowthFit(NamedTuple):
+    """The three laws side by side."""
+
+    exponential: LineFit
+    """`slope` is the rate per step; the norm grows by exp(slope) a step."""
+    polynomial: LineFit
+    """`slope` is the degree."""
+    bounded_aic: float
+    confidence: float
+    used: int
+    """Norms that were finite and above zero."""
+    left_out: int
+    """Norms that were not: underflow, overflow, or a gradient cut by clipping."""
+
+    @property
+    def law(self) -> str:
+        """Name the law of least AIC.
+
+        Returns:
+            "bounded", "polynomial" or "exponential".
+        """
+        return min(self._aics(), key=self._aics().__getitem__)
+
+    @property
+    def margin(self) -> float:
+        """Say how clearly it won.
+
+        Returns:
+            The AIC of the second best law, less that of the best.
+        """
+        best, second, _ = sorted(self._aics().values())
+        return second - best
+
+    def describe(self) -> str:
+        """Put the result in words.
+
+        Returns:
+            One line.
+        """
+        words = {
+            "bounded": "bounded",
+            "polynomial": f"polynomial, degree {_interval(self.polynomial)}",
+            "exponential": f"exponential, rate {_interval(self.exponential)} per step",
+        }[self.law]
+        return f"{words} (AIC margin {self.margin:.1f})"
+
+    def predict(self, horizons: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+        """Evaluate the preferred line; the better of the two growing ones if that is "bounded".
+
+        Args:
+            horizons: Where.
+
+        Returns:
+            The fitted norm.
+        """
+        exponential = self.exponential.aic < self.polynomial.aic
+        line, x = (
+            (self.exponential, horizons) if exponential else (self.polynomial, np.log(horizons))
+        )
+        return np.exp(line.intercept + line.slope * x)
+
+    def _aics(self) -> dict[str, float]:
+        return {
+            "bounded": self.bounded_aic,
+            "polynomial": self.polynomial.aic,
+            "exponential": self.exponential.aic,
+        }
+
+
+def fit_growth(
+    norms: Mapping[int, Sequence[float] | Shaped[np.ndarray, " sample"]],
+    *,
+    confidence: float = 0.95,
+) -> GrowthFit:
+    """Fit the laws to norms measured at several horizons.
+
+    The intervals are Student's t on the slope with two degrees of freedom fewer than horizons:
+    they count the misfit of the law, not only the spread of the samples.
+
+    Args:
+        norms: Samples of the norm by horizon.
+        confidence: Coverage of the intervals, between 0 and 1.
+
+    Returns:
+        The fits.
+
+    Raises:
+        ValueError: If fewer than four horizons have a finite norm above zero, or the confidence
+            is out of range.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}: give a number between 0 and 1")
+    horizons, heights, used, left_out = [], [], 0, 0
+    for horizon, samples in sorted(norms.items()):
+        values = np.asarray(samples, dtype=float)
+        good = values[np.isfinite(values) & (values > 0)]
+        used, left_out = used + good.size, left_out + values.size - good.size
+        if good.size:
+            horizons.append(float(horizon))
+            heights.append(float(np.mean(np.log(good))))
+    if len(horizons) < 4:
+        raise ValueError(
+            f"a growth law needs finite, positive norms at four horizons or more, got them at "
+            f"{[int(h) for h in horizons]}: give more horizons"
+        )
+    x, y = np.array(horizons), np.array(heights)
+    return GrowthFit(
+        exponential=_fit_line(x, y, confidence),
+        polynomial=_fit_line(np.log(x), y, confidence),
+        bounded_aic=_aic(y - y.mean(), parameters=2),
+        confidence=confidence,
+        used=used,
+        left_out=left_out,
+    )
+
+
+def _fit_line(
+    x: Float[np.ndarray, " points"], y: Float[np.ndarray, " points"], confidence: float
+) -> LineFit:
+    centred = x - x.mean()
+    slope = float(centred @ y / (centred @ centred))
+    residuals = y - y.mean() - slope * centred
+    freedom = len(x) - 2
+    error = math.sqrt(residuals @ residuals / freedom / (centred @ centred))
+    half = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
+    intercept = float(y.mean() - slope * x.mean())
+    return LineFit(slope, slope - half, slope + half, intercept, _aic(residuals, parameters=3))
+
+
+def _aic(residuals: Float[np.ndarray, " points"], *, parameters: int) -> float:
+    mean_square = max(float(residuals @ residuals) / len(residuals), _LEAST_RESIDUAL)
+    return len(residuals) * math.log(mean_square) + 2 * parameters
+
+
+def _interval(line: LineFit) -> str:
+    return f"{line.slope:.3g} [{line.low:.3g}, {line.high:.3g}]"

@@ -1,0 +1,89 @@
+"""What gradients a world model gives, for any model, and the paper's statements as checks."""
+
+from beeline.diagnostics.alignment import (
+    Alignment,
+    align,
+    default_route,
+    policy_gradient_norms,
+    policy_gradients,
+)
+from beeline.diagnostics.checks import (
+    Check,
+    Claim,
+    check_corollary_21,
+    check_corollary_22,
+    check_gradient,
+    check_influence,
+    check_summed_slopes,
+    check_theorem_1,
+    check_theorem_2,
+)
+from beeline.diagnostics.equalities import check_equal_gradients, check_remark_1
+from beeline.diagnostics.figures import (
+    alignment_figure,
+    check_figure,
+    growth_figure,
+    landscape_figure,
+    path_figure,
+    save_figure,
+)
+from beeline.diagnostics.growth import GrowthFit, LineFit, fit_growth
+from beeline.diagnostics.jacobians import (
+    PathMap,
+    action_jacobian,
+    first_action_norms,
+    open_loop,
+    path_map,
+)
+from beeline.diagnostics.landscape import (
+    Comparison,
+    compare_landscapes,
+    first_action_landscape,
+    policy_direction,
+    policy_landscape,
+    roughness,
+)
+from beeline.diagnostics.probe import Probe, probe
+from beeline.diagnostics.tables import Table
+
+__all__ = [
+    "Alignment",
+    "Check",
+    "Claim",
+    "Comparison",
+    "GrowthFit",
+    "LineFit",
+    "PathMap",
+    "Probe",
+    "Table",
+    "action_jacobian",
+    "align",
+    "alignment_figure",
+    "check_corollary_21",
+    "check_corollary_22",
+    "check_equal_gradients",
+    "check_figure",
+    "check_gradient",
+    "check_influence",
+    "check_remark_1",
+    "check_summed_slopes",
+    "check_theorem_1",
+    "check_theorem_2",
+    "compare_landscapes",
+    "default_route",
+    "first_action_landscape",
+    "first_action_norms",
+    "fit_growth",
+    "growth_figure",
+    "landscape_figure",
+    "open_loop",
+    "path_figure",
+    "path_map",
+    "policy_direction",
+    "policy_gradient_norms",
+    "policy_gradients",
+    "policy_landscape",
+    "probe",
+    "roughness",
+    "save_figure",
+]

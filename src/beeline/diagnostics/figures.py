@@ -1,0 +1,232 @@
+"""Figures of the diagnostics. Each is a Matplotlib figure, drawn without any global state."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from beeline._atomic import replacing
+from beeline.diagnostics.alignment import Alignment
+from beeline.diagnostics.checks import Check
+from beeline.diagnostics.growth import GrowthFit
+from beeline.diagnostics.jacobians import PathMap
+from beeline.diagnostics.landscape import roughness
+
+_COLOURS = ("#1f6fb4", "#d1495b", "#2a9d6f", "#7b4fb5", "#c98a00", "#4c9bb8", "#8a5a44", "#5c6b73")
+_TRUTH = "#222222"
+_DECADES = 8
+"""Decades in view on a map, down from the largest norm."""
+
+
+def growth_figure(
+    curves: Mapping[str, Mapping[int, np.ndarray]],
+    fits: Mapping[str, GrowthFit],
+    quantity: str,
+) -> Figure:
+    """Draw norms against the horizon, with the fitted laws.
+
+    Args:
+        curves: Samples of the norm by horizon, by model.
+        fits: The laws, for the models that have one.
+        quantity: What the norm is of, with its unit, for the axis.
+
+    Returns:
+        The figure: geometric means, bands from the 10th to the 90th percentile, fits dotted.
+    """
+    figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    for colour, (name, samples) in zip(_cycle(len(curves)), curves.items(), strict=True):
+        kept = {h: v[np.isfinite(v) & (v > 0)] for h, v in sorted(samples.items())}
+        kept = {h: v for h, v in kept.items() if v.size}
+        if not kept:
+            continue
+        horizons = np.array(list(kept), dtype=float)
+        middle = np.array([np.exp(np.log(v).mean()) for v in kept.values()])
+        low, high = (np.array([np.percentile(v, q) for v in kept.values()]) for q in (10, 90))
+        fit = fits.get(name)
+        label = name if fit is None else f"{name}: {fit.describe()}"
+        axes.plot(horizons, middle, "o-", color=colour, markersize=3.5, label=label)
+        axes.fill_between(horizons, low, high, color=colour, alpha=0.15, linewidth=0)
+        if fit is not None:
+            fine = np.linspace(horizons[0], horizons[-1], 200)
+            axes.plot(fine, fit.predict(fine), ":", color=colour, linewidth=1)
+    axes.set_yscale("log")
+    axes.set_xlabel("horizon H [steps]")
+    axes.set_ylabel(quantity)
+    axes.grid(alpha=0.2)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", frameon=False)
+    return figure
+
+
+def path_figure(maps: Mapping[str, PathMap]) -> Figure:
+    """Draw the influence of every action on every state, and its two parts.
+
+    Args:
+        maps: A map by model; those without circuitous paths have two empty panels.
+
+    Returns:
+        The figure: a row a model, on one logarithmic scale.
+    """
+    parts = ("total", "direct", "circuitous")
+    figure = Figure(figsize=(9.5, 0.8 + 2.9 * len(maps)), dpi=150, layout="constrained")
+    grid = figure.subplots(len(maps), 3, squeeze=False, sharex=True, sharey=True)
+    norms = np.concatenate([np.asarray(p).ravel() for m in maps.values() for p in m])
+    norms = norms[np.isfinite(norms) & (norms > 0)]
+    top = norms.max() if norms.size else 1.0
+    scale = LogNorm(max(norms.min() if norms.size else 0.1, top * 10.0**-_DECADES), top)
+    image = None
+    for row, (name, paths) in zip(grid, maps.items(), strict=True):
+        for axes, part in zip(row, parts, strict=True):
+            values = np.asarray(getattr(paths, part), dtype=float)
+            shown = np.ma.masked_less_equal(np.ma.masked_invalid(values), 0)
+            image = axes.pcolormesh(shown, norm=scale, cmap="viridis", rasterized=True)
+            axes.set_aspect("equal")
+            axes.invert_yaxis()
+            axes.set_title(f"{name}: {part}", fontsize=9)
+            if shown.count() == 0:
+                axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color="#666666")
+        row[0].set_ylabel("state after step t")
+    for axes in grid[-1]:
+        axes.set_xlabel("action at step k")
+    if image is not None:
+        figure.colorbar(image, ax=grid, label="||∂s / ∂a|| [state units per unit of action]")
+    return figure
+
+
+def alignment_figure(alignments: Mapping[str, Mapping[int, Alignment]]) -> Figure:
+    """Draw the cosine with the true policy gradient against the horizon.
+
+    Args:
+        alignments: By model and horizon.
+
+    Returns:
+        The figure: cosines of averaged gradients with one standard error either way, and the
+        ratio of norms.
+    """
+    figure = Figure(figsize=(9.5, 4), dpi=150, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for colour, (name, by_horizon) in zip(_cycle(len(alignments)), alignments.items(), strict=True):
+        horizons = sorted(by_horizon)
+        cosines = [float(by_horizon[h].cosine) for h in horizons]
+        errors = [float(by_horizon[h].deviation) for h in horizons]
+        ratios = [float(by_horizon[h].norm_ratio) for h in horizons]
+        left.errorbar(
+            horizons, cosines, errors, fmt="o-", color=colour, markersize=4, capsize=3, label=name
+        )
+        right.plot(horizons, ratios, "o-", color=colour, markersize=4, label=name)
+    for level in (0, 1):
+        left.axhline(level, color=_TRUTH, linewidth=0.8, linestyle="--")
+    right.axhline(1, color=_TRUTH, linewidth=0.8, linestyle="--")
+    left.set_ylim(-1.08, 1.08)
+    left.set_ylabel("cosine with the true policy gradient")
+    right.set_yscale("log")
+    right.set_ylabel("norm, as a multiple of the true one's")
+    for axes in (left, right):
+        axes.set_xlabel("horizon H [steps]")
+        axes.grid(alpha=0.2)
+    left.legend(frameon=False)
+    return figure
+
+
+def landscape_figure(
+    at: Float[np.ndarray, " point"],
+    truth: Float[np.ndarray, " point"],
+    returns: Mapping[str, Float[np.ndarray, " point"]],
+    along: str,
+) -> Figure:
+    """Draw models' return landscapes over the true one.
+
+    Args:
+        at: Where the returns were evaluated.
+        truth: The simulator's returns.
+        returns: The models'.
+        along: What varies, with its unit, for the axis.
+
+    Returns:
+        The figure, with each roughness in the legend.
+    """
+    figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.plot(at, truth, color=_TRUTH, linewidth=1.2, label=_rough("truth", truth))
+    for colour, (name, values) in zip(_cycle(len(returns)), returns.items(), strict=True):
+        axes.plot(at, values, color=colour, linewidth=1.4, label=_rough(name, values))
+    axes.set_xlabel(along)
+    axes.set_ylabel("return")
+    axes.grid(alpha=0.2)
+    _keep_truth_in_view(axes, truth)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower left", frameon=False, ncol=2
+    )
+    return figure
+
+
+def check_figure(panels: Sequence[tuple[str, Sequence[tuple[str, Check]]]], along: str) -> Figure:
+    """Draw measurements (points) against their bounds (lines).
+
+    Args:
+        panels: A title and labelled checks for each panel.
+        along: What the checks are indexed by, for the axis.
+
+    Returns:
+        The figure, on logarithmic scales; what exceeds its bound is marked with a cross.
+    """
+    figure = Figure(figsize=(4.6 * len(panels), 4.2), dpi=150, layout="constrained")
+    for axes, (title, checks) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+    ):
+        for colour, (label, check) in zip(_cycle(len(checks)), checks, strict=True):
+            axes.plot(check.at, check.bound, "-", color=colour, label=f"bound, {label}")
+            over = check.measured > check.bound * (1 + 1e-9)
+            axes.plot(
+                check.at[~over], check.measured[~over], "o", color=colour, markersize=3.5,
+                label=f"measured, {label}" if not over.all() else None,
+            )  # fmt: skip
+            if over.any():
+                axes.plot(
+                    check.at[over], check.measured[over], "x", color=colour, markersize=5,
+                    label=f"over the bound, {label}",
+                )  # fmt: skip
+        axes.set_yscale("log")
+        axes.set_xlabel(along)
+        axes.set_title(title, fontsize=10)
+        axes.grid(alpha=0.2)
+        axes.legend(frameon=False, fontsize=8)
+    figure.axes[0].set_ylabel("norm")
+    return figure
+
+
+def save_figure(figure: Figure, file: Path) -> None:
+    """Write a figure, whole or not at all.
+
+    Args:
+        figure: The figure.
+        file: The image to make or replace; its suffix tells the format.
+    """
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    FigureCanvasAgg(figure)
+    with replacing(file) as image:
+        figure.savefig(image, format=file.suffix[1:] or "png")
+
+
+def _cycle(count: int) -> list[str]:
+    return [_COLOURS[i % len(_COLOURS)] for i in range(count)]
+
+
+def _rough(name: str, values: Float[np.ndarray, " point"]) -> str:
+    return f"{name}: roughness {roughness(values):.3g}"
+
+
+def _keep_truth_in_view(axes: Axes, truth: Float[np.ndarray, " point"]) -> None:
+    # A model far off would squeeze the truth into a line; it may leave the frame instead.
+    low, high = float(np.min(truth)), float(np.max(truth))
+    if not np.isfinite([low, high]).all() or low == high:
+        return
+    margin = high - low
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(max(bottom, low - margin), min(top, high + margin))

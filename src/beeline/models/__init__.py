@@ -2,6 +2,16 @@
 
 from beeline.models._base import WorldModel, prediction_loss
 from beeline.models.actions import ActionsModel
+from beeline.models.history import HistoryModel
 from beeline.models.markov import MarkovModel
+from beeline.models.simulator import DynamicsActionsModel, SimulatorModel
 
-__all__ = ["ActionsModel", "MarkovModel", "WorldModel", "prediction_loss"]
+__all__ = [
+    "ActionsModel",
+    "DynamicsActionsModel",
+    "HistoryModel",
+    "MarkovModel",
+    "SimulatorModel",
+    "WorldModel",
+    "prediction_loss",
+]

@@ -1,0 +1,170 @@
+"""History world models: h(s_1..s_t, a_1..a_t) -> s_{t+1}.
+
+They read every state so far. In a rollout those are their own predictions, so that a gradient
+takes circuitous paths through them, whatever the core.
+
+References:
+    Paper, section 3 and Figure 1b; loss and objective around Eq. 2; Appendix C.
+"""
+
+from typing import Any, NamedTuple, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from beeline._layers import MLP, Linear
+from beeline._scaling import StateScaling, time_features
+from beeline.models._base import WorldModel
+from beeline.sequence import SequenceCore
+
+
+class HistoryCarry(NamedTuple):
+    """A rollout of a history model remembers its core's cache."""
+
+    cache: Any
+
+
+@final
+class HistoryModel(WorldModel[HistoryCarry]):
+    """Any sequence core over the tokens (s_1, a_1), ..., (s_t, a_t).
+
+    Token t embeds the state, the action and the time of step t; the output there, through a
+    small decoder, is the state after the action, or its change.
+    """
+
+    core: SequenceCore
+    embed: Linear
+    decoder: MLP
+    scaling: StateScaling
+    horizon: int = eqx.field(static=True)
+    frequencies: int = eqx.field(static=True)
+    difference: bool = eqx.field(static=True)
+    state_fed: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        core: SequenceCore,
+        state_dim: int,
+        action_dim: int,
+        horizon: int,
+        *,
+        decoder_sizes: tuple[int, ...] = (64, 64),
+        frequencies: int = 0,
+        difference: bool = False,
+        scaling: StateScaling | None = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw the embedding and the decoder around a core.
+
+        Args:
+            core: The sequence core.
+            state_dim: Number of state entries.
+            action_dim: Number of action entries.
+            horizon: Steps in an episode, for the time features.
+            decoder_sizes: Hidden layers between the core's output and the state.
+            frequencies: Sine and cosine pairs among the time features.
+            difference: Whether to predict the change of the standardised state.
+            scaling: Coordinates in which states are seen; physical units if not given.
+            key: Random key.
+        """
+        embed_key, decoder_key = jax.random.split(key)
+        inputs = state_dim + action_dim + 1 + 2 * frequencies
+        self.core = core
+        self.embed = Linear(inputs, core.width, key=embed_key)
+        self.decoder = MLP((core.width, *decoder_sizes, state_dim), key=decoder_key)
+        self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        self.horizon = horizon
+        self.frequencies = frequencies
+        self.difference = difference
+        self.state_fed = True
+
+    def standardised(
+        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+    ) -> Float[Array, "time state"]:
+        """Predict each next state from the true states and the actions up to it.
+
+        Args:
+            states: The state before each action.
+            actions: Actions in [-1, 1].
+
+        Returns:
+            The standardised state after each action.
+        """
+        values = self.scaling.encode(states)
+        tokens = self._tokens(values, actions, jnp.arange(actions.shape[0]))
+        return self._decode(values, self.core.parallel(tokens))
+
+    def start(self, state: Float[Array, " state"], length: int) -> HistoryCarry:
+        """Begin a rollout; the initial state is read with the first action.
+
+        Args:
+            state: The initial state.
+            length: Steps to make room for.
+
+        Returns:
+            The carry of `step`.
+        """
+        del state
+        return HistoryCarry(self.core.start(length))
+
+    def step(
+        self,
+        carry: HistoryCarry,
+        state: Float[Array, " state"],
+        action: Float[Array, " action"],
+        t: Int[Array, ""],
+    ) -> tuple[HistoryCarry, Float[Array, " state"]]:
+        """Read one more state and action.
+
+        Args:
+            carry: What the steps before left.
+            state: The state before the action, predicted or true.
+            action: Action in [-1, 1].
+            t: Index of the step.
+
+        Returns:
+            The carry, and the state after the action.
+        """
+        value = self.scaling.encode(state)
+        cache, output = self.core.step(carry.cache, self._tokens(value, action, t))
+        return HistoryCarry(cache), self.scaling.decode(self._decode(value, output))
+
+    def reserve(self, carry: HistoryCarry, length: int) -> HistoryCarry:
+        """Make room in the core's cache.
+
+        Args:
+            carry: What the steps before left.
+            length: Steps to have room for, those taken included.
+
+        Returns:
+            The carry with that room.
+        """
+        return HistoryCarry(self.core.reserve(carry.cache, length))
+
+    def stages(self, length: int) -> tuple[int, ...]:
+        """Ask the core.
+
+        Args:
+            length: Steps in the whole rollout.
+
+        Returns:
+            Increasing sizes, the last of them `length`.
+        """
+        return self.core.stages(length)
+
+    def _tokens(
+        self,
+        values: Float[Array, "*time state"],
+        actions: Float[Array, "*time action"],
+        t: Int[Array, "*time"],
+    ) -> Float[Array, "*time hidden"]:
+        time = time_features(t, self.horizon, self.frequencies)
+        return self.embed(jnp.concatenate([values, actions, time], axis=-1))
+
+    def _decode(
+        self, values: Float[Array, "*time state"], outputs: Float[Array, "*time hidden"]
+    ) -> Float[Array, "*time state"]:
+        predicted = self.decoder(outputs)
+        return values + predicted if self.difference else predicted

@@ -1,0 +1,205 @@
+"""World models that are the environment itself, with nothing to learn.
+
+`SimulatorModel` is the Markov model that is right. `DynamicsActionsModel` is the same dynamics
+seen as an actions model: a recurrent network whose cell is the environment's step, the paper's
+f-RNN. Their policy gradients are the same (Proposition 1), which is why a perfect simulator can
+have as bad a gradient as a recurrent network.
+
+References:
+    Paper, Eq. 1, Proposition 1 and its proof in Appendix A.
+"""
+
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from beeline._scaling import StateScaling
+from beeline.envs import Environment
+from beeline.models._base import WorldModel
+
+
+@final
+class SimulatorModel(WorldModel[None]):
+    """The environment's step as a one-step model."""
+
+    environment: Environment
+    scaling: StateScaling
+    horizon: int = eqx.field(static=True)
+    state_fed: bool = eqx.field(static=True)
+
+    def __init__(self, environment: Environment) -> None:
+        """Take an environment as the model of itself.
+
+        Args:
+            environment: A task without process noise.
+        """
+        self.environment = environment
+        self.scaling = StateScaling.identity(environment.state_dim)
+        self.horizon = environment.horizon
+        self.state_fed = True
+
+    def standardised(
+        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+    ) -> Float[Array, "time state"]:
+        """Step from each of the states given.
+
+        Args:
+            states: The state before each action.
+            actions: Actions in [-1, 1].
+
+        Returns:
+            The state after each action; its coordinates are physical units.
+        """
+        return jax.vmap(self.environment.step)(states, actions, jnp.arange(actions.shape[0]))
+
+    def start(self, state: Float[Array, " state"], length: int) -> None:
+        """Begin a rollout; nothing is carried.
+
+        Args:
+            state: The initial state.
+            length: Not used.
+        """
+
+    def step(
+        self,
+        carry: None,
+        state: Float[Array, " state"],
+        action: Float[Array, " action"],
+        t: Int[Array, ""],
+    ) -> tuple[None, Float[Array, " state"]]:
+        """Step from the state given.
+
+        Args:
+            carry: Nothing.
+            state: The state before the action.
+            action: Action in [-1, 1].
+            t: Index of the step.
+
+        Returns:
+            Nothing, and the state after the action.
+        """
+        return None, self.environment.step(state, action, t)
+
+    def reserve(self, carry: None, length: int) -> None:
+        """Nothing needs room.
+
+        Args:
+            carry: Nothing.
+            length: Not used.
+        """
+
+    def stages(self, length: int) -> tuple[int, ...]:
+        """Nothing grows.
+
+        Args:
+            length: Steps in the whole rollout.
+
+        Returns:
+            `length` alone.
+        """
+        return (length,)
+
+
+@final
+class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
+    """The f-RNN: g(s_1, a_1..a_t) = f(g(s_1, a_1..a_{t-1}), a_t), f being the environment's step.
+
+    What it carries is its own hidden state, which happens to be the environment's state.
+    """
+
+    environment: Environment
+    scaling: StateScaling
+    horizon: int = eqx.field(static=True)
+    state_fed: bool = eqx.field(static=True)
+
+    def __init__(self, environment: Environment) -> None:
+        """Take an environment's step as a recurrent cell.
+
+        Args:
+            environment: A task without process noise.
+        """
+        self.environment = environment
+        self.scaling = StateScaling.identity(environment.state_dim)
+        self.horizon = environment.horizon
+        self.state_fed = False
+
+    def standardised(
+        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+    ) -> Float[Array, "time state"]:
+        """Unroll the dynamics from `states[0]`.
+
+        Args:
+            states: Only the first is read.
+            actions: Actions in [-1, 1].
+
+        Returns:
+            The state after each action; its coordinates are physical units.
+        """
+
+        def advance(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+            state = self.environment.step(state, *inputs)
+            return state, state
+
+        return jax.lax.scan(advance, states[0], (actions, jnp.arange(actions.shape[0])))[1]
+
+    def start(self, state: Float[Array, " state"], length: int) -> Float[Array, " state"]:
+        """Begin a rollout.
+
+        Args:
+            state: The initial state.
+            length: Not used.
+
+        Returns:
+            The initial state, as the hidden state.
+        """
+        del length
+        return state
+
+    def step(
+        self,
+        carry: Float[Array, " state"],
+        state: Float[Array, " state"],
+        action: Float[Array, " action"],
+        t: Int[Array, ""],
+    ) -> tuple[Float[Array, " state"], Float[Array, " state"]]:
+        """Step from the hidden state.
+
+        Args:
+            carry: The hidden state.
+            state: Ignored: this is what makes the model one of actions.
+            action: Action in [-1, 1].
+            t: Index of the step.
+
+        Returns:
+            The state after the action, as the hidden state and as the prediction.
+        """
+        del state
+        next_state = self.environment.step(carry, action, t)
+        return next_state, next_state
+
+    def reserve(self, carry: Float[Array, " state"], length: int) -> Float[Array, " state"]:
+        """Nothing needs room.
+
+        Args:
+            carry: The hidden state.
+            length: Not used.
+
+        Returns:
+            The same hidden state.
+        """
+        del length
+        return carry
+
+    def stages(self, length: int) -> tuple[int, ...]:
+        """Nothing grows.
+
+        Args:
+            length: Steps in the whole rollout.
+
+        Returns:
+            `length` alone.
+        """
+        return (length,)

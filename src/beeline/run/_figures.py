@@ -1,5 +1,6 @@
 """The figures of a run: how it learned, and what it learned to do."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ class _Axis:
 
     @property
     def label(self) -> str:
-        return self.name if self.unit in ("", "1") else f"{self.name} [{self.unit}]"
+        unit = "" if self.unit in ("", "1") else f" [{self.unit}]"
+        return textwrap.fill(self.name + unit, 20)
 
 
 def draw_run(run: Run) -> tuple[Path, Path]:
@@ -67,7 +69,7 @@ def draw_curves(paths: Sequence[str | Path], file: str | Path) -> None:
     Raises:
         RunError: If one of them is not a run that can be read.
     """
-    figure, axes = _figure(7.5, 4.5)
+    figure, axes = _figure(7.5, 4.2 + 0.25 * len(paths))
     for position, path in enumerate(map(Path, paths)):
         config = files.read_config(path)
         measured = columns(read_rows(path / files.METRICS, config.seeds))
@@ -76,6 +78,7 @@ def draw_curves(paths: Sequence[str | Path], file: str | Path) -> None:
         _draw_seeds(axes, measured["env_steps"], measured["normalized_return"], colour, label)
     _finish_curve(axes)
     axes.set_title("Normalised return of the deterministic policy")
+    figure.legend(loc="outside lower center", frameon=False)
     _save(figure, Path(file))
 
 
@@ -104,12 +107,13 @@ def _learning_curve(run: Run, evaluation: Evaluation) -> Figure:
     )
     in_units.set_ylabel("return")
     axes.set_title(_title(run))
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
 def _draw_seeds(axes: Axes, steps: Any, returns: np.ndarray, colour: str, label: str) -> None:
     if returns.shape[1] > 1:
-        axes.plot(steps, returns, color=colour, linewidth=0.8, alpha=0.35)
+        axes.plot(steps, returns, color=colour, linewidth=0.9, alpha=0.4)
     axes.plot(steps, np.median(returns, axis=1), color=colour, linewidth=2, label=label)
 
 
@@ -121,7 +125,6 @@ def _finish_curve(axes: Axes) -> None:
     axes.set_xlim(left=0)
     axes.set_xlabel("environment steps, warm-up included")
     axes.set_ylabel("normalised return")
-    axes.legend(loc="lower right", framealpha=0.9, edgecolor="none")
 
 
 def _trajectories(run: Run, evaluation: Evaluation) -> Figure:
@@ -147,7 +150,10 @@ def _trajectories(run: Run, evaluation: Evaluation) -> Figure:
     for axes in {id(column[-1]): column[-1] for column in _columns(places[:panels], rows)}.values():
         axes.set_xlabel(time.label)
         axes.tick_params(labelbottom=True)
-    places[0].legend(frameon=False)
+    lines = {str(line.get_label()): line for line in places[0].lines}
+    figure.legend(
+        lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines), frameon=False
+    )
     figure.suptitle(_title(run))
     return figure
 
@@ -164,8 +170,9 @@ def _draw_entry(
     median = order[(len(order) - 1) // 2]
     for seed, values in enumerate(learned):
         if seed != median:
-            axes.plot(at, values, color=_LEARNED, linewidth=0.8, alpha=0.35, **style)
-    score = f"learned ({evaluation.normalized_return[median]:.3f})"
+            other = {"color": _LEARNED, "linewidth": 0.9, "alpha": 0.4, "label": "other seeds"}
+            axes.plot(at, values, **other, **style)
+    score = f"learned, normalised return {evaluation.normalized_return[median]:.3f}"
     axes.plot(at, learned[median], color=_LEARNED, linewidth=2, label=score, **style)
     best = {"color": _OPTIMAL, "linewidth": 1.3, "linestyle": "--", "label": "optimal"}
     axes.plot(at, optimal, **best, **style)

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
-    SpinnerColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from beeline.training import BPO
 
@@ -47,18 +47,23 @@ def display(algorithm: BPO, env_steps: int, *, shown: bool | None) -> Iterator[D
         yield Display(lambda text: None, lambda row: None)
         return
     columns = (
-        SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         TextColumn("{task.fields[steps]}"),
         TimeElapsedColumn(),
-        TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[measured]}"),
+        TextColumn("{task.fields[left]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("starting", total=None, steps="", measured="")
+    with _Lines(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("starting", total=None, steps="", left="", measured="")
         yield _bar(progress, task, algorithm, env_steps)
+
+
+class _Lines(Progress):
+    # A second line, for all of it does not fit into 80 columns.
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        yield from (Text(task.fields["measured"]) for task in self.tasks if task.fields["measured"])
 
 
 def _bar(progress: Progress, task: TaskID, algorithm: BPO, env_steps: int) -> Display:
@@ -71,7 +76,8 @@ def _bar(progress: Progress, task: TaskID, algorithm: BPO, env_steps: int) -> Di
     def phase(text: str) -> None:
         progress.update(task, description=text)
         if text == "training":
-            progress.reset(task, total=float(work[-1]), steps=f"0/{env_steps}", measured="")
+            begun = {"steps": f"0/{env_steps} steps", "left": "left", "measured": ""}
+            progress.reset(task, total=float(work[-1]), **begun)
 
     def iteration(row: dict[str, Any]) -> None:
         progress.update(
@@ -85,12 +91,11 @@ def _bar(progress: Progress, task: TaskID, algorithm: BPO, env_steps: int) -> Di
 
 
 def _measured(row: dict[str, Any]) -> str:
-    shown = {
-        "model error": "fresh_error",
-        "imagined": "normalized_imagined_return",
-        "real": "normalized_return",
-    }
-    return " · ".join(f"{text} {_median(row[name])}" for text, name in shown.items())
+    error, imagined, real = (
+        _median(row[name])
+        for name in ("fresh_error", "normalized_imagined_return", "normalized_return")
+    )
+    return f"model error {error}, normalised return {real} (imagined {imagined})"
 
 
 def _median(values: list[float | None]) -> str:

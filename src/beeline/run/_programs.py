@@ -2,11 +2,10 @@
 
 import contextlib
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -18,6 +17,7 @@ from jaxtyping import Array, Bool, UInt32
 from beeline._cache import cache_directory
 from beeline.build import build_model, build_policy
 from beeline.config import Config
+from beeline.run._background import in_background
 from beeline.training import BPO, BPOState, Record
 
 T = TypeVar("T")
@@ -142,23 +142,6 @@ def compile_programs(config: Config, algorithm: BPO) -> Programs:
     )
 
 
-def in_background(function: Callable[[], T]) -> Callable[[], T]:
-    """Begin a computation on another thread.
-
-    A thread of its own, since those of `concurrent.futures` would keep an interrupted process
-    alive until they are done.
-
-    Args:
-        function: The computation.
-
-    Returns:
-        A function that waits for it, and returns or raises what it did.
-    """
-    task = _Task(function)
-    threading.Thread(target=task.run, daemon=True).start()
-    return task.result
-
-
 def wait(tree: Any) -> None:
     """Wait for arrays in such a way that Ctrl-C is heard meanwhile.
 
@@ -170,27 +153,6 @@ def wait(tree: Any) -> None:
         while not leaf.is_ready():
             time.sleep(pause)
             pause = min(2 * pause, 0.02)
-
-
-class _Task(Generic[T]):
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._done = threading.Event()
-        self._value: list[T] = []
-        self._error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self._value.append(self._function())
-        except BaseException as error:
-            self._error = error
-        self._done.set()
-
-    def result(self) -> T:
-        self._done.wait()
-        if self._error is not None:
-            raise self._error
-        return self._value[0]
 
 
 def _start(config: Config, algorithm: BPO) -> Callable[[Array], BPOState]:

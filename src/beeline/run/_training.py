@@ -14,6 +14,7 @@ from beeline.build import build
 from beeline.config import Config
 from beeline.config import preset as from_preset
 from beeline.run import _directory as files
+from beeline.run._background import in_background
 from beeline.run._display import Display, display
 from beeline.run._errors import DivergedError, Interrupted
 from beeline.run._programs import (
@@ -21,7 +22,6 @@ from beeline.run._programs import (
     Soundness,
     compile_cache,
     compile_programs,
-    in_background,
     seeds_of,
 )
 from beeline.run._provenance import provenance
@@ -101,7 +101,7 @@ def train(
 def _train(config: Config, algorithm: BPO, path: Path | None, shown: Display) -> Run:
     shown.phase("compiling")
     reference = in_background(lambda: Reference.of(algorithm.env))
-    programs = compile_programs(config, algorithm)
+    programs = in_background(lambda: compile_programs(config, algorithm))()
     shown.phase("solving for the optimum")
     solved = reference()
     shown.phase("training")

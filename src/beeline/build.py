@@ -1,5 +1,6 @@
 """From a configuration to the objects that it describes."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -7,12 +8,18 @@ from jaxtyping import PRNGKeyArray
 
 from beeline._choices import choose
 from beeline._scaling import StateScaling
-from beeline.config import Config
+from beeline.config import MODELS, Config
 from beeline.envs import Environment, make
 from beeline.gradients import Direct, Unrolled
-from beeline.models import ActionsModel, MarkovModel, WorldModel
+from beeline.models import (
+    ActionsModel,
+    HistoryModel,
+    MarkovModel,
+    SimulatorModel,
+    WorldModel,
+)
 from beeline.policies import Policy, SquashedGaussian
-from beeline.sequence import Transformer
+from beeline.sequence import GRU, LSTM, RNN, SSM, SelfAttention, SequenceCore, Transformer
 from beeline.training import (
     BPO,
     CorrelatedNoise,
@@ -73,8 +80,9 @@ def build(config: Config) -> BPO:
     """
     env = make(config.task, horizon=config.horizon)
     fitting, improvement, exploration = config.fitting, config.improvement, config.exploration
-    state_fed = jax.eval_shape(lambda: build_model(config, env, key=jax.random.key(0))).state_fed
-    exact = not state_fed and improvement.through_policy == 0
+    model = jax.eval_shape(lambda: build_model(config, env, key=jax.random.key(0)))
+    learned = not isinstance(model, SimulatorModel)
+    exact = not model.state_fed and improvement.through_policy == 0
     route = Direct() if exact else Unrolled(improvement.through_policy, improvement.through_states)
     correlated = CorrelatedNoise(exploration.amplitude)
     return BPO(
@@ -96,7 +104,7 @@ def build(config: Config) -> BPO:
         standardise=config.world_model.standardise,
         warmup_episodes=config.warmup_episodes,
         fit_warmup=exploration.fit_warmup,
-        steps_per_fit=fitting.env_steps_per_update,
+        steps_per_fit=fitting.env_steps_per_update if learned else math.inf,
         steps_per_improvement=improvement.env_steps_per_update,
         iterations=config.iterations,
     )
@@ -107,21 +115,37 @@ def _scaling(config: Config, env: Environment) -> StateScaling:
     return StateScaling(identity.mean, identity.scale, compress=config.world_model.standardise)
 
 
-def _transformer_awm(config: Config, env: Environment, key: PRNGKeyArray) -> WorldModel:
-    core_key, key = jax.random.split(key)
+def _core(name: str, config: Config, env: Environment, key: PRNGKeyArray) -> SequenceCore:
     fields = config.world_model
-    core = Transformer(
-        fields.width,
-        fields.layers,
-        fields.heads,
-        positions=env.horizon + 1 if fields.positions else None,
-        key=core_key,
-    )
+    if name == "transformer":
+        positions = env.horizon + 1 if fields.positions else None
+        return Transformer(fields.width, fields.layers, fields.heads, positions=positions, key=key)
+    if name == "ssm":
+        return SSM(fields.width, fields.layers, key=key)
+    if name == "attention":
+        return SelfAttention(fields.width, key=key)
+    recurrent = {"rnn": RNN, "gru": GRU, "lstm": LSTM}[name]
+    return recurrent(fields.width, fields.recurrent, key=key)
+
+
+def _sequence_model(config: Config, env: Environment, key: PRNGKeyArray) -> WorldModel:
+    core_key, key = jax.random.split(key)
+    core_name, conditioning = config.model.split("-")
+    core = _core(core_name, config, env, core_key)
+    fields = config.world_model
+    sizes = (env.state_dim, env.action_dim, env.horizon)
+    if conditioning == "history":
+        return HistoryModel(
+            core,
+            *sizes,
+            decoder_sizes=fields.hidden,
+            frequencies=fields.frequencies,
+            scaling=_scaling(config, env),
+            key=key,
+        )
     return ActionsModel(
         core,
-        env.state_dim,
-        env.action_dim,
-        env.horizon,
+        *sizes,
         decoder_sizes=fields.hidden,
         frequencies=fields.frequencies,
         scaling=_scaling(config, env),
@@ -142,7 +166,12 @@ def _markov(config: Config, env: Environment, key: PRNGKeyArray) -> WorldModel:
     )
 
 
+def _simulator(config: Config, env: Environment, key: PRNGKeyArray) -> WorldModel:
+    return SimulatorModel(env)
+
+
 _MODELS: dict[str, Callable[[Config, Environment, PRNGKeyArray], WorldModel]] = {
-    "transformer-awm": _transformer_awm,
+    **{name: _sequence_model for name in MODELS if name.endswith(("-awm", "-history"))},
     "markov": _markov,
+    "simulator": _simulator,
 }

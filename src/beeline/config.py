@@ -13,7 +13,16 @@ from beeline.envs import names as task_names
 
 MODELS = {
     "transformer-awm": "Transformer over the initial state and the actions (the paper's method).",
+    "ssm-awm": "Diagonal state-space model over the initial state and the actions.",
+    "lstm-awm": "LSTM over the initial state and the actions.",
+    "gru-awm": "GRU over the initial state and the actions.",
+    "rnn-awm": "Vanilla recurrent network over the initial state and the actions (Eq. 4).",
+    "attention-awm": "One softmax self-attention layer over them, nothing added (Eq. 5).",
+    "transformer-history": "Transformer over states and actions, its predictions fed back.",
+    "lstm-history": "LSTM over states and actions, its predictions fed back.",
+    "ssm-history": "State-space model over states and actions, its predictions fed back.",
     "markov": "One-step network on state and action, unrolled.",
+    "simulator": "The true dynamics, differentiated through; nothing is learned of them.",
 }
 
 
@@ -27,6 +36,8 @@ class Model:
     """Blocks of the sequence core."""
     heads: int = 3
     """Attention heads a block; divides the width."""
+    recurrent: tuple[int, ...] = (64, 64)
+    """Memories of an RNN, a GRU or an LSTM, a layer each."""
     hidden: tuple[int, ...] = (64, 64)
     """Hidden layers of the decoder, or of the Markov network."""
     positions: bool = False
@@ -45,7 +56,7 @@ class Policy:
     """Hidden layers."""
     frequencies: int = 4
     """Sine and cosine pairs of time among its inputs."""
-    mean_bound: float = 3.0
+    mean_bound: float = 5.0
     """Largest mean before squashing."""
     least_deviation: float = 0.05
     """Least standard deviation before squashing."""
@@ -285,7 +296,7 @@ def _check_counts(config: Config) -> None:
             raise TypeError(f"{_flag(path)} is {value!r}: give an integer of at least {least}")
         if value < least:
             raise ValueError(f"{_flag(path)} is {value}: give an integer of at least {least}")
-    for path in ("world_model.hidden", "policy.hidden"):
+    for path in ("world_model.hidden", "world_model.recurrent", "policy.hidden"):
         sizes = _read(config, path)
         if not sizes or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes):
             raise ValueError(f"{_flag(path)} is {sizes!r}: give at least one positive integer")

@@ -51,9 +51,10 @@ class SimulatorModel(WorldModel[None]):
             actions: Actions in [-1, 1].
 
         Returns:
-            The state after each action; its coordinates are physical units.
+            The standardised state after each action.
         """
-        return jax.vmap(self.environment.step)(states, actions, jnp.arange(actions.shape[0]))
+        step = jax.vmap(self.environment.step)
+        return self.scaling.encode(step(states, actions, jnp.arange(actions.shape[0])))
 
     def start(self, state: Float[Array, " state"], length: int) -> None:
         """Begin a rollout; nothing is carried.
@@ -136,14 +137,15 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
             actions: Actions in [-1, 1].
 
         Returns:
-            The state after each action; its coordinates are physical units.
+            The standardised state after each action.
         """
 
         def advance(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
             state = self.environment.step(state, *inputs)
             return state, state
 
-        return jax.lax.scan(advance, states[0], (actions, jnp.arange(actions.shape[0])))[1]
+        inputs = (actions, jnp.arange(actions.shape[0]))
+        return self.scaling.encode(jax.lax.scan(advance, states[0], inputs)[1])
 
     def start(self, state: Float[Array, " state"], length: int) -> Float[Array, " state"]:
         """Begin a rollout.

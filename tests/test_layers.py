@@ -5,11 +5,7 @@ import pytest
 
 from beeline._layers import MLP, LayerNorm, Linear
 
-
-@pytest.fixture(autouse=True)
-def _float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("mathematics")
 
 
 def draw(*shape):

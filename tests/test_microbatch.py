@@ -32,11 +32,11 @@ def mean_and_each(x, y):
     return {"mean": (x.sum(axis=1) * y).mean(), "columns": jnp.exp(x).mean(axis=0)}, each
 
 
+@pytest.mark.usefixtures("mathematics")
 @pytest.mark.parametrize("size", [1, 2, 3, 6, 12])
 def test_groups_give_what_the_whole_batch_gives(size):
-    with jax.enable_x64(True):
-        draws = np.random.default_rng(0).normal(size=(12, 5))
-        x, y = jnp.array(draws[:, :4]), jnp.array(draws[:, 4])
-        whole = mean_and_each(x, y)
-        parts = jax.jit(lambda x, y: mean_in_groups(mean_and_each, x, y, size=size))(x, y)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), parts, whole)
+    draws = np.random.default_rng(0).normal(size=(12, 5))
+    x, y = jnp.array(draws[:, :4]), jnp.array(draws[:, 4])
+    whole = mean_and_each(x, y)
+    parts = jax.jit(lambda x, y: mean_in_groups(mean_and_each, x, y, size=size))(x, y)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), parts, whole)

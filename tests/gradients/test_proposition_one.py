@@ -16,32 +16,30 @@ from beeline.policies import SquashedGaussian
 HORIZON, BATCH = 20, 3
 
 
+@pytest.mark.usefixtures("mathematics")
 @pytest.mark.parametrize("name", ["cancer-treatment", "hiv-treatment", "timber-harvest"])
 def test_the_two_gradients_are_one(name):
-    with jax.enable_x64(True):
-        environment = make(name, horizon=HORIZON)
-        start = environment.initial_state()
-        policy = SquashedGaussian(
-            environment.state_dim,
-            environment.action_dim,
-            HORIZON,
-            hidden_sizes=(8,),
-            scaling=StateScaling.fit(jnp.stack([0.5 * start, start, 2 * start])),
-            key=jax.random.key(0),
-        )
-        policy = eqx.tree_at(
-            lambda p: p.network.layers[-1].weight, policy, replace_fn=lambda w: 60 * w
-        )
-        objective = Objective(environment.reward, jnp.array(1.0), jnp.array(0.01))
-        initial = start * jnp.linspace(0.9, 1.1, BATCH)[:, None]
-        noise = draw_noise(BATCH, HORIZON, environment.action_dim, key=jax.random.key(1))
+    environment = make(name, horizon=HORIZON)
+    start = environment.initial_state()
+    policy = SquashedGaussian(
+        environment.state_dim,
+        environment.action_dim,
+        HORIZON,
+        hidden_sizes=(8,),
+        scaling=StateScaling.fit(jnp.stack([0.5 * start, start, 2 * start])),
+        key=jax.random.key(0),
+    )
+    policy = eqx.tree_at(lambda p: p.network.layers[-1].weight, policy, replace_fn=lambda w: 60 * w)
+    objective = Objective(environment.reward, jnp.array(1.0), jnp.array(0.01))
+    initial = start * jnp.linspace(0.9, 1.1, BATCH)[:, None]
+    noise = draw_noise(BATCH, HORIZON, environment.action_dim, key=jax.random.key(1))
 
-        def evaluate(route, model):
-            return eqx.filter_jit(route)(policy, model, objective, initial, noise)
+    def evaluate(route, model):
+        return eqx.filter_jit(route)(policy, model, objective, initial, noise)
 
-        direct, direct_slope = evaluate(Direct(), DynamicsActionsModel(environment))
-        unrolled, unrolled_slope = evaluate(Unrolled(), SimulatorModel(environment))
-        a, b = ravel_pytree(direct_slope)[0], ravel_pytree(unrolled_slope)[0]
-        assert jnp.linalg.norm(b) > 1e-3
-        assert jnp.linalg.norm(a - b) < 1e-10 * jnp.linalg.norm(b)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), direct, unrolled)
+    direct, direct_slope = evaluate(Direct(), DynamicsActionsModel(environment))
+    unrolled, unrolled_slope = evaluate(Unrolled(), SimulatorModel(environment))
+    a, b = ravel_pytree(direct_slope)[0], ravel_pytree(unrolled_slope)[0]
+    assert jnp.linalg.norm(b) > 1e-3
+    assert jnp.linalg.norm(a - b) < 1e-10 * jnp.linalg.norm(b)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), direct, unrolled)

@@ -66,22 +66,22 @@ def assert_same(horizon, batch, tolerance):
     assert imagined.states.shape == (batch, horizon, STATE)
 
 
+@pytest.mark.usefixtures("mathematics")
 @pytest.mark.parametrize(("horizon", "batch"), [(2, 1), (20, 16), (65, 3), (130, 16), (300, 3)])
 def test_direct_equals_unrolled(horizon, batch):
-    with jax.enable_x64(True):
-        assert_same(horizon, batch, 1e-10)
+    assert_same(horizon, batch, 1e-10)
 
 
 def test_direct_equals_unrolled_in_single_precision():
     assert_same(130, 3, 2e-5)
 
 
+@pytest.mark.usefixtures("mathematics")
 @pytest.mark.parametrize("most_tokens", [1, 45, 120])
 def test_direct_equals_unrolled_in_groups(monkeypatch, most_tokens):
     monkeypatch.setattr(_microbatch, "_CPU_TOKENS", most_tokens)
     assert _microbatch.group_size(6, 20) == {1: 1, 45: 2, 120: 6}[most_tokens]
-    with jax.enable_x64(True):
-        assert_same(20, 6, 1e-10)
+    assert_same(20, 6, 1e-10)
 
 
 def test_direct_refuses_a_model_that_feeds_states_back():
@@ -118,14 +118,14 @@ def slope_by_differences(value, policy, step=1e-6):
     return (4 * central(step) - central(2 * step)) / 3, perturbed(policy, step)[1]
 
 
+@pytest.mark.usefixtures("mathematics")
 @pytest.mark.parametrize("make_model", [make_actions_model, make_markov_model])
 def test_full_shares_give_the_total_derivative(make_model):
-    with jax.enable_x64(True):
-        policy, *rest = make_problem(make_model, 12, 3)
-        route = eqx.filter_jit(Unrolled(through_policy=1.0))
-        slope = route(policy, *rest)[1]
-        expected, way = slope_by_differences(lambda policy: route(policy, *rest)[0][0], policy)
-        assert along(slope, way) == pytest.approx(expected, rel=1e-7)
+    policy, *rest = make_problem(make_model, 12, 3)
+    route = eqx.filter_jit(Unrolled(through_policy=1.0))
+    slope = route(policy, *rest)[1]
+    expected, way = slope_by_differences(lambda policy: route(policy, *rest)[0][0], policy)
+    assert along(slope, way) == pytest.approx(expected, rel=1e-7)
 
 
 def by_hand(policy, frozen, model, objective, initial, noise, *, fed_back_frozen=False):
@@ -146,30 +146,30 @@ def by_hand(policy, frozen, model, objective, initial, noise, *, fed_back_frozen
     return returns.mean() / scale + weight * entropies.mean(), returns
 
 
+@pytest.mark.usefixtures("mathematics")
 @pytest.mark.parametrize("make_model", [make_actions_model, make_markov_model])
 def test_no_share_through_the_policy_holds_visited_states_still(make_model):
-    with jax.enable_x64(True):
-        policy, *rest = make_problem(make_model, 5, 2)
-        (value, imagined), slope = evaluate(Unrolled(through_policy=0.0), policy, *rest)
-        hand = eqx.filter_jit(by_hand)
-        np.testing.assert_allclose(value, hand(policy, None, *rest)[0], rtol=1e-12)
-        np.testing.assert_allclose(imagined.return_, hand(policy, None, *rest)[1], rtol=1e-12)
-        expected, way = slope_by_differences(
-            lambda policy: hand(policy, imagined.states, *rest)[0], policy
-        )
-        assert along(slope, way) == pytest.approx(expected, rel=1e-7)
+    policy, *rest = make_problem(make_model, 5, 2)
+    (value, imagined), slope = evaluate(Unrolled(through_policy=0.0), policy, *rest)
+    hand = eqx.filter_jit(by_hand)
+    np.testing.assert_allclose(value, hand(policy, None, *rest)[0], rtol=1e-12)
+    np.testing.assert_allclose(imagined.return_, hand(policy, None, *rest)[1], rtol=1e-12)
+    expected, way = slope_by_differences(
+        lambda policy: hand(policy, imagined.states, *rest)[0], policy
+    )
+    assert along(slope, way) == pytest.approx(expected, rel=1e-7)
 
 
+@pytest.mark.usefixtures("mathematics")
 def test_no_share_through_fed_back_states_holds_them_still_too():
-    with jax.enable_x64(True):
-        policy, *rest = make_problem(make_markov_model, 5, 2)
-        route = Unrolled(through_policy=0.0, through_states=0.0)
-        (_, imagined), slope = evaluate(route, policy, *rest)
-        hand = eqx.filter_jit(by_hand)
-        expected, way = slope_by_differences(
-            lambda policy: hand(policy, imagined.states, *rest, fed_back_frozen=True)[0], policy
-        )
-        assert along(slope, way) == pytest.approx(expected, rel=1e-7)
+    policy, *rest = make_problem(make_markov_model, 5, 2)
+    route = Unrolled(through_policy=0.0, through_states=0.0)
+    (_, imagined), slope = evaluate(route, policy, *rest)
+    hand = eqx.filter_jit(by_hand)
+    expected, way = slope_by_differences(
+        lambda policy: hand(policy, imagined.states, *rest, fed_back_frozen=True)[0], policy
+    )
+    assert along(slope, way) == pytest.approx(expected, rel=1e-7)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])

@@ -10,10 +10,7 @@ from beeline.sequence import Transformer
 LENGTH = 9
 
 
-@pytest.fixture(autouse=True)
-def _float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("mathematics")
 
 
 def make_model(frequencies=1):

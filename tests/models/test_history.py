@@ -15,10 +15,7 @@ CORES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("mathematics")
 
 
 def make_model(core="gru", **options):

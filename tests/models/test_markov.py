@@ -10,10 +10,7 @@ from beeline.models import MarkovModel, prediction_loss
 LENGTH = 7
 
 
-@pytest.fixture(autouse=True)
-def _float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("mathematics")
 
 
 def make_model():

@@ -10,10 +10,7 @@ from beeline.models import DynamicsActionsModel, SimulatorModel, prediction_loss
 HORIZON = 12
 
 
-@pytest.fixture(autouse=True)
-def _float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("mathematics")
 
 
 def episode(environment, seed=0):

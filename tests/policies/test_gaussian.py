@@ -8,11 +8,7 @@ from jax.flatten_util import ravel_pytree
 from beeline._scaling import StateScaling
 from beeline.policies import SquashedGaussian
 
-
-@pytest.fixture(autouse=True)
-def _float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("mathematics")
 
 
 def make_policy(gain=1.0, action_dim=1, **options):

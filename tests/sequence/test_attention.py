@@ -14,12 +14,12 @@ def oracle(query, key, value):
 
 
 # Blocks are 64 long up to 512 tokens, then an eighth of the length.
+@pytest.mark.usefixtures("mathematics")
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 511, 513, 521])
 def test_blocks_add_up_to_the_full_square(length):
-    with jax.enable_x64(True):
-        drawn = np.random.default_rng(0).normal(size=(3, length, 2, 4))
-        attended = jax.jit(causal_attention)(*jnp.array(drawn))
-        np.testing.assert_allclose(attended, oracle(*drawn), rtol=1e-10, atol=1e-12)
+    drawn = np.random.default_rng(0).normal(size=(3, length, 2, 4))
+    attended = jax.jit(causal_attention)(*jnp.array(drawn))
+    np.testing.assert_allclose(attended, oracle(*drawn), rtol=1e-10, atol=1e-12)
 
 
 def test_large_scores_do_not_overflow():

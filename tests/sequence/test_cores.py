@@ -52,25 +52,32 @@ def in_parallel(core, tokens):
     return core.parallel(tokens)
 
 
-@pytest.mark.parametrize(("double", "tolerance"), [(False, 2e-5), (True, 1e-12)])
-def test_parallel_equals_steps(make_core, double, tolerance):
-    with jax.enable_x64(double):
-        core, tokens = make_core(jax.random.key(0)), draw(LONGEST)
-        steps = jax.jit(in_steps)(core, tokens)
-        parallel = jax.jit(in_parallel)
-        for length in (*LENGTHS, LONGEST) if double else (LONGEST,):
-            outputs = parallel(core, tokens[:length])
-            assert outputs.dtype == tokens.dtype
-            np.testing.assert_allclose(
-                outputs, steps[:length], rtol=tolerance, atol=tolerance, err_msg=f"{length=}"
-            )
+@pytest.mark.usefixtures("mathematics")
+def test_parallel_equals_steps(make_core):
+    core, tokens = make_core(jax.random.key(0)), draw(LONGEST)
+    steps, parallel = jax.jit(in_steps)(core, tokens), jax.jit(in_parallel)
+    for length in (*LENGTHS, LONGEST):
+        np.testing.assert_allclose(
+            parallel(core, tokens[:length]),
+            steps[:length],
+            rtol=1e-12,
+            atol=1e-12,
+            err_msg=f"{length=}",
+        )
 
 
+def test_parallel_equals_steps_in_single_precision(make_core):
+    core, tokens = make_core(jax.random.key(0)), draw(LONGEST)
+    outputs = jax.jit(in_parallel)(core, tokens)
+    assert outputs.dtype == jnp.float32
+    np.testing.assert_allclose(outputs, jax.jit(in_steps)(core, tokens), rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.usefixtures("mathematics")
 def test_growing_equals_full_room(make_core):
-    with jax.enable_x64(True):
-        core, tokens = make_core(jax.random.key(0)), draw(LONGEST)
-        full, grown = jax.jit(in_steps)(core, tokens), jax.jit(in_stages)(core, tokens)
-        np.testing.assert_allclose(grown, full, rtol=1e-12, atol=1e-13)
+    core, tokens = make_core(jax.random.key(0)), draw(LONGEST)
+    full, grown = jax.jit(in_steps)(core, tokens), jax.jit(in_stages)(core, tokens)
+    np.testing.assert_allclose(grown, full, rtol=1e-12, atol=1e-13)
 
 
 def test_stages_increase_to_the_length(make_core):
@@ -97,28 +104,28 @@ def test_no_output_depends_on_a_later_token(make_core):
     assert (reaches[~later] > 0).all()
 
 
+@pytest.mark.usefixtures("mathematics")
 def test_gradients_of_the_two_forms_agree(make_core):
-    with jax.enable_x64(True):
-        core, tokens, weights = make_core(jax.random.key(0)), draw(66), draw(66, seed=2)
+    core, tokens, weights = make_core(jax.random.key(0)), draw(66), draw(66, seed=2)
 
-        def slopes(form):
-            return jax.grad(lambda core, x: (form(core, x) * weights).sum(), (0, 1))
+    def slopes(form):
+        return jax.grad(lambda core, x: (form(core, x) * weights).sum(), (0, 1))
 
-        both = jax.jit(lambda *inputs: (slopes(in_parallel)(*inputs), slopes(in_steps)(*inputs)))
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11),
-            *both(core, tokens),
-        )
+    both = jax.jit(lambda *inputs: (slopes(in_parallel)(*inputs), slopes(in_steps)(*inputs)))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11),
+        *both(core, tokens),
+    )
 
 
+@pytest.mark.usefixtures("mathematics")
 def test_jit_and_vmap_change_nothing(make_core):
-    with jax.enable_x64(True):
-        core, batch = make_core(jax.random.key(0)), draw(10).reshape(2, 5, WIDTH)
-        plain = jnp.stack([core.parallel(tokens) for tokens in batch])
-        together = jax.jit(jax.vmap(core.parallel))(batch)
-        np.testing.assert_allclose(together, plain, rtol=1e-12, atol=1e-13)
-        stepped = jax.jit(jax.vmap(lambda tokens: in_steps(core, tokens)))(batch)
-        np.testing.assert_allclose(stepped, plain, rtol=1e-12, atol=1e-13)
+    core, batch = make_core(jax.random.key(0)), draw(10).reshape(2, 5, WIDTH)
+    plain = jnp.stack([core.parallel(tokens) for tokens in batch])
+    together = jax.jit(jax.vmap(core.parallel))(batch)
+    np.testing.assert_allclose(together, plain, rtol=1e-12, atol=1e-13)
+    stepped = jax.jit(jax.vmap(lambda tokens: in_steps(core, tokens)))(batch)
+    np.testing.assert_allclose(stepped, plain, rtol=1e-12, atol=1e-13)
 
 
 def test_gradients_over_two_thousand_tokens_are_finite(make_core):

@@ -11,10 +11,7 @@ from beeline.sequence import GRU, LSTM, RNN
 LENGTH, WIDTH = 30, 5
 
 
-@pytest.fixture(autouse=True)
-def _float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("mathematics")
 
 
 def shaken(core):

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from beeline.sequence import SelfAttention
 
@@ -16,13 +17,13 @@ def oracle(weights, tokens):
     return np.stack(outputs)
 
 
+@pytest.mark.usefixtures("mathematics")
 def test_parallel_against_numpy():
-    with jax.enable_x64(True):
-        core = SelfAttention(6, key=jax.random.key(0))
-        tokens = np.random.default_rng(0).normal(size=(70, 6))
-        outputs = jax.jit(lambda core, x: core.parallel(x))(core, jnp.array(tokens))
-        expected = oracle(np.asarray(core.query_key_value), tokens)
-        np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
+    core = SelfAttention(6, key=jax.random.key(0))
+    tokens = np.random.default_rng(0).normal(size=(70, 6))
+    outputs = jax.jit(lambda core, x: core.parallel(x))(core, jnp.array(tokens))
+    expected = oracle(np.asarray(core.query_key_value), tokens)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-10, atol=1e-12)
 
 
 def test_scores_start_with_unit_variance():

@@ -51,31 +51,31 @@ def oracle(core, x):
     return normalise(core.norm, x)
 
 
+@pytest.mark.usefixtures("mathematics")
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
 @pytest.mark.parametrize("length", [1, 50])
 def test_parallel_against_numpy(monkeypatch, backend, length):
-    with jax.enable_x64(True):
-        core, tokens = make_core(), draw(length)
-        # On accelerators the recurrence is evaluated in rounds, which a CPU can do as well.
-        monkeypatch.setattr(jax, "default_backend", lambda: backend)
-        outputs = jax.jit(lambda core, x: core.parallel(x))(core, jnp.array(tokens))
-        np.testing.assert_allclose(outputs, oracle(core, tokens), rtol=1e-9, atol=1e-11)
+    core, tokens = make_core(), draw(length)
+    # On accelerators the recurrence is evaluated in rounds, which a CPU can do as well.
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    outputs = jax.jit(lambda core, x: core.parallel(x))(core, jnp.array(tokens))
+    np.testing.assert_allclose(outputs, oracle(core, tokens), rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.usefixtures("mathematics")
 def test_the_two_sweeps_have_the_same_gradient(monkeypatch):
-    with jax.enable_x64(True):
-        core, tokens, weights = make_core(1), jnp.array(draw(40)), draw(40)[::-1]
+    core, tokens, weights = make_core(1), jnp.array(draw(40)), draw(40)[::-1]
 
-        def slopes(backend):
-            monkeypatch.setattr(jax, "default_backend", lambda: backend)
-            value = jax.grad(lambda core, x: (core.parallel(x) * weights).sum(), (0, 1))
-            return jax.jit(value)(core, tokens)
+    def slopes(backend):
+        monkeypatch.setattr(jax, "default_backend", lambda: backend)
+        value = jax.grad(lambda core, x: (core.parallel(x) * weights).sum(), (0, 1))
+        return jax.jit(value)(core, tokens)
 
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11),
-            slopes("gpu"),
-            slopes("cpu"),
-        )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11),
+        slopes("gpu"),
+        slopes("cpu"),
+    )
 
 
 def test_modes_start_in_the_ring():

@@ -61,14 +61,14 @@ def shaken(core):
     return jax.tree.unflatten(structure, moved)
 
 
+@pytest.mark.usefixtures("mathematics")
 @pytest.mark.parametrize(("length", "positions"), [(1, None), (64, 200), (131, None)])
 def test_parallel_against_numpy(length, positions):
-    with jax.enable_x64(True):
-        core = Transformer(12, 2, 3, mlp_width=20, positions=positions, key=jax.random.key(0))
-        core = shaken(core)
-        tokens = np.random.default_rng(0).normal(size=(length, 12))
-        outputs = jax.jit(lambda core, x: core.parallel(x))(core, jnp.array(tokens))
-        np.testing.assert_allclose(outputs, oracle(core, tokens), rtol=1e-9, atol=1e-11)
+    core = Transformer(12, 2, 3, mlp_width=20, positions=positions, key=jax.random.key(0))
+    core = shaken(core)
+    tokens = np.random.default_rng(0).normal(size=(length, 12))
+    outputs = jax.jit(lambda core, x: core.parallel(x))(core, jnp.array(tokens))
+    np.testing.assert_allclose(outputs, oracle(core, tokens), rtol=1e-9, atol=1e-11)
 
 
 def test_defaults_are_the_papers():

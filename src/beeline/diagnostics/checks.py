@@ -226,8 +226,8 @@ def check_corollary_22(
     actions: Float[Array, "time action"],
     *,
     radius: float,
-) -> tuple[Check, Check]:
-    """Check the paper's cubic bound for a bare self-attention layer, and the linear one.
+) -> tuple[Check, Check, Check, Check]:
+    """Check the bounds for a bare self-attention layer: the paper's cubic one, and a linear one.
 
     Args:
         measured: An episode in `BareCore(core)`.
@@ -236,8 +236,9 @@ def check_corollary_22(
         radius: α, claimed to bound the norm of every action.
 
     Returns:
-        The policy gradient by horizon against the formula as the paper states it, and against
-        the bound from the complete derivative.
+        Four checks: the sum over k of ||d s_t / d a_k|| by the number of actions read, and the
+        policy gradient by horizon, each first against the formula as the paper states it and then
+        against the bound from the complete derivative.
 
     References:
         Paper, Eq. 5 and Corollary 2.2.
@@ -245,10 +246,13 @@ def check_corollary_22(
     query, key, value = jnp.split(core.query_key_value, 3, axis=1)
     value_norm, score_norm = float(spectral_norm(value)), float(spectral_norm(query @ key.T))
     lengths = _gaps(measured)
+    sums = np.asarray(measured.influence).sum(axis=1)
     claims = {"alpha": Claim(radius, float(jnp.linalg.norm(actions, axis=1).max()))}
     stated = bounds.attention_influence_as_stated(lengths, value_norm, radius)
     complete = bounds.attention_influence(lengths, value_norm, score_norm, radius)
     return (
+        Check("Corollary 2.2 as stated, influence", lengths, sums, stated, claims),
+        Check("Corollary 2.2, influence", lengths, sums, complete, claims),
         check_gradient("Corollary 2.2 as stated, policy gradient", measured, stated, claims),
         check_gradient("Corollary 2.2, policy gradient", measured, complete, claims),
     )

@@ -225,14 +225,16 @@ class BareCore(WorldModel[Any]):
 
 
 @final
-class OpenLoop(Policy):
-    """An action that looks at nothing, plus the noise as it comes: L_π = 1.
+class Affine(Policy):
+    """action + feedback · state + noise, of which the action alone is a weight: L_π = 1.
 
-    Given noise of zero it pushes every action the same way; given a sequence as its noise, it
-    plays that sequence.
+    Without feedback it looks at nothing: with noise of zero it pushes every action the same way,
+    and with a sequence as its noise it plays that sequence around the action.
     """
 
     action: Float[Array, " action"]
+    feedback: float = eqx.field(static=True, default=0.0)
+    """Needs states and actions of one size unless it is zero."""
 
     def sample(
         self,
@@ -243,7 +245,7 @@ class OpenLoop(Policy):
         """Add the noise to the action.
 
         Args:
-            state: Ignored.
+            state: The state.
             t: Index of the step.
             noise: What to add.
 
@@ -255,14 +257,14 @@ class OpenLoop(Policy):
     def mode(
         self, state: Float[Array, "*batch state"], t: Int[Array, "*batch"]
     ) -> Float[Array, "*batch action"]:
-        """Give the action.
+        """Give the action with feedback and without noise.
 
         Args:
-            state: Ignored.
+            state: The state.
             t: Index of the step.
 
         Returns:
             The action.
         """
-        del state
-        return jnp.broadcast_to(self.action, (*t.shape, *self.action.shape))
+        action = jnp.broadcast_to(self.action, (*t.shape, *self.action.shape))
+        return action + self.feedback * state if self.feedback else action

@@ -1,14 +1,14 @@
 """Which law a gradient norm follows as the horizon grows.
 
-Three laws compete for the norm n(H), all of them straight lines in log n:
+Two laws compete for the norm n(H), both of them straight lines in log n:
 
-- bounded: log n = c;
 - polynomial: log n = c + degree · log H;
 - exponential: log n = c + rate · H.
 
 Each is fitted by least squares to the mean of log n over the samples at each horizon. The law of
-least Akaike criterion, AIC = N log(RSS / N) + 2 p with N horizons and p parameters (variance
-included), is preferred; by custom a margin under 2 decides nothing.
+lesser Akaike criterion, AIC = N log(RSS / N) + 2 p with N horizons and p = 3 parameters (variance
+included), is preferred; by custom a margin under 2 decides nothing. If the slope's confidence
+interval holds zero, there is no growth to speak of, and the norm is called bounded.
 
 References:
     Paper, Theorem 1 and Corollaries 2.1 and 2.2 (the laws), Figure 4b (the measurement).
@@ -26,6 +26,9 @@ from scipy import stats
 _LEAST_RESIDUAL = 1e-20
 """Floor of the mean squared residual of log n, so that exact data has an AIC too."""
 
+_PARAMETERS = 3
+"""Slope, intercept and variance."""
+
 
 class LineFit(NamedTuple):
     """A line through log-norms; the slope is a rate per step or a degree."""
@@ -38,13 +41,12 @@ class LineFit(NamedTuple):
 
 
 class GrowthFit(NamedTuple):
-    """The three laws side by side."""
+    """Both laws side by side."""
 
     exponential: LineFit
     """`slope` is the rate per step; the norm grows by exp(slope) a step."""
     polynomial: LineFit
     """`slope` is the degree."""
-    bounded_aic: float
     confidence: float
     used: int
     """Norms that were finite and above zero."""
@@ -52,23 +54,33 @@ class GrowthFit(NamedTuple):
     """Norms that were not: underflow, overflow, or a gradient cut by clipping."""
 
     @property
-    def law(self) -> str:
-        """Name the law of least AIC.
+    def best(self) -> LineFit:
+        """Choose the line of lesser AIC.
 
         Returns:
-            "bounded", "polynomial" or "exponential".
+            `exponential` or `polynomial`.
         """
-        return min(self._aics(), key=self._aics().__getitem__)
+        return min(self.exponential, self.polynomial, key=lambda line: line.aic)
+
+    @property
+    def law(self) -> str:
+        """Name the law.
+
+        Returns:
+            "polynomial" or "exponential", or "bounded" if the better line may be flat.
+        """
+        if self.best.low <= 0 <= self.best.high:
+            return "bounded"
+        return "exponential" if self.best is self.exponential else "polynomial"
 
     @property
     def margin(self) -> float:
-        """Say how clearly it won.
+        """Say how clearly the better line won.
 
         Returns:
-            The AIC of the second best law, less that of the best.
+            The difference of the two AIC.
         """
-        best, second, _ = sorted(self._aics().values())
-        return second - best
+        return abs(self.exponential.aic - self.polynomial.aic)
 
     def describe(self) -> str:
         """Put the result in words.
@@ -76,15 +88,15 @@ class GrowthFit(NamedTuple):
         Returns:
             One line.
         """
-        words = {
-            "bounded": "bounded",
-            "polynomial": f"polynomial, degree {_interval(self.polynomial)}",
-            "exponential": f"exponential, rate {_interval(self.exponential)} per step",
-        }[self.law]
-        return f"{words} (AIC margin {self.margin:.1f})"
+        exponential = self.best is self.exponential
+        slope = "rate" if exponential else "degree"
+        unit = " per step" if exponential else ""
+        interval = f"[{self.best.low:.3g}, {self.best.high:.3g}]"
+        margin = f"AIC margin {self.margin:.1f}"
+        return f"{self.law}, {slope} {self.best.slope:.3g} {interval}{unit} ({margin})"
 
     def predict(self, horizons: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
-        """Evaluate the preferred line; the better of the two growing ones if that is "bounded".
+        """Evaluate the better line.
 
         Args:
             horizons: Where.
@@ -92,18 +104,8 @@ class GrowthFit(NamedTuple):
         Returns:
             The fitted norm.
         """
-        exponential = self.exponential.aic < self.polynomial.aic
-        line, x = (
-            (self.exponential, horizons) if exponential else (self.polynomial, np.log(horizons))
-        )
-        return np.exp(line.intercept + line.slope * x)
-
-    def _aics(self) -> dict[str, float]:
-        return {
-            "bounded": self.bounded_aic,
-            "polynomial": self.polynomial.aic,
-            "exponential": self.exponential.aic,
-        }
+        x = horizons if self.best is self.exponential else np.log(horizons)
+        return np.exp(self.best.intercept + self.best.slope * x)
 
 
 def fit_growth(
@@ -146,7 +148,6 @@ def fit_growth(
     return GrowthFit(
         exponential=_fit_line(x, y, confidence),
         polynomial=_fit_line(np.log(x), y, confidence),
-        bounded_aic=_aic(y - y.mean(), parameters=2),
         confidence=confidence,
         used=used,
         left_out=left_out,
@@ -163,13 +164,6 @@ def _fit_line(
     error = math.sqrt(residuals @ residuals / freedom / (centred @ centred))
     half = float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
     intercept = float(y.mean() - slope * x.mean())
-    return LineFit(slope, slope - half, slope + half, intercept, _aic(residuals, parameters=3))
-
-
-def _aic(residuals: Float[np.ndarray, " points"], *, parameters: int) -> float:
-    mean_square = max(float(residuals @ residuals) / len(residuals), _LEAST_RESIDUAL)
-    return len(residuals) * math.log(mean_square) + 2 * parameters
-
-
-def _interval(line: LineFit) -> str:
-    return f"{line.slope:.3g} [{line.low:.3g}, {line.high:.3g}]"
+    mean_square = max(float(residuals @ residuals) / len(x), _LEAST_RESIDUAL)
+    aic = len(x) * math.log(mean_square) + 2 * _PARAMETERS
+    return LineFit(slope, slope - half, slope + half, intercept, aic)

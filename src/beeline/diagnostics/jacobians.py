@@ -60,6 +60,7 @@ def open_loop(
     return jax.lax.scan(step, first, (actions, jnp.arange(length)))[1]
 
 
+@eqx.filter_jit
 def action_jacobian(
     model: WorldModel,
     state: Float[Array, " state"],

@@ -62,7 +62,7 @@ class Optimiser(eqx.Module):
         cosine = 0.5 * (1 + jnp.cos(jnp.pi * progress))
         rate = self.learning_rate * (self.final_rate + (1 - self.final_rate) * cosine)
         updates = jax.tree.map(lambda u: -rate * u, updates)
-        return Step(eqx.apply_updates(weights, updates), state, optax.global_norm(gradient))
+        return Step(eqx.apply_updates(weights, updates), state, optax.tree.norm(gradient))
 
     def _transform(self) -> optax.GradientTransformation:
         def matrices(weights: Any) -> Any:

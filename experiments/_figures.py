@@ -1,0 +1,73 @@
+"""How the figures look."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+COLOURS = {
+    "truth": "#222222",
+    "simulator": "#222222",
+    "transformer-awm": "#1f6fb4",
+    "ssm-awm": "#2a9d6f",
+    "lstm-awm": "#7b4fb5",
+    "transformer-history": "#d1495b",
+    "markov": "#c98a00",
+}
+"""One colour a model, the same in all figures."""
+
+LABELS = {
+    "truth": "true dynamics",
+    "simulator": "true dynamics",
+    "transformer-awm": "transformer AWM",
+    "ssm-awm": "SSM AWM",
+    "lstm-awm": "LSTM AWM",
+    "transformer-history": "transformer history model",
+    "markov": "Markov model",
+}
+"""What a model is called in all figures."""
+
+
+def panels(columns: int, *, width: float = 4.2, height: float = 3.6) -> tuple[Figure, list[Axes]]:
+    """Begin a figure with panels side by side.
+
+    Args:
+        columns: How many.
+        width: Of a panel, in inches.
+        height: Of a panel, in inches.
+
+    Returns:
+        The figure and its panels.
+    """
+    figure = Figure(figsize=(width * columns, height), dpi=130, layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    for place in axes:
+        place.grid(alpha=0.25)
+        place.spines[["top", "right"]].set_visible(False)
+    return figure, list(axes)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Sort models as the legends have them.
+
+    Args:
+        names: Names of models.
+
+    Returns:
+        Each once, in the order of `COLOURS`.
+    """
+    found = set(names)
+    return [name for name in COLOURS if name in found]
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure as PNG.
+
+    Args:
+        figure: The figure.
+        file: The file to make or replace.
+    """
+    FigureCanvasAgg(figure)
+    figure.savefig(file, metadata={"Software": None})

@@ -1,0 +1,1 @@
+"""Figures 2 and 6: policies learned online in a chaotic task."""

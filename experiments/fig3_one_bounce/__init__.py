@@ -1,0 +1,1 @@
+"""Figure 3: what models make of a bounce."""

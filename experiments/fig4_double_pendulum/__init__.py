@@ -1,0 +1,1 @@
+"""Figure 4: gradients and landscapes of a chaotic task."""

@@ -107,17 +107,18 @@ def test_states_are_seen_through_the_scaling():
     np.testing.assert_allclose(seen, make_policy(50.0).mode(scaling.encode(states[0]), T))
 
 
-@pytest.mark.parametrize("noise", [-1.5, 0.0, 2.0])
+@pytest.mark.parametrize("noise", [-1.5, 2.0])
 def test_reparameterised_gradient_against_finite_differences(noise):
     policy, noise = make_policy(30.0), jnp.array([noise])
     weights, static = eqx.partition(policy, eqx.is_array)
     flat, unflatten = ravel_pytree(weights)
 
+    @jax.jit
     def value(flat, state):
         action, entropy = eqx.combine(unflatten(flat), static).sample(state, T, noise)
         return 3 * action[0] + entropy
 
-    to_weights, to_state = jax.grad(value, argnums=(0, 1))(flat, STATE)
+    to_weights, to_state = jax.jit(jax.grad(value, argnums=(0, 1)))(flat, STATE)
     # The scaling's statistics are leaves without a gradient: only the network moves.
     network = jax.tree.map(jnp.ones_like, weights.network)
     still = jax.tree.map(jnp.zeros_like, weights)

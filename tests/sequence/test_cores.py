@@ -17,7 +17,7 @@ CORES = {
     "transformer": lambda key: Transformer(WIDTH, 2, 3, mlp_width=20, positions=2000, key=key),
 }
 # Attention blocks are 64 tokens up to 512, and stages begin at 256.
-LENGTHS = (1, 2, 63, 64, 65)
+LENGTHS = (1, 63, 64, 65)
 LONGEST = 257
 
 

@@ -11,7 +11,8 @@ memory. λ starts in a ring near the unit circle, at small phases: trajectories 
 
 The recurrence is linear, so it can be evaluated along time in a logarithmic number of rounds.
 That is what accelerators want. A CPU is faster with a plain scan, which does each product once
-and stays in cache: 2 to 3 times, measured with gradients at 500 and at 10,000 steps.
+and stays in cache: with gradients it measured 2.4 times as fast for 16 sequences of 500 tokens,
+and 1.5 times for one of 10,000.
 
 References:
     Orvieto et al. 2023, "Resurrecting recurrent neural networks for long sequences" (the linear

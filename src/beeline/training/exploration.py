@@ -142,4 +142,4 @@ def _autoregressive(
         value = memory * value + jnp.sqrt(1 - memory**2) * draw
         return value, value
 
-    return jax.lax.scan(step, draws[0], draws)[1]
+    return jnp.concatenate([draws[:1], jax.lax.scan(step, draws[0], draws[1:])[1]])

@@ -1,9 +1,15 @@
 """What tests of several floors share."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import pytest
+
+import beeline
+from beeline.config import Config, Exploration, Fitting, Improvement, Model, Policy
+from beeline.run import Run
 
 
 @pytest.fixture
@@ -22,3 +28,40 @@ def mathematics(float64: None) -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache out of the tests, and share one among them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BEELINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Config:
+    """A run that compiles soon, takes less than a second, and still learns."""
+    return Config(
+        task="cancer-treatment",
+        horizon=10,
+        model="markov",
+        env_steps=500,
+        world_model=Model(width=16, layers=1, heads=2, hidden=(32,), frequencies=2),
+        policy=Policy(hidden=(32,), frequencies=2),
+        fitting=Fitting(batch_size=8, env_steps_per_update=1.0, learning_rate=3e-3),
+        improvement=Improvement(batch_size=8, env_steps_per_update=1.0, learning_rate=3e-3),
+        exploration=Exploration(warmup_steps=100),
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(tiny: Config, own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run of `tiny`, with its directory; tests must leave it as it is."""
+    return beeline.train(config=tiny, out=tmp_path_factory.mktemp("runs") / "trained")
+
+
+@pytest.fixture
+def copied(trained: Run, tmp_path: Path) -> Path:
+    """A copy of the directory of `trained`, to do anything with."""
+    assert trained.path is not None
+    return Path(shutil.copytree(trained.path, tmp_path / "copied"))

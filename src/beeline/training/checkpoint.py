@@ -83,7 +83,8 @@ def load(path: Path, skeleton: Any) -> Checkpoint:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, for NumPy leaves the file of a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         manifest = json.loads(str(arrays.pop("manifest")))
         schema, _, _ = manifest["schema"], manifest["about"], manifest["arrays"]

@@ -76,8 +76,8 @@ def _bar(progress: Progress, task: TaskID, algorithm: BPO, env_steps: int) -> Di
     def phase(text: str) -> None:
         progress.update(task, description=text)
         if text == "training":
-            begun = {"steps": f"0/{env_steps} steps", "left": "left", "measured": ""}
-            progress.reset(task, total=float(work[-1]), **begun)
+            fields: dict[str, Any] = {"left": "left", "measured": ""}
+            progress.reset(task, total=float(work[-1]), steps=f"0/{env_steps} steps", **fields)
 
     def iteration(row: dict[str, Any]) -> None:
         progress.update(

@@ -121,7 +121,7 @@ def compile_programs(config: Config, algorithm: BPO) -> Programs:
         state, record = _over_seeds(
             lambda state: algorithm.iterate(state, index), config.seeds, eqx.combine(arrays, static)
         )
-        sound = Soundness(_finite(state.model), _finite(state.policy))
+        sound = Soundness(_finite(state.model, config.seeds), _finite(state.policy, config.seeds))
         return eqx.filter(state, eqx.is_array), record, sound
 
     index = jax.ShapeDtypeStruct((), jnp.asarray(0).dtype)
@@ -183,11 +183,12 @@ def _seeds(config: Config) -> UInt32[np.ndarray, " seed"]:
     return np.asarray(seeds_of(config), np.uint32)
 
 
-def _finite(weights: Any) -> Bool[Array, " seed"]:
+def _finite(weights: Any, seeds: int) -> Bool[Array, " seed"]:
     leaves = jax.tree.leaves(eqx.filter(weights, eqx.is_inexact_array))
-    return jnp.all(
-        jnp.stack([jnp.all(jnp.isfinite(x), axis=tuple(range(1, x.ndim))) for x in leaves]), axis=0
-    )
+    finite = jnp.ones(seeds, bool)
+    for leaf in leaves:
+        finite &= jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
+    return finite
 
 
 def _is_place(leaf: Any) -> bool:

@@ -1,0 +1,284 @@
+"""From a task's name or a trained run to tables, CSV files and figures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from beeline.diagnostics.diagnosis import TRUTH, Diagnosis, measure
+from beeline.diagnostics.figures import (
+    alignment_figure,
+    growth_figure,
+    landscape_figure,
+    path_figure,
+    save_figure,
+)
+from beeline.diagnostics.landscape import compare_landscapes
+from beeline.diagnostics.subjects import SIMULATOR, check_names, of_run, of_task
+from beeline.diagnostics.tables import Table
+
+if TYPE_CHECKING:
+    from beeline.run import Run
+
+_QUANTITIES = {
+    "first-action": "||∂s_H / ∂a_1|| [state units per unit of action]",
+    "policy-gradient": "norm of the policy gradient [return per unit of weight]",
+}
+
+
+class Report(NamedTuple):
+    """What was measured, and where it was written."""
+
+    diagnosis: Diagnosis
+    tables: Mapping[str, Table]
+    files: tuple[Path, ...]
+
+
+def diagnose(
+    task_or_run: "str | Run",
+    models: Sequence[str],
+    horizons: Sequence[int],
+    out: str | Path,
+    *,
+    transitions: int = 20_000,
+    fit_steps: int = 1000,
+    samples: int = 50,
+    points: int = 201,
+    preset_name: str = "default",
+    seed: int = 0,
+    say: Callable[[str], Any] = lambda line: None,
+) -> Report:
+    """Examine world models of a task, or the one of a trained run, beside the true dynamics.
+
+    For a task, each model is drawn anew at each horizon and fitted to episodes of random actions;
+    the policy is an untrained one. For a run, its own model and policy are examined, and a
+    horizon shorter than its own cuts the episodes off.
+
+    Args:
+        task_or_run: Name of a task, or a run as `beeline.load` gives it.
+        models: Names of models; for a run, its own or none. The true dynamics are always there.
+        horizons: Steps in an episode, each at least 2; a growth law needs four different ones.
+        out: Directory for the files; made if there is none.
+        transitions: Environment steps of random actions to fit a task's models to.
+        fit_steps: Updates of each model; 0 leaves them untrained.
+        samples: Random action sequences and noise draws for each horizon.
+        points: Points of each landscape.
+        preset_name: Preset that models and fitting are configured by.
+        seed: Seed of everything random.
+        say: Told what is being done.
+
+    Returns:
+        The measurements, the tables, and the files written.
+
+    Raises:
+        ValueError: If a name is unknown, a number out of range, or a run is asked for what it
+            does not have.
+    """
+    _check(horizons, transitions, fit_steps)
+    check_names(models)
+    fit_key, measure_key = jax.random.split(jax.random.key(seed))
+    wanted = sorted(set(horizons))
+    if isinstance(task_or_run, str):
+        names = [name for name in dict.fromkeys(models) if name != SIMULATOR]
+        subjects = {
+            horizon: of_task(
+                task_or_run,
+                names,
+                horizon,
+                transitions=transitions,
+                fit_steps=fit_steps,
+                preset_name=preset_name,
+                key=fit_key,
+                say=say,
+            )
+            for horizon in wanted
+        }
+    else:
+        subjects = of_run(task_or_run, models, wanted)
+    measured = measure(subjects, samples=samples, points=points, key=measure_key, say=say)
+    return write(measured, Path(out))
+
+
+def write(diagnosis: Diagnosis, out: Path) -> Report:
+    """Write every table as CSV, every figure, and a summary in Markdown.
+
+    Args:
+        diagnosis: What was measured.
+        out: The directory; made if there is none.
+
+    Returns:
+        The tables and the files.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    tables = _tables(diagnosis)
+    figures = _figures(diagnosis)
+    files = []
+    for name, table in tables.items():
+        files.append(out / f"{name.replace('-', '_')}.csv")
+        table.save(files[-1])
+    for name, figure in figures.items():
+        files.append(out / f"{name.replace('-', '_')}.png")
+        save_figure(figure, files[-1])
+    summary = out / "report.md"
+    shown = {name: table for name, table in tables.items() if name in _SUMMARISED}
+    text = "\n\n".join(f"## {_SUMMARISED[name]}\n\n{table.text()}" for name, table in shown.items())
+    summary.write_text(f"# Gradient diagnostics\n\n{text}\n", encoding="utf-8")
+    return Report(diagnosis, tables, (*files, summary))
+
+
+_SUMMARISED = {
+    "growth": "Gradient norms by horizon",
+    "growth-laws": "Fitted growth laws",
+    "path-shares": "Direct and circuitous influence of actions on the last state",
+    "alignment": "Policy gradients against the true ones",
+    "landscapes": "Return landscapes against the true ones",
+}
+
+
+def _tables(diagnosis: Diagnosis) -> dict[str, Table]:
+    rows: dict[str, list[dict[str, Any]]] = {
+        "growth": _growth_rows(diagnosis),
+        "growth-laws": _law_rows(diagnosis),
+        "path-shares": _share_rows(diagnosis),
+        "paths": _path_rows(diagnosis),
+        "alignment": _alignment_rows(diagnosis),
+        "landscapes": _landscape_rows(diagnosis),
+        "landscape-points": _point_rows(diagnosis),
+    }
+    return {name: Table.of(entries) for name, entries in rows.items() if entries}
+
+
+def _growth_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
+    curves = {
+        "first-action": diagnosis.first_action_norms,
+        "policy-gradient": diagnosis.policy_gradient_norms,
+    }
+    return [
+        {"quantity": quantity, "model": name, "horizon": horizon, **_spread(norms)}
+        for quantity, by_model in curves.items()
+        for name, by_horizon in by_model.items()
+        for horizon, norms in by_horizon.items()
+    ]
+
+
+def _spread(norms: np.ndarray) -> dict[str, Any]:
+    values = np.asarray(norms, dtype=float)
+    good = values[np.isfinite(values) & (values > 0)]
+    low, high = np.percentile(good, (10, 90)) if good.size else (np.nan, np.nan)
+    return {
+        "samples": values.size,
+        "left_out": values.size - good.size,
+        "mean": float(values.mean()),
+        "deviation": float(values.std()),
+        "geometric_mean": float(np.exp(np.log(good).mean())) if good.size else 0.0,
+        "percentile_10": float(low),
+        "percentile_90": float(high),
+    }
+
+
+def _law_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
+    return [
+        {
+            "quantity": quantity,
+            "model": name,
+            "law": fit.law,
+            "aic_margin": fit.margin,
+            "rate_per_step": fit.exponential.slope,
+            "rate_low": fit.exponential.low,
+            "rate_high": fit.exponential.high,
+            "degree": fit.polynomial.slope,
+            "degree_low": fit.polynomial.low,
+            "degree_high": fit.polynomial.high,
+            "confidence": fit.confidence,
+        }
+        for quantity, by_model in diagnosis.fits.items()
+        for name, fit in by_model.items()
+    ]
+
+
+def _share_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
+    rows = []
+    for name, paths in diagnosis.maps.items():
+        last = {part: float(np.sum(values[-1])) for part, values in paths._asdict().items()}
+        rows.append({"model": name, "horizon": diagnosis.map_horizon, **last})
+    return rows
+
+
+def _path_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
+    return [
+        {"model": name, "t": t, "k": k}
+        | {part: float(values[t, k]) for part, values in paths._asdict().items()}
+        for name, paths in diagnosis.maps.items()
+        for t in range(len(paths.total))
+        for k in range(t + 1)
+    ]
+
+
+def _alignment_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
+    return [
+        {
+            "model": name,
+            "horizon": horizon,
+            "cosine": float(alignment.cosine),
+            "standard_error": float(alignment.deviation),
+            "norm_ratio": float(alignment.norm_ratio),
+            "mean_sample_cosine": float(jnp.mean(alignment.sample_cosines)),
+            "deviation_sample_cosine": float(jnp.std(alignment.sample_cosines)),
+        }
+        for name, by_horizon in diagnosis.alignments.items()
+        for horizon, alignment in by_horizon.items()
+    ]
+
+
+def _landscape_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
+    return [
+        {"along": landscape.along, "model": name, "horizon": diagnosis.landscape_horizon}
+        | compare_landscapes(returns, landscape.returns[TRUTH])._asdict()
+        for landscape in diagnosis.landscapes
+        for name, returns in landscape.returns.items()
+    ]
+
+
+def _point_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
+    return [
+        {"along": landscape.along, "model": name, "at": float(at), "return": float(value)}
+        for landscape in diagnosis.landscapes
+        for name, returns in landscape.returns.items()
+        for at, value in zip(landscape.at, returns, strict=True)
+    ]
+
+
+def _figures(diagnosis: Diagnosis) -> dict[str, Figure]:
+    curves = {
+        "first-action": diagnosis.first_action_norms,
+        "policy-gradient": diagnosis.policy_gradient_norms,
+    }
+    figures = {
+        f"growth-{name}": growth_figure(curves[name], fits, _QUANTITIES[name])
+        for name, fits in diagnosis.fits.items()
+    }
+    figures["paths"] = path_figure(diagnosis.maps)
+    if diagnosis.alignments:
+        figures["alignment"] = alignment_figure(diagnosis.alignments)
+    for name, landscape in zip(("first-action", "policy"), diagnosis.landscapes, strict=True):
+        models = {n: r for n, r in landscape.returns.items() if n != TRUTH}
+        figures[f"landscape-{name}"] = landscape_figure(
+            landscape.at, landscape.returns[TRUTH], models, landscape.along
+        )
+    return figures
+
+
+def _check(horizons: Sequence[int], transitions: int, fit_steps: int) -> None:
+    if not horizons:
+        raise ValueError("no horizon was given: give one or more, each at least 2")
+    for horizon in horizons:
+        if horizon < 2:
+            raise ValueError(f"horizon is {horizon}: give an integer of at least 2")
+    if transitions < 1:
+        raise ValueError(f"transitions is {transitions}: give an integer of at least 1")
+    if fit_steps < 0:
+        raise ValueError(f"fit-steps is {fit_steps}: give an integer of at least 0")

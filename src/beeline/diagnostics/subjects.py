@@ -1,0 +1,144 @@
+"""What there is to examine: models of a task fitted to random episodes, or a trained run's."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, PRNGKeyArray
+
+from beeline._choices import choose
+from beeline.build import build, build_model, build_policy
+from beeline.config import MODELS, Config, preset
+from beeline.diagnostics.diagnosis import TRUTH, Subject
+from beeline.envs import make
+from beeline.models import SimulatorModel, WorldModel
+from beeline.policies import Policy
+from beeline.training import BPO
+
+if TYPE_CHECKING:
+    from beeline.run import Run
+
+SIMULATOR = "simulator"
+"""The name of the true dynamics among the models of a configuration."""
+
+
+def of_task(
+    task: str,
+    models: Sequence[str],
+    horizon: int,
+    *,
+    transitions: int,
+    fit_steps: int,
+    preset_name: str,
+    key: PRNGKeyArray,
+    say: Callable[[str], Any],
+) -> Subject:
+    """Draw models of a task and fit them to episodes of random actions.
+
+    Args:
+        task: Name of the task.
+        models: Names of the models.
+        horizon: Steps in an episode.
+        transitions: Environment steps to fit to.
+        fit_steps: Updates of each model.
+        preset_name: Preset that models and fitting are configured by.
+        key: Random key; all models see the same episodes.
+        say: Told what is being done.
+
+    Returns:
+        The fitted models beside the true dynamics, and an untrained policy.
+    """
+    data_key, policy_key, *keys = jax.random.split(key, 2 + len(models))
+    env = make(task, horizon=horizon)
+    fitted: dict[str, WorldModel] = {TRUTH: SimulatorModel(env)}
+    config = _config(task, "markov", horizon, transitions, preset_name)
+    policy = build_policy(config, env, key=policy_key)
+    for name, model_key in zip(models, keys, strict=True):
+        say(f"H = {horizon}: fitting {name}")
+        config = _config(task, name, horizon, transitions, preset_name)
+        drawn_key, fit_key = jax.random.split(model_key)
+        algorithm = build(config)
+        model = build_model(config, env, key=drawn_key)
+        fitted[name], policy = _fit(algorithm, model, policy, fit_steps, data_key, key=fit_key)
+    return Subject(env, fitted, policy)
+
+
+def of_run(run: "Run", models: Sequence[str], horizons: Sequence[int]) -> dict[int, Subject]:
+    """Take the first seed's model and policy of a run.
+
+    Args:
+        run: The run.
+        models: Its model's name, or nothing.
+        horizons: Steps in an episode, at most the run's own.
+
+    Returns:
+        What to examine, by horizon.
+
+    Raises:
+        ValueError: If the run has no such model, or was of shorter episodes.
+    """
+    own = run.config.model
+    for name in models:
+        if name not in (own, SIMULATOR):
+            raise ValueError(f"the run has a {own} model, not {name}: leave --models out")
+    longest = run.config.horizon
+    for horizon in horizons:
+        if horizon > longest:
+            raise ValueError(
+                f"horizon {horizon} is beyond the run's own {longest}: give shorter ones"
+            )
+    subject = Subject(run.env, {TRUTH: SimulatorModel(run.env), own: run.model}, run.policy)
+    return dict.fromkeys(horizons, subject)
+
+
+def check_names(models: Sequence[str]) -> None:
+    """Refuse names of models that there are none of.
+
+    Args:
+        models: The names.
+    """
+    for name in models:
+        choose("model", name, MODELS)
+
+
+def _config(task: str, model: str, horizon: int, transitions: int, preset_name: str) -> Config:
+    chosen = preset(preset_name)
+    exploration = dataclasses.replace(chosen.exploration, warmup_steps=transitions)
+    room = max(2, -(-transitions // horizon)) * horizon + horizon
+    return preset(
+        preset_name,
+        task=task,
+        model=model,
+        horizon=horizon,
+        env_steps=room,
+        exploration=exploration,
+    )
+
+
+def _fit(
+    algorithm: BPO,
+    model: WorldModel,
+    policy: Policy,
+    steps: int,
+    data_key: PRNGKeyArray,
+    *,
+    key: PRNGKeyArray,
+) -> tuple[WorldModel, Policy]:
+    @eqx.filter_jit
+    def fit(model: WorldModel, policy: Policy) -> tuple[WorldModel, Policy]:
+        state = algorithm.init(model, policy, key=data_key)
+        arrays, static = eqx.partition((state.model, state.model_optimiser), eqx.is_array)
+
+        def update(i: Array, arrays: Any) -> Any:
+            model, optimiser_state = eqx.combine(arrays, static)
+            fitted = algorithm.fitting.update(
+                model, optimiser_state, state.buffer, i / steps, key=jax.random.fold_in(key, i)
+            )
+            return eqx.filter((fitted.model, fitted.optimiser_state), eqx.is_array)
+
+        arrays = jax.lax.fori_loop(0, steps, update, arrays)
+        return eqx.combine(arrays, static)[0], state.policy
+
+    return fit(model, policy)

@@ -68,7 +68,7 @@ class Policy:
 class Fitting:
     """Fitting the world model to the episodes seen."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Adam's step size at the start."""
     final_rate: float = 0.1
     """Share of the step size left at the end of the run, on a cosine."""
@@ -223,7 +223,13 @@ def _paper() -> Config:
         env_steps=200_000,
         world_model=Model(positions=True, frequencies=0, standardise=False),
         policy=Policy(frequencies=0, mean_bound=10.0, least_deviation=1e-3, greatest_deviation=7.0),
-        fitting=Fitting(batch_size=64, env_steps_per_update=2.0, clip=math.inf, final_rate=1.0),
+        fitting=Fitting(
+            learning_rate=1e-3,
+            batch_size=64,
+            env_steps_per_update=2.0,
+            clip=math.inf,
+            final_rate=1.0,
+        ),
         improvement=Improvement(
             learning_rate=1e-4,
             env_steps_per_update=16.0,

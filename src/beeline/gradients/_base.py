@@ -1,7 +1,7 @@
 """What every route of the policy gradient promises, and the objective that they share."""
 
 import abc
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, final, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -41,6 +41,7 @@ class Imagined(NamedTuple):
     return_: Float[Array, " batch"]
 
 
+@final
 class Objective(eqx.Module):
     """Mean imagined return over `return_scale`, plus the weighted mean entropy.
 

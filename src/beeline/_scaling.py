@@ -10,6 +10,7 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 _SMALLEST_SCALE = 1e-6
@@ -112,7 +113,7 @@ class StateScaling(eqx.Module):
 
 
 def time_features(
-    t: Int[Array, "*time"], horizon: int, frequencies: int = 0
+    t: Int[ArrayLike, "*time"], horizon: int, frequencies: int = 0
 ) -> Float[Array, "*time features"]:
     """Encode step indices smoothly.
 

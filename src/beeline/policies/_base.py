@@ -3,6 +3,7 @@
 import abc
 
 import equinox as eqx
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 
@@ -16,7 +17,7 @@ class Policy(eqx.Module):
     def sample(
         self,
         state: Float[Array, "*batch state"],
-        t: Int[Array, "*batch"],
+        t: Int[ArrayLike, "*batch"],
         noise: Float[Array, "*batch action"],
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
         """Choose an action by the reparameterisation trick.
@@ -32,7 +33,7 @@ class Policy(eqx.Module):
 
     @abc.abstractmethod
     def mode(
-        self, state: Float[Array, "*batch state"], t: Int[Array, "*batch"]
+        self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]
     ) -> Float[Array, "*batch action"]:
         """Choose the action without noise.
 

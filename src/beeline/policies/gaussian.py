@@ -9,6 +9,7 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import MLP
@@ -66,7 +67,7 @@ class SquashedGaussian(Policy):
         self.deviations = deviations
 
     def distribution(
-        self, state: Float[Array, "*batch state"], t: Int[Array, "*batch"]
+        self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch action"]]:
         """The Gaussian before squashing.
 
@@ -87,7 +88,7 @@ class SquashedGaussian(Policy):
     def sample(
         self,
         state: Float[Array, "*batch state"],
-        t: Int[Array, "*batch"],
+        t: Int[ArrayLike, "*batch"],
         noise: Float[Array, "*batch action"],
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
         """Choose an action by the reparameterisation trick.
@@ -107,7 +108,7 @@ class SquashedGaussian(Policy):
         return jnp.tanh(before), -jnp.sum(density - slope, axis=-1)
 
     def mode(
-        self, state: Float[Array, "*batch state"], t: Int[Array, "*batch"]
+        self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]
     ) -> Float[Array, "*batch action"]:
         """Choose the action without noise.
 

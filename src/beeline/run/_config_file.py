@@ -8,6 +8,8 @@ from typing import Any
 from beeline.config import Config
 from beeline.run._errors import RunError
 
+_HINT = ": another version of beeline wrote this run"
+
 
 def to_json(config: Any) -> dict[str, Any]:
     """Turn a configuration into what JSON can hold.
@@ -55,10 +57,10 @@ def _group(group: type, data: Any, prefix: str) -> Any:
     names = [field.name for field in dataclasses.fields(group)]
     for name in names:
         if name not in data:
-            raise ValueError(f"the field {prefix}{name} is missing")
+            raise ValueError(f"the field {prefix}{name} is missing{_HINT}")
     for name in data:
         if name not in names:
-            raise ValueError(f"there is no field {prefix}{name}")
+            raise ValueError(f"there is no field {prefix}{name}{_HINT}")
     return group(**{name: _value(types[name], data[name], prefix + name) for name in names})
 
 

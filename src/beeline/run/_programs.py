@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import equinox as eqx
 import jax
@@ -35,6 +35,7 @@ class Programs:
     """What tracing and compiling both took."""
 
 
+@final
 class Soundness(eqx.Module):
     """Whether all weights are finite."""
 

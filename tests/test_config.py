@@ -1,0 +1,176 @@
+"""Configurations: what is refused, the presets, and the way through JSON."""
+
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from beeline import config as configuration
+from beeline.cli import Train
+from beeline.config import PRESETS, Config, preset
+from beeline.run import RunError
+from beeline.run._config_file import from_json, to_json
+
+
+def changed(path, value):
+    group, _, name = path.rpartition(".")
+    if not group:
+        return dataclasses.replace(Config(), **{name: value})
+    inner = dataclasses.replace(getattr(Config(), group), **{name: value})
+    return dataclasses.replace(Config(), **{group: inner})
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("task", "cancer", "unknown task 'cancer': did you mean 'cancer-treatment'"),
+        ("model", "transformer", "unknown model 'transformer': did you mean 'transformer-"),
+        ("preset", "papper", "unknown preset 'papper': did you mean 'paper'"),
+        ("horizon", 1, "horizon is 1: give an integer of at least 2"),
+        ("seeds", 0, "seeds is 0: give an integer of at least 1"),
+        ("seed", -1, "seed is -1: give an integer of at least 0"),
+        ("env_steps", 1599, "env-steps is 1599, but the warm-up takes 1500 and one episode 100"),
+        ("fitting.learning_rate", 0.0, "fitting.learning-rate is 0.0: give a number above 0"),
+        ("fitting.learning_rate", -1e-3, "fitting.learning-rate is -0.001"),
+        ("fitting.learning_rate", math.nan, "fitting.learning-rate is nan"),
+        ("improvement.learning_rate", 0.0, "improvement.learning-rate is 0.0"),
+        ("improvement.env_steps_per_update", 0.0, "improvement.env-steps-per-update is 0.0"),
+        ("fitting.weight_decay", -0.1, "fitting.weight-decay is -0.1"),
+        ("fitting.batch_size", 0, "fitting.batch-size is 0"),
+        ("fitting.final_rate", 1.5, "fitting.final-rate is 1.5: give a share from 0 to 1"),
+        ("improvement.through_policy", -0.1, "improvement.through-policy is -0.1"),
+        ("world_model.width", 73, "world-model.width is 73, not a multiple"),
+        ("world_model.hidden", (), r"world-model.hidden is \(\): give at least one"),
+        ("policy.hidden", (64, 0), "policy.hidden is"),
+        ("policy.least_deviation", 5.0, "policy.least-deviation is 5.0, above"),
+        ("exploration.amplitude", math.inf, "exploration.amplitude is inf"),
+        ("exploration.warmup_steps", -1, "exploration.warmup-steps is -1"),
+    ],
+)
+def test_a_value_out_of_range(path, value, message):
+    with pytest.raises(ValueError, match=message):
+        changed(path, value)
+
+
+def test_a_count_that_is_not_an_integer():
+    # In a process of its own: the types that these tests check at run time would come first.
+    code = """
+import dataclasses
+from beeline.config import Config, Fitting
+for value in (20.0, "20", True, None):
+    for make in (
+        lambda: Config(horizon=value),
+        lambda: Config(seeds=value),
+        lambda: Config(env_steps=value),
+        lambda: Config(fitting=Fitting(batch_size=value)),
+    ):
+        try:
+            make()
+        except TypeError as error:
+            assert f"is {value!r}: give an integer of at least" in str(error), error
+        else:
+            raise AssertionError(value)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_env_steps_are_whole_episodes_with_the_warmup_rounded_up():
+    config = changed("env_steps", 1999)
+    assert (config.warmup_episodes, config.iterations) == (15, 4)
+    short = Config(horizon=1000, env_steps=5000)
+    assert (short.warmup_episodes, short.iterations) == (2, 3)
+
+
+def test_the_paper_preset_is_table_1_and_appendix_c():
+    paper = preset("paper")
+    assert (paper.world_model.width, paper.world_model.layers, paper.world_model.heads) == (
+        72,
+        2,
+        3,
+    )
+    assert paper.world_model.hidden == paper.policy.hidden == (64, 64)
+    assert paper.world_model.positions
+    assert not paper.world_model.standardise
+    assert (paper.fitting.batch_size, paper.improvement.batch_size) == (64, 16)
+    assert paper.fitting.env_steps_per_update == 2
+    assert paper.improvement.env_steps_per_update == 16
+    assert (paper.fitting.learning_rate, paper.improvement.learning_rate) == (1e-3, 1e-4)
+    assert paper.improvement.clip == 100
+    assert paper.exploration.warmup_steps == 1500
+    assert paper.improvement.through_policy == 0
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_know_their_name_and_take_changes(name):
+    config = preset(name, horizon=20, seed=3)
+    assert (config.preset, config.horizon, config.seed) == (name, 20, 3)
+
+
+def test_a_preset_or_field_that_is_not_there():
+    with pytest.raises(ValueError, match="unknown preset 'defaults': did you mean 'default'"):
+        preset("defaults")
+    with pytest.raises(TypeError, match="horizn"):
+        preset("default", horizn=3)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_json_and_back(name):
+    config = preset(name, task="harvest", horizon=7, model="markov")
+    text = json.dumps(to_json(config), allow_nan=False)
+    assert from_json(json.loads(text), "here") == config
+
+
+def broken(change):
+    data = to_json(Config())
+    change(data)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.pop("horizon"), "here: the field horizon is missing: another version"),
+        (lambda d: d["fitting"].pop("clip"), "here: the field fitting.clip is missing"),
+        (lambda d: d.update(colour=1), "here: there is no field colour: another version"),
+        (lambda d: d.update(fitting=3), "here: fitting is not a group of fields"),
+        (lambda d: d.update(horizon="20"), "here: horizon is '20', not of type int"),
+        (lambda d: d.update(horizon=True), "here: horizon is True, not of type int"),
+        (lambda d: d["fitting"].update(clip="many"), "here: fitting.clip is 'many', not of type"),
+        (lambda d: d["policy"].update(hidden=[64, "x"]), "policy.hidden is 'x', not of type int"),
+        (lambda d: d["policy"].update(hidden=64), "policy.hidden is 64, not of type tuple"),
+        (lambda d: d.update(horizon=1), "here: horizon is 1: give an integer"),
+        (lambda d: d.update(task="x"), "here: unknown task 'x'"),
+    ],
+)
+def test_json_that_is_no_configuration(change, message):
+    with pytest.raises(RunError, match=message):
+        from_json(broken(change), "here")
+
+
+def test_the_command_line_has_every_field_with_the_same_default():
+    ours = {field.name: field for field in dataclasses.fields(Train)}
+    for field in dataclasses.fields(Config):
+        assert getattr(Train(), field.name) == getattr(Config(), field.name)
+        assert field.name in ours
+    assert set(ours) - {field.name for field in dataclasses.fields(Config)} == {"out", "overwrite"}
+
+
+def test_every_number_is_checked():
+    checked = (
+        set(configuration._COUNTS)
+        | {*configuration._POSITIVE, *configuration._FROM_ZERO, *configuration._SHARES}
+        | {"world_model.hidden", "world_model.recurrent", "policy.hidden"}
+    )
+    for field in dataclasses.fields(Config):
+        value = getattr(Config(), field.name)
+        inner = (
+            {f"{field.name}.{f.name}": getattr(value, f.name) for f in dataclasses.fields(value)}
+            if dataclasses.is_dataclass(value)
+            else {field.name: value}
+        )
+        numbers = {name for name, v in inner.items() if not isinstance(v, (bool, str))}
+        assert numbers <= checked

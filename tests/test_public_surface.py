@@ -1,0 +1,91 @@
+"""What the package promises, and that importing it is quick."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import beeline
+
+PUBLIC = {
+    "beeline": {
+        "Config",
+        "DivergedError",
+        "Run",
+        "RunError",
+        "control",
+        "envs",
+        "evaluate",
+        "load",
+        "preset",
+        "train",
+    },
+    "beeline.run": {
+        "DivergedError",
+        "Evaluation",
+        "Interrupted",
+        "Run",
+        "RunError",
+        "draw_curves",
+        "draw_run",
+        "evaluate_run",
+        "load",
+        "train",
+    },
+    "beeline.training": {
+        "BPO",
+        "BPOState",
+        "Buffer",
+        "CorrelatedNoise",
+        "Episode",
+        "Exploration",
+        "IndependentNoise",
+        "ModelFitting",
+        "Optimiser",
+        "PolicyImprovement",
+        "Record",
+        "act",
+        "evaluate",
+        "play",
+    },
+}
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_the_public_names_are_these(package):
+    module = importlib.import_module(package)
+    assert set(module.__all__) == PUBLIC[package]
+    assert list(module.__all__) == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="module 'beeline' has no attribute 'trian'"):
+        _ = beeline.trian
+    assert dir(beeline) == sorted(PUBLIC["beeline"])
+
+
+def test_importing_starts_nothing():
+    code = (
+        "import sys, beeline\n"
+        "from beeline.cli import main\n"
+        "assert main(['list']) == 0\n"
+        "assert main(['train', 'cancer-tretment']) == 2\n"
+        "heavy = {'jax', 'jaxlib', 'equinox', 'scipy', 'matplotlib', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_training_needs_neither_figures_nor_a_solver_to_begin():
+    code = (
+        "import sys, beeline\n"
+        "beeline.train, beeline.load\n"
+        "heavy = {'matplotlib', 'scipy.optimize'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

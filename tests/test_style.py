@@ -1,0 +1,68 @@
+"""The house style, where it can be counted."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import equinox as eqx
+import pytest
+
+import beeline
+
+SOURCE = Path(beeline.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def name_of(path):
+    return str(path.relative_to(SOURCE))
+
+
+def modules():
+    for found in pkgutil.walk_packages(beeline.__path__, "beeline."):
+        if not found.name.endswith("__main__"):
+            yield importlib.import_module(found.name)
+
+
+def test_there_is_something_to_count():
+    assert len(FILES) > 20
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_and_functions_are_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 400
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, functions):
+            # A docstring is not what makes a function long.
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            documented = ast.get_docstring(node, clean=False)
+            assert lines - (documented.count("\n") + 1 if documented else 0) <= 60, node.name
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_have_no_nondescript_names(path):
+    assert path.stem.strip("_") not in {"utils", "util", "helpers", "misc", "common"}
+
+
+def test_module_classes_are_abstract_or_final():
+    classes = {
+        value
+        for module in modules()
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, eqx.Module)
+        and value.__module__.startswith("beeline.")
+    }
+    assert len(classes) > 20
+    neither = {
+        one
+        for one in classes
+        if not inspect.isabstract(one) and not one.__abstractvars__ and "__final__" not in vars(one)
+    }
+    assert not neither
+    assert not {
+        one for one in classes if any("__final__" in vars(base) for base in one.__mro__[1:])
+    }

@@ -20,6 +20,7 @@ from beeline.diagnostics.checks import (
 )
 from beeline.diagnostics.equalities import check_equal_gradients, check_remark_1
 from beeline.diagnostics.figures import (
+    Panel,
     alignment_figure,
     check_figure,
     growth_figure,
@@ -53,6 +54,7 @@ __all__ = [
     "Comparison",
     "GrowthFit",
     "LineFit",
+    "Panel",
     "PathMap",
     "Probe",
     "Table",

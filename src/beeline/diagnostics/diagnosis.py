@@ -191,8 +191,10 @@ def _landscapes(
         for name, model in subject.models.items()
     }
     return (
-        _landscape("first action, entry 0 [1]", values, along_action),
-        _landscape("step along a random policy direction [own norm]", steps, along_policy),
+        _landscape("first entry of the first action", values, along_action),
+        _landscape(
+            "step along a random policy direction [norms of the weights]", steps, along_policy
+        ),
     )
 
 

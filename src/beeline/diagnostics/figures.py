@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -9,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from beeline._atomic import replacing
 from beeline.diagnostics.alignment import Alignment
@@ -86,6 +89,8 @@ def path_figure(maps: Mapping[str, PathMap]) -> Figure:
             shown = np.ma.masked_less_equal(np.ma.masked_invalid(values), 0)
             image = axes.pcolormesh(shown, norm=scale, cmap="viridis", rasterized=True)
             axes.set_aspect("equal")
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
             axes.invert_yaxis()
             axes.set_title(f"{name}: {part}", fontsize=9)
             if shown.count() == 0:
@@ -165,38 +170,52 @@ def landscape_figure(
     return figure
 
 
-def check_figure(panels: Sequence[tuple[str, Sequence[tuple[str, Check]]]], along: str) -> Figure:
-    """Draw measurements (points) against their bounds (lines).
+class Panel(NamedTuple):
+    """Checks that are drawn together."""
+
+    title: str
+    along: str
+    """What the checks are indexed by."""
+    checks: Mapping[str, Check]
+
+
+def check_figure(panels: Sequence[Panel], quantity: str = "norm") -> Figure:
+    """Draw measurements against their bounds.
 
     Args:
-        panels: A title and labelled checks for each panel.
-        along: What the checks are indexed by, for the axis.
+        panels: What to draw, from left to right.
+        quantity: What is bounded, for the axis.
 
     Returns:
-        The figure, on logarithmic scales; what exceeds its bound is marked with a cross.
+        The figure, on logarithmic scales: bounds are lines, and measurements points, or crosses
+        where they exceed their bound.
     """
-    figure = Figure(figsize=(4.6 * len(panels), 4.2), dpi=150, layout="constrained")
-    for axes, (title, checks) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
-    ):
-        for colour, (label, check) in zip(_cycle(len(checks)), checks, strict=True):
-            axes.plot(check.at, check.bound, "-", color=colour, label=f"bound, {label}")
+    figure = Figure(figsize=(4.3 * len(panels), 4.6), dpi=150, layout="constrained")
+    row = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, panel in zip(row, panels, strict=True):
+        handles = []
+        for place, (label, check) in enumerate(panel.checks.items()):
+            colour = _COLOURS[place % len(_COLOURS)]
+            # Smaller from one to the next, so that equal measurements all show.
+            size = max(2.5, 6 - 1.75 * place)
             over = check.measured > check.bound * (1 + 1e-9)
-            axes.plot(
-                check.at[~over], check.measured[~over], "o", color=colour, markersize=3.5,
-                label=f"measured, {label}" if not over.all() else None,
-            )  # fmt: skip
-            if over.any():
-                axes.plot(
-                    check.at[over], check.measured[over], "x", color=colour, markersize=5,
-                    label=f"over the bound, {label}",
-                )  # fmt: skip
+            axes.plot(check.at, check.bound, "-", color=colour, linewidth=1.2)
+            axes.plot(check.at[~over], check.measured[~over], "o", color=colour, markersize=size)
+            axes.plot(check.at[over], check.measured[over], "x", color=colour, markersize=size)
+            marker = "x" if over.any() else "o"
+            handles.append(Line2D([], [], color=colour, marker=marker, markersize=4, label=label))
         axes.set_yscale("log")
-        axes.set_xlabel(along)
-        axes.set_title(title, fontsize=10)
+        axes.set_xlabel(panel.along)
+        axes.set_title(panel.title, fontsize=10)
         axes.grid(alpha=0.2)
-        axes.legend(frameon=False, fontsize=8)
-    figure.axes[0].set_ylabel("norm")
+        axes.legend(
+            handles=handles,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.16),
+            frameon=False,
+            fontsize=8,
+        )
+    row[0].set_ylabel(quantity)
     return figure
 
 

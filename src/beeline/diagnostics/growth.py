@@ -26,6 +26,8 @@ from scipy import stats
 _LEAST_RESIDUAL = 1e-20
 """Floor of the mean squared residual of log n, so that exact data has an AIC too."""
 
+_FLAT = 1e-9
+"""A slope under which a line is flat."""
 _PARAMETERS = 3
 """Slope, intercept and variance."""
 
@@ -69,7 +71,8 @@ class GrowthFit(NamedTuple):
         Returns:
             "polynomial" or "exponential", or "bounded" if the better line may be flat.
         """
-        if self.best.low <= 0 <= self.best.high:
+        # Exactly constant norms have a slope of rounding, and an interval as narrow.
+        if self.best.low <= 0 <= self.best.high or abs(self.best.slope) < _FLAT:
             return "bounded"
         return "exponential" if self.best is self.exponential else "polynomial"
 

@@ -35,7 +35,7 @@ class Scale:
     """Repetitions: new weights and episodes."""
     env_steps: int
     """Environment steps, the warm-up of random actions included."""
-    models: tuple[str, ...] = ("transformer-awm", "transformer-history", "markov", "simulator")
+    models: tuple[str, ...] = ("transformer-awm", "simulator", "markov", "transformer-history")
     """The models to compare."""
     preset: str = "default"
     """The recipe of the library to start from."""
@@ -55,7 +55,7 @@ SCALES = {
         warmup_steps=8,
     ),
     "reduced": Scale(
-        horizons=(50,), rates=(1e-2,), seeds=5, env_steps=6000, steps_per_improvement=20.0
+        horizons=(50,), rates=(1e-2,), seeds=5, env_steps=4500, steps_per_improvement=15.0
     ),
     "full": Scale(
         horizons=(5, 10, 20, 50, 100),

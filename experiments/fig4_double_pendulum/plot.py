@@ -33,7 +33,10 @@ def _gradients(axes: Axes, rows: list[dict[str, str]]) -> None:
         horizons = sorted({int(row["horizon"]) for row in mine})
         samples = [column([r for r in mine if int(r["horizon"]) == h], "norm") for h in horizons]
         means = [values.mean() for values in samples]
-        low, high = (np.array([np.percentile(v, q) for v in samples]) for q in (10, 90))
+        # "nearest" takes no differences, which infinite norms do not have.
+        low, high = (
+            np.array([np.percentile(v, q, method="nearest") for v in samples]) for q in (10, 90)
+        )
         axes.plot(horizons, means, "o-", color=COLOURS[name], label=LABELS[name], markersize=4)
         axes.fill_between(horizons, low, high, color=COLOURS[name], alpha=0.1)
     axes.set_yscale("log")

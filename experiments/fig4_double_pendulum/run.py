@@ -60,11 +60,11 @@ MODELS = ("transformer-awm", "ssm-awm", "transformer-history", "markov")
 
 SCALES = {
     "smoke": Scale(
-        horizons=(4, 5, 6, 7),
+        horizons=(5, 21),
         seeds=1,
         models=("markov",),
         climbed=("markov",),
-        plan=Offline(transitions=70, fitting_steps=2, batch_size=4),
+        plan=Offline(transitions=84, fitting_steps=2, batch_size=4),
         samples=3,
         points=9,
         rates=(0.1,),

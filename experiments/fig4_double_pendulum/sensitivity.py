@@ -12,6 +12,8 @@ from jaxtyping import Array, Float
 from beeline.diagnostics import fit_growth, open_loop
 from beeline.models import WorldModel
 
+_LEAST_HORIZONS = 4
+"""Points that a law needs."""
 _EVERY = 5
 """Steps between the states of one episode that a law is fitted to."""
 
@@ -67,12 +69,12 @@ def growth_rows(
     """Fit the laws of growth, to the mean norm as in the paper and to the geometric mean.
 
     Args:
-        norms: Rows of `norm_rows`, at four horizons or more.
+        norms: Rows of `norm_rows`.
         paths: Norms along the longest episodes, by model.
 
     Returns:
-        A row a model and kind of mean, over models fitted at every horizon; and, where an episode
-        is long enough, over the states of one episode.
+        A row a model and kind of mean, over models fitted at every horizon, and over the states of
+        one episode; of each only if it has the points that a law needs.
     """
     rows = []
     for name in dict.fromkeys(row["model"] for row in norms):
@@ -81,11 +83,11 @@ def growth_rows(
             horizon: np.array([row["norm"] for row in mine if row["horizon"] == horizon])
             for horizon in dict.fromkeys(row["horizon"] for row in mine)
         }
-        rows += _laws(name, "one model a horizon", samples)
         length = paths[name].shape[1]
         states = {t: paths[name][:, t - 2] for t in range(_EVERY, length + 2, _EVERY)}
-        if len(states) >= 4:
-            rows += _laws(name, "within one episode", states)
+        for over, values in (("one model a horizon", samples), ("within one episode", states)):
+            if len(values) >= _LEAST_HORIZONS:
+                rows += _laws(name, over, values)
     return rows
 
 

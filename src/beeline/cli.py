@@ -22,6 +22,7 @@ from beeline._choices import choose
 from beeline.config import MODELS, PRESETS, Config, Exploration, Fitting, Improvement, Model, Policy
 from beeline.envs import descriptions
 
+_COMMANDS = ("train", "evaluate", "plot", "diagnose", "list")
 _USER_ERROR, _FAILURE, _INTERRUPTED = 2, 1, 130
 
 
@@ -75,6 +76,32 @@ class Plot:
 
 
 @dataclass(frozen=True)
+class Diagnose:
+    """Measure the gradients that world models give, beside the true dynamics."""
+
+    task_or_run: tyro.conf.Positional[str]
+    """Name of a task, or directory of a run."""
+    models: tuple[str, ...] = ()
+    """Names of models, for a task; a run has its own."""
+    horizons: tuple[int, ...] = (5, 10, 20, 40)
+    """Steps in an episode; a growth law needs four different numbers."""
+    out: Path = Path("diagnosis")
+    """Directory for the tables and figures."""
+    transitions: int = 20_000
+    """Environment steps of random actions to fit a task's models to."""
+    fit_steps: int = 1000
+    """Updates of each of a task's models; 0 leaves them untrained."""
+    samples: int = 50
+    """Random action sequences and noise draws at each horizon."""
+    points: int = 201
+    """Points of each return landscape."""
+    preset: str = "default"
+    """Preset of a task's models and of their fitting."""
+    seed: int = 0
+    """Seed of everything random."""
+
+
+@dataclass(frozen=True)
 class List:
     """List the tasks, models and presets."""
 
@@ -95,6 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _list()
         if isinstance(command, Train):
             return _train(_config(command), command)
+        if isinstance(command, Diagnose):
+            return _diagnose(command)
         return _evaluate(command) if isinstance(command, Evaluate) else _plot(command)
     except _CommandError as error:
         return _refuse(str(error), error.code)
@@ -126,11 +155,12 @@ def _parse(arguments: list[str]) -> Any:
         Annotated[Train, tyro.conf.subcommand("train", default=_defaults(arguments))]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Plot, tyro.conf.subcommand("plot")]
+        | Annotated[Diagnose, tyro.conf.subcommand("diagnose")]
         | Annotated[List, tyro.conf.subcommand("list")]
     )
     if arguments and not arguments[0].startswith("-"):
         try:
-            choose("command", arguments[0], dict.fromkeys(("train", "evaluate", "plot", "list")))
+            choose("command", arguments[0], dict.fromkeys(_COMMANDS))
         except ValueError as error:
             raise _CommandError(str(error)) from None
     said = io.StringIO()
@@ -250,6 +280,39 @@ def _plot(command: Plot) -> int:
     except run.RunError as error:
         raise _CommandError(str(error)) from None
     for file in drawn:
+        print(file)
+    return 0
+
+
+def _diagnose(command: Diagnose) -> int:
+    task = command.task_or_run in descriptions()
+    try:
+        if not task and not Path(command.task_or_run).is_dir():
+            choose("task or run", command.task_or_run, descriptions())
+        for name in command.models:
+            choose("model", name, MODELS)
+        from beeline import run
+        from beeline.diagnostics.report import diagnose
+
+        report = diagnose(
+            command.task_or_run if task else run.load(command.task_or_run),
+            command.models,
+            command.horizons,
+            command.out,
+            transitions=command.transitions,
+            fit_steps=command.fit_steps,
+            samples=command.samples,
+            points=command.points,
+            preset_name=command.preset,
+            seed=command.seed,
+            say=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    except ValueError as error:
+        raise _CommandError(str(error)) from None
+    for name in ("growth-laws", "alignment", "landscapes"):
+        if name in report.tables:
+            print(f"{report.tables[name].text()}\n")
+    for file in report.files:
         print(file)
     return 0
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, final
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from beeline._scaling import StateScaling
@@ -239,7 +240,7 @@ class Affine(Policy):
     def sample(
         self,
         state: Float[Array, "*batch state"],
-        t: Int[Array, "*batch"],
+        t: Int[ArrayLike, "*batch"],
         noise: Float[Array, "*batch action"],
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
         """Add the noise to the action.
@@ -252,10 +253,10 @@ class Affine(Policy):
         Returns:
             The sum, and an entropy of zero.
         """
-        return self.mode(state, t) + noise, jnp.zeros(t.shape)
+        return self.mode(state, t) + noise, jnp.zeros(jnp.shape(t))
 
     def mode(
-        self, state: Float[Array, "*batch state"], t: Int[Array, "*batch"]
+        self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]
     ) -> Float[Array, "*batch action"]:
         """Give the action with feedback and without noise.
 
@@ -266,5 +267,5 @@ class Affine(Policy):
         Returns:
             The action.
         """
-        action = jnp.broadcast_to(self.action, (*t.shape, *self.action.shape))
+        action = jnp.broadcast_to(self.action, (*jnp.shape(t), *self.action.shape))
         return action + self.feedback * state if self.feedback else action

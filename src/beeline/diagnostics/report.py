@@ -78,7 +78,7 @@ def diagnose(
         ValueError: If a name is unknown, a number out of range, or a run is asked for what it
             does not have.
     """
-    _check(horizons, transitions, fit_steps)
+    _check(horizons, transitions, fit_steps, samples, points)
     check_names(models)
     fit_key, measure_key = jax.random.split(jax.random.key(seed))
     wanted = sorted(set(horizons))
@@ -272,13 +272,16 @@ def _figures(diagnosis: Diagnosis) -> dict[str, Figure]:
     return figures
 
 
-def _check(horizons: Sequence[int], transitions: int, fit_steps: int) -> None:
+def _check(
+    horizons: Sequence[int], transitions: int, fit_steps: int, samples: int, points: int
+) -> None:
     if not horizons:
         raise ValueError("no horizon was given: give one or more, each at least 2")
     for horizon in horizons:
         if horizon < 2:
             raise ValueError(f"horizon is {horizon}: give an integer of at least 2")
-    if transitions < 1:
-        raise ValueError(f"transitions is {transitions}: give an integer of at least 1")
-    if fit_steps < 0:
-        raise ValueError(f"fit-steps is {fit_steps}: give an integer of at least 0")
+    counts = {"transitions": (transitions, 1), "fit-steps": (fit_steps, 0)}
+    counts |= {"samples": (samples, 2), "points": (points, 2)}
+    for name, (given, least) in counts.items():
+        if given < least:
+            raise ValueError(f"{name} is {given}: give an integer of at least {least}")

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from beeline._memory import keep_freed_memory
 from beeline.build import build
 from beeline.config import Config
 from beeline.config import preset as from_preset
@@ -93,6 +94,7 @@ def train(
     path = None if out is None else Path(out)
     if path is not None:
         files.claim(path, overwrite=overwrite)
+    keep_freed_memory()
     algorithm = build(config)
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         return _train(config, algorithm, path, shown)

@@ -6,6 +6,7 @@ JAX is imported only once a command needs it, so that lists and mistakes are ans
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
 import os
 import re
@@ -200,10 +201,11 @@ def _shared_fields(source: Config | Train) -> dict[str, Any]:
 
 
 def _one_line(box: str) -> str:
-    # The parser draws a box: the message, a rule, and help. The usage is a command away.
-    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
-    rule = next((i for i, line in enumerate(lines) if line.startswith("──")), len(lines))
-    message = " ".join(lines[:rule]) or " ".join(box.split())
+    # The parser draws a box, of ASCII where it must: a title, the message, a rule, and help.
+    lines = [line.strip("│|╭╮╰╯ ") for line in box.strip().splitlines()]
+    texts = [list(group) for rule, group in itertools.groupby(lines, _is_rule) if not rule]
+    titled = len(texts) > 1 and not _is_rule(lines[0])
+    message = " ".join(texts[titled] if texts else lines).strip()
     message = re.sub(
         r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)",
         r"\1 is \2: give an integer",
@@ -212,6 +214,10 @@ def _one_line(box: str) -> str:
     if "Perhaps you meant:" in lines:
         message += f"; perhaps you meant {lines[lines.index('Perhaps you meant:') + 1]}"
     return message
+
+
+def _is_rule(line: str) -> bool:
+    return line.endswith(("───", "---"))
 
 
 def _train(config: Config, command: Train) -> int:

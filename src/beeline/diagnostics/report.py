@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +18,8 @@ from beeline.diagnostics.figures import (
     save_figure,
 )
 from beeline.diagnostics.landscape import compare_landscapes
-from beeline.diagnostics.subjects import SIMULATOR, check_names, of_run, of_task
+from beeline.diagnostics.subjects import SIMULATOR, Trained, check_names, of_run, of_task
 from beeline.diagnostics.tables import Table
-
-if TYPE_CHECKING:
-    from beeline.run import Run
 
 _QUANTITIES = {
     "first-action": "||∂s_H / ∂a_1|| [state units per unit of action]",
@@ -39,7 +36,7 @@ class Report(NamedTuple):
 
 
 def diagnose(
-    task_or_run: "str | Run",
+    task_or_run: str | Trained,
     models: Sequence[str],
     horizons: Sequence[int],
     out: str | Path,

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -12,16 +12,54 @@ from beeline._choices import choose
 from beeline.build import build, build_model, build_policy
 from beeline.config import MODELS, Config, preset
 from beeline.diagnostics.diagnosis import TRUTH, Subject
-from beeline.envs import make
+from beeline.envs import Environment, make
 from beeline.models import SimulatorModel, WorldModel
 from beeline.policies import Policy
 from beeline.training import BPO
 
-if TYPE_CHECKING:
-    from beeline.run import Run
-
 SIMULATOR = "simulator"
 """The name of the true dynamics among the models of a configuration."""
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """What is read of a trained run; `beeline.load` gives one."""
+
+    @property
+    def config(self) -> Config:
+        """What the run was.
+
+        Returns:
+            Its configuration.
+        """
+        ...
+
+    @property
+    def env(self) -> Environment:
+        """The task.
+
+        Returns:
+            The environment.
+        """
+        ...
+
+    @property
+    def model(self) -> WorldModel:
+        """The learned world model.
+
+        Returns:
+            That of the first seed.
+        """
+        ...
+
+    @property
+    def policy(self) -> Policy:
+        """The learned policy.
+
+        Returns:
+            That of the first seed.
+        """
+        ...
 
 
 def of_task(
@@ -65,7 +103,7 @@ def of_task(
     return Subject(env, fitted, policy)
 
 
-def of_run(run: "Run", models: Sequence[str], horizons: Sequence[int]) -> dict[int, Subject]:
+def of_run(run: Trained, models: Sequence[str], horizons: Sequence[int]) -> dict[int, Subject]:
     """Take the first seed's model and policy of a run.
 
     Args:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from experiments._figures import COLOURS, LABELS, in_order, panels, save
 from experiments._results import column, load
 
+TRUTH = "truth"
 HERE = Path(__file__).parent / "results"
 
 
@@ -17,11 +18,15 @@ def draw(folder: Path = HERE) -> None:
     Args:
         folder: Where the CSV files are; the figures go beside them.
     """
-    figure, (left, middle, right) = panels(3)
+    figure, (left, right) = panels(2)
     _gradients(left, load(folder / "gradient_norms.csv"))
-    _landscapes(middle, load(folder / "landscapes.csv"))
     _ascents(right, load(folder / "ascent.csv"), load(folder / "ascent_summary.csv"))
-    save(figure, folder / "double_pendulum.png")
+    save(figure, folder / "gradients_and_ascents.png")
+    landscapes = load(folder / "landscapes.csv")
+    figure, (left, right) = panels(2)
+    _landscapes(left, [r for r in landscapes if not r["model"].endswith("-awm")])
+    _landscapes(right, [r for r in landscapes if r["model"].endswith(("-awm", TRUTH))])
+    save(figure, folder / "landscapes.png")
     figure, (left, right) = panels(2)
     _in_episode(left, right, load(folder / "growth_in_episode.csv"))
     save(figure, folder / "growth_in_episode.png")
@@ -40,6 +45,7 @@ def _gradients(axes: Axes, rows: list[dict[str, str]]) -> None:
         axes.plot(horizons, means, "o-", color=COLOURS[name], label=LABELS[name], markersize=4)
         axes.fill_between(horizons, low, high, color=COLOURS[name], alpha=0.1)
     axes.set_yscale("log")
+    axes.set_ylim(0.3, 1e7)
     axes.set_xlabel("horizon H [steps]")
     axes.set_ylabel("norm of d (last state) / d (first action)")
     axes.set_title("mean over actions; band: 10 to 90 %", fontsize=10)
@@ -52,13 +58,15 @@ def _landscapes(axes: Axes, rows: list[dict[str, str]]) -> None:
         (drawn,) = axes.plot(
             column(line, "action"), column(line, "return"), color=COLOURS[name], linewidth=1.3
         )
-        if name == "truth":
-            drawn.set(linewidth=0.6, alpha=0.55)
-    truth = column([row for row in rows if row["model"] == "truth"], "return")
-    axes.set_ylim(1.1 * np.percentile(truth, 1), 0.12 * np.ptp(truth))
+        drawn.set_label(LABELS[name])
+        if name == TRUTH:
+            drawn.set(linewidth=0.7, alpha=0.6)
+    axes.set_ylim(-300, 0)
+    axes.set_yscale("symlog", linthresh=1)
     axes.set_xlabel("first action")
-    axes.set_ylabel("return")
-    axes.set_title("final return, longest horizon, seed 0", fontsize=10)
+    axes.set_ylabel("final return (0 is the best)")
+    axes.set_title("longest horizon, seed 0", fontsize=10)
+    axes.legend(fontsize=7, loc="lower center")
 
 
 def _ascents(axes: Axes, rows: list[dict[str, str]], summary: list[dict[str, str]]) -> None:
@@ -72,10 +80,11 @@ def _ascents(axes: Axes, rows: list[dict[str, str]], summary: list[dict[str, str
         share = np.arange(1, len(ends) + 1) / len(ends)
         label = f"{LABELS[name]}, rate {best['rate']}"
         axes.step(ends, share, color=COLOURS[name], label=label, where="post")
-    starts = np.sort(column([r for r in rows if r["model"] == "truth"], "true_return_at_start"))
+    starts = np.sort(column([r for r in rows if r["model"] == TRUTH], "true_return_at_start"))
     share = np.arange(1, len(starts) + 1) / len(starts)
     axes.step(starts, share, color="grey", linestyle=":", label="before any step", where="post")
-    axes.set_xlabel("true return after gradient ascent")
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlabel("true return after gradient ascent (0 is the best)")
     axes.set_ylabel("share of starts below")
     axes.set_title("ascent on each model, its best rate", fontsize=10)
     axes.legend(fontsize=7, loc="upper left")
@@ -89,6 +98,7 @@ def _in_episode(left: Axes, right: Axes, rows: list[dict[str, str]]) -> None:
                 column(mine, "step"), column(mine, what), color=COLOURS[name], label=LABELS[name]
             )
         axes.set_yscale("log")
+        axes.set_ylim(0.3, 1e7 if axes is left else 1e4)
         axes.set_xlabel("step t of the longest episode")
         axes.set_ylabel("norm of d (state t) / d (first action)")
         axes.set_title(what.replace("_norm", "").replace("_", " ") + " over actions", fontsize=10)

@@ -1,5 +1,6 @@
 """What tests of several floors share."""
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,15 +20,29 @@ def float64() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def compiled_soon() -> Iterator[None]:
+    """Spend little time on compiling, for what is hardly run."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
-def mathematics(float64: None) -> Iterator[None]:
+def hasty() -> Iterator[None]:
+    """Spend little time on compiling in one test."""
+    with compiled_soon():
+        yield
+
+
+@pytest.fixture
+def mathematics(float64: None, hasty: None) -> None:
     """Compute in double precision, and spend little time on compiling.
 
     For tests of what is computed; those of single precision see the optimised code.
     """
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,6 +73,13 @@ def tiny() -> Config:
 def trained(tiny: Config, own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The run of `tiny`, with its directory; tests must leave it as it is."""
     return beeline.train(config=tiny, out=tmp_path_factory.mktemp("runs") / "trained")
+
+
+@pytest.fixture(scope="session")
+def pair(tiny: Config, own_cache: None) -> Run:
+    """The run of `tiny` with two seeds side by side."""
+    with compiled_soon():
+        return beeline.train(config=tiny, seeds=2)
 
 
 @pytest.fixture

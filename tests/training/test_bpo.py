@@ -34,11 +34,6 @@ def second(tiny, trained):
     return beeline.train(config=tiny, seed=1)
 
 
-@pytest.fixture(scope="module")
-def pair(tiny, trained):
-    return beeline.train(config=tiny, seeds=2)
-
-
 def test_a_markov_model_teaches_the_task(trained):
     assert final(trained)[0] > 0.85
     assert trained.records[-1]["fresh_error"][0] < 0.2

@@ -10,6 +10,8 @@ import pytest
 from beeline._layers import Linear
 from beeline.training import Optimiser
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 
 @pytest.fixture
 def weights():

@@ -15,6 +15,7 @@ from beeline.models import (
     ActionsModel,
     HistoryModel,
     MarkovModel,
+    RewardModel,
     SimulatorModel,
     WorldModel,
 )
@@ -27,6 +28,7 @@ from beeline.training import (
     ModelFitting,
     Optimiser,
     PolicyImprovement,
+    RewardFitting,
 )
 
 
@@ -69,6 +71,30 @@ def build_policy(config: Config, env: Environment, *, key: PRNGKeyArray) -> Poli
     )
 
 
+def build_reward(config: Config, env: Environment, *, key: PRNGKeyArray) -> RewardModel | None:
+    """Draw the reward model, if the reward is to be learned.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+
+    Returns:
+        The model, or None where the reward is known.
+    """
+    if config.reward == "known":
+        return None
+    return RewardModel(
+        env.state_dim,
+        env.action_dim,
+        env.horizon,
+        hidden_sizes=config.world_model.hidden,
+        frequencies=config.world_model.frequencies,
+        scaling=_scaling(config, env),
+        key=key,
+    )
+
+
 def build(config: Config) -> BPO:
     """Set Algorithm 1 up.
 
@@ -98,6 +124,7 @@ def build(config: Config) -> BPO:
             Optimiser(improvement.learning_rate, improvement.final_rate, improvement.clip),
             improvement.batch_size,
         ),
+        reward_fitting=_reward_fitting(config),
         exploration=correlated if exploration.correlated else IndependentNoise(),
         entropy_weight=improvement.entropy_weight,
         scale_returns=improvement.scale_returns,
@@ -108,6 +135,14 @@ def build(config: Config) -> BPO:
         steps_per_improvement=improvement.env_steps_per_update,
         iterations=config.iterations,
     )
+
+
+def _reward_fitting(config: Config) -> RewardFitting | None:
+    if config.reward == "known":
+        return None
+    fitting = config.fitting
+    optimiser = Optimiser(fitting.learning_rate, fitting.final_rate, fitting.clip)
+    return RewardFitting(optimiser, fitting.batch_size)
 
 
 def _scaling(config: Config, env: Environment) -> StateScaling:

@@ -37,6 +37,8 @@ class Train:
     """Steps in an episode, at least 2."""
     model: str = "transformer-awm"
     """Name of the world model."""
+    reward: str = "known"
+    """The task's own reward function, or `learned`: a model of the rewards seen."""
     preset: str = "default"
     """Where the defaults of all other options come from."""
     seed: int = 0

@@ -26,6 +26,12 @@ MODELS = {
 }
 
 
+REWARDS = {
+    "known": "The task's own reward function, differentiable (the paper).",
+    "learned": "A model of the rewards seen, fitted with the world model.",
+}
+
+
 @dataclass(frozen=True)
 class Model:
     """The world model."""
@@ -130,6 +136,8 @@ class Config:
     """Steps in an episode, at least 2."""
     model: str = "transformer-awm"
     """Name of the world model."""
+    reward: str = "known"
+    """Whether the policy sees the task's reward function or a model of the rewards seen."""
     preset: str = "default"
     """Name of the preset that the other fields started from."""
     seed: int = 0
@@ -159,6 +167,7 @@ class Config:
         choose("task", self.task, dict.fromkeys(task_names()))
         choose("model", self.model, MODELS)
         choose("preset", self.preset, PRESETS)
+        choose("reward", self.reward, REWARDS)
         _check_counts(self)
         _check_rates(self)
         if self.world_model.width % self.world_model.heads:

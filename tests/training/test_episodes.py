@@ -9,6 +9,8 @@ from beeline import envs
 from beeline.policies import SquashedGaussian
 from beeline.training import Buffer, Episode, act, evaluate, play
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 
 @pytest.fixture
 def env():
@@ -54,7 +56,9 @@ def test_policies_act_with_noise_and_are_measured_without(env):
 
 def numbered(env, number):
     states = jnp.full((env.horizon + 1, env.state_dim), float(number))
-    return Episode(states, jnp.full((env.horizon, env.action_dim), -float(number)), jnp.zeros(()))
+    return Episode(
+        states, jnp.full((env.horizon, env.action_dim), -float(number)), jnp.zeros(env.horizon)
+    )
 
 
 def held(buffer):

@@ -4,6 +4,7 @@ from beeline.models._base import WorldModel, prediction_loss
 from beeline.models.actions import ActionsModel
 from beeline.models.history import HistoryModel
 from beeline.models.markov import MarkovModel
+from beeline.models.reward import RewardModel
 from beeline.models.simulator import DynamicsActionsModel, SimulatorModel
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "DynamicsActionsModel",
     "HistoryModel",
     "MarkovModel",
+    "RewardModel",
     "SimulatorModel",
     "WorldModel",
     "prediction_loss",

@@ -15,7 +15,7 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jaxtyping import Array, Bool, UInt32
 
 from beeline._cache import cache_directory
-from beeline.build import build_model, build_policy
+from beeline.build import build_model, build_policy, build_reward
 from beeline.config import Config
 from beeline.run._background import in_background
 from beeline.training import BPO, BPOState, Record
@@ -162,6 +162,7 @@ def _start(config: Config, algorithm: BPO) -> Callable[[Array], BPOState]:
         return algorithm.init(
             build_model(config, algorithm.env, key=model_key),
             build_policy(config, algorithm.env, key=policy_key),
+            build_reward(config, algorithm.env, key=jax.random.fold_in(model_key, 1)),
             key=key,
         )
 

@@ -6,6 +6,7 @@ from beeline.training.episodes import Buffer, Episode, act, evaluate, play
 from beeline.training.exploration import CorrelatedNoise, Exploration, IndependentNoise
 from beeline.training.model_fitting import ModelFitting
 from beeline.training.policy_improvement import PolicyImprovement
+from beeline.training.reward_fitting import RewardFitting
 
 __all__ = [
     "BPO",
@@ -19,6 +20,7 @@ __all__ = [
     "Optimiser",
     "PolicyImprovement",
     "Record",
+    "RewardFitting",
     "act",
     "evaluate",
     "play",

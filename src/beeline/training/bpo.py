@@ -16,12 +16,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from beeline._scaling import StateScaling
 from beeline.envs import Environment
 from beeline.gradients import Objective
-from beeline.models import WorldModel
+from beeline.models import RewardModel, WorldModel
 from beeline.policies import Policy
 from beeline.training.episodes import Buffer, Episode, act, evaluate, play
 from beeline.training.exploration import Exploration
 from beeline.training.model_fitting import Fitted, ModelFitting
 from beeline.training.policy_improvement import Improved, PolicyImprovement
+from beeline.training.reward_fitting import FittedReward, RewardFitting
 
 
 class BPOState(NamedTuple):
@@ -31,6 +32,9 @@ class BPOState(NamedTuple):
     policy: Policy
     model_optimiser: optax.OptState
     policy_optimiser: optax.OptState
+    reward: RewardModel | None
+    """None where the reward is known."""
+    reward_optimiser: optax.OptState | None
     buffer: Buffer
     return_scale: Float[Array, ""]
     key: PRNGKeyArray
@@ -49,6 +53,8 @@ class Record(NamedTuple):
     """Mean loss of the iteration's model updates."""
     model_gradient_norm: Float[Array, ""]
     """Gradient norm of the last of them, before clipping."""
+    reward_loss: Float[Array, ""]
+    """Loss of the reward model's last update; 0 where the reward is known."""
     policy_updates: Int[Array, ""]
     """Policy updates in the iteration; the next three are NaN if there were none."""
     imagined_return: Float[Array, ""]
@@ -69,6 +75,8 @@ class BPO(eqx.Module):
     fitting: ModelFitting
     improvement: PolicyImprovement
     exploration: Exploration
+    reward_fitting: RewardFitting | None
+    """How a reward model is fitted; None where the reward is known."""
     entropy_weight: float = eqx.field(static=True)
     scale_returns: bool = eqx.field(static=True)
     standardise: bool = eqx.field(static=True)
@@ -80,12 +88,20 @@ class BPO(eqx.Module):
     """Environment steps between policy updates."""
     iterations: int = eqx.field(static=True)
 
-    def init(self, model: WorldModel, policy: Policy, *, key: PRNGKeyArray) -> BPOState:
+    def init(
+        self,
+        model: WorldModel,
+        policy: Policy,
+        reward: RewardModel | None = None,
+        *,
+        key: PRNGKeyArray,
+    ) -> BPOState:
         """Warm up with random actions, and fit the scaling of states and returns to them.
 
         Args:
             model: The world model, newly drawn.
             policy: The policy, newly drawn.
+            reward: The reward model, newly drawn, if the reward is to be learned.
             key: Random key.
 
         Returns:
@@ -97,16 +113,21 @@ class BPO(eqx.Module):
         )
         buffer = Buffer.empty(self.env, self.warmup_episodes + self.iterations)
         buffer, _ = jax.lax.scan(lambda b, e: (b.add(e), None), buffer, episodes)
+        scaling = StateScaling.identity(self.env.state_dim)
         if self.standardise:
             scaling = StateScaling.fit(episodes.states)
             model = eqx.tree_at(lambda m: m.scaling, model, scaling)
             policy = eqx.tree_at(lambda p: p.scaling, policy, scaling)
+        if reward is not None:
+            reward = reward.standardise(scaling, episodes.rewards)
         deviation = jnp.maximum(jnp.std(episodes.return_), 1e-6)
         return BPOState(
             model,
             policy,
             self.fitting.optimiser.init(model),
             self.improvement.optimiser.init(policy),
+            reward,
+            None if self.reward_fitting is None else self.reward_fitting.optimiser.init(reward),
             buffer,
             deviation if self.scale_returns else jnp.ones(()),
             key,
@@ -122,7 +143,8 @@ class BPO(eqx.Module):
         Returns:
             The state after, and what was measured.
         """
-        key, episode_key, fit_key, improve_key, evaluate_key = jax.random.split(state.key, 5)
+        keys = jax.random.split(state.key, 6)
+        key, episode_key, fit_key, reward_key, improve_key, evaluate_key = keys
         progress = index / self.iterations
         episode = self._explore(state.policy, key=episode_key)
         error = self.fitting.error(state.model, episode.states, episode.actions)
@@ -131,6 +153,7 @@ class BPO(eqx.Module):
         fits = jnp.asarray(self.updates_due(self.steps_per_fit))[index]
         fitted, loss = self._fit(state, fits, progress, key=fit_key)
         state = state._replace(model=fitted.model, model_optimiser=fitted.optimiser_state)
+        state, reward_loss = self._fit_reward(state, fits, progress, key=reward_key)
         improvements = jnp.asarray(self.updates_due(self.steps_per_improvement))[index]
         improved = self._improve(state, improvements, progress, key=improve_key)
         state = state._replace(policy=improved.policy, policy_optimiser=improved.optimiser_state)
@@ -140,6 +163,7 @@ class BPO(eqx.Module):
             model_updates=fits,
             model_loss=loss,
             model_gradient_norm=fitted.gradient_norm,
+            reward_loss=reward_loss,
             policy_updates=improvements,
             imagined_return=improved.imagined_return,
             entropy=improved.entropy,
@@ -196,11 +220,34 @@ class BPO(eqx.Module):
         fitted, total = _repeat(update, (before, jnp.zeros(())), count)
         return fitted, total / count
 
+    def _fit_reward(
+        self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
+    ) -> tuple[BPOState, Float[Array, ""]]:
+        fitting = self.reward_fitting
+        if fitting is None or state.reward is None or state.reward_optimiser is None:
+            return state, jnp.zeros(())
+
+        def update(i: Array, before: FittedReward) -> FittedReward:
+            return fitting.update(
+                before.reward,
+                before.optimiser_state,
+                state.buffer,
+                progress,
+                key=jax.random.fold_in(key, i),
+            )
+
+        before = FittedReward(state.reward, state.reward_optimiser, jnp.zeros(()))
+        after = _repeat(update, before, count)
+        state = state._replace(reward=after.reward, reward_optimiser=after.optimiser_state)
+        return state, after.loss
+
     def _improve(
         self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
     ) -> Improved:
         objective = Objective(
-            self.env.reward, state.return_scale, jnp.asarray(self.entropy_weight, dtype=float)
+            self.env.reward if state.reward is None else state.reward,
+            state.return_scale,
+            jnp.asarray(self.entropy_weight, dtype=float),
         )
 
         def update(i: Array, before: Improved) -> Improved:

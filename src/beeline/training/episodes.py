@@ -16,7 +16,16 @@ class Episode(NamedTuple):
 
     states: Float[Array, "times state"]
     actions: Float[Array, "time action"]
-    return_: Float[Array, ""]
+    rewards: Float[Array, " time"]
+
+    @property
+    def return_(self) -> Float[Array, ""]:
+        """Undiscounted sum of the rewards.
+
+        Returns:
+            The return.
+        """
+        return self.rewards.sum(axis=-1)
 
 
 def play(env: Environment, actions: Float[Array, "time action"], *, key: PRNGKeyArray) -> Episode:
@@ -90,7 +99,7 @@ def _live(env, choose, given, *, key) -> Episode:
     last, (states, actions, rewards) = jax.lax.scan(
         step, first, (jnp.arange(env.horizon), given, keys)
     )
-    return Episode(jnp.concatenate([states, last[None]]), actions, rewards.sum())
+    return Episode(jnp.concatenate([states, last[None]]), actions, rewards)
 
 
 @final
@@ -100,6 +109,8 @@ class Buffer(eqx.Module):
     states: Float[Array, "capacity times state"]
     actions: Float[Array, "capacity time action"]
     count: Int[Array, ""]
+    rewards: Float[Array, "capacity time"] | None = None
+    """None where the data has none: enough to fit a world model, not to learn a reward."""
 
     @classmethod
     def empty(cls, env: Environment, capacity: int) -> "Buffer":
@@ -116,6 +127,7 @@ class Buffer(eqx.Module):
             jnp.zeros((capacity, env.horizon + 1, env.state_dim)),
             jnp.zeros((capacity, env.horizon, env.action_dim)),
             jnp.zeros((), int),
+            jnp.zeros((capacity, env.horizon)),
         )
 
     def add(self, episode: Episode) -> "Buffer":
@@ -132,6 +144,7 @@ class Buffer(eqx.Module):
             self.states.at[at].set(episode.states),
             self.actions.at[at].set(episode.actions),
             self.count + 1,
+            None if self.rewards is None else self.rewards.at[at].set(episode.rewards),
         )
 
     def draw(
@@ -146,6 +159,36 @@ class Buffer(eqx.Module):
         Returns:
             Their states and actions.
         """
-        filled = jnp.minimum(self.count, self.states.shape[0])
-        at = jax.random.randint(key, (batch,), 0, filled)
+        at = self._choose(batch, key=key)
         return self.states[at], self.actions[at]
+
+    def draw_rewarded(
+        self, batch: int, *, key: PRNGKeyArray
+    ) -> tuple[
+        Float[Array, "batch times state"],
+        Float[Array, "batch time action"],
+        Float[Array, "batch time"],
+    ]:
+        """Draw episodes uniformly, with replacement, with their rewards.
+
+        Args:
+            batch: How many.
+            key: Random key.
+
+        Returns:
+            Their states, actions and rewards.
+
+        Raises:
+            ValueError: If the buffer holds no rewards.
+        """
+        if self.rewards is None:
+            raise ValueError(
+                "a learned reward was asked for, but the episodes come without rewards: "
+                "give the buffer their rewards, or use the known reward"
+            )
+        at = self._choose(batch, key=key)
+        return self.states[at], self.actions[at], self.rewards[at]
+
+    def _choose(self, batch: int, *, key: PRNGKeyArray) -> Int[Array, " batch"]:
+        filled = jnp.minimum(self.count, self.states.shape[0])
+        return jax.random.randint(key, (batch,), 0, filled)

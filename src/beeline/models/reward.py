@@ -1,0 +1,134 @@
+"""A learned reward, for tasks whose reward is seen but not known.
+
+The paper's rewards are known functions (section 2); a model of them is fitted with the world
+model, to the rewards of the same episodes.
+"""
+
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from beeline._layers import MLP
+from beeline._scaling import StateScaling, time_features
+
+_SMALLEST_SCALE = 1e-6
+
+
+@final
+class RewardModel(eqx.Module):
+    """An MLP on state, action and time, in standardised units within.
+
+    The last step has a network of its own, because a terminal reward is unlike the others.
+    """
+
+    running: MLP
+    last: MLP
+    scaling: StateScaling
+    mean: Float[Array, " two"]
+    """Mean reward of the steps before the last, and of the last."""
+    scale: Float[Array, " two"]
+    """Their standard deviations."""
+    horizon: int = eqx.field(static=True)
+    frequencies: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        state_dim: int,
+        action_dim: int,
+        horizon: int,
+        *,
+        hidden_sizes: tuple[int, ...] = (64, 64),
+        frequencies: int = 0,
+        scaling: StateScaling | None = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw both networks.
+
+        Args:
+            state_dim: Number of state entries.
+            action_dim: Number of action entries.
+            horizon: Steps in an episode.
+            hidden_sizes: Hidden layers.
+            frequencies: Sine and cosine pairs among the time features.
+            scaling: Coordinates in which states are seen; physical units if not given.
+            key: Random key.
+        """
+        running_key, last_key = jax.random.split(key)
+        inputs = state_dim + action_dim
+        features = 1 + 2 * frequencies
+        self.running = MLP((inputs + features, *hidden_sizes, 1), jax.nn.silu, key=running_key)
+        self.last = MLP((inputs, *hidden_sizes, 1), jax.nn.silu, key=last_key)
+        self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        self.mean = jnp.zeros(2)
+        self.scale = jnp.ones(2)
+        self.horizon = horizon
+        self.frequencies = frequencies
+
+    def standardise(
+        self, scaling: StateScaling, rewards: Float[Array, "batch time"]
+    ) -> "RewardModel":
+        """Take coordinates and statistics from data.
+
+        Args:
+            scaling: Coordinates in which states are seen.
+            rewards: Rewards of whole episodes.
+
+        Returns:
+            The model in these units.
+        """
+        before, last = rewards[:, :-1], rewards[:, -1]
+        mean = jnp.stack([before.mean(), last.mean()])
+        scale = jnp.maximum(jnp.stack([before.std(), last.std()]), _SMALLEST_SCALE)
+        return eqx.tree_at(lambda m: (m.scaling, m.mean, m.scale), self, (scaling, mean, scale))
+
+    def __call__(
+        self, state: Float[Array, " state"], action: Float[Array, " action"], t: Int[Array, ""]
+    ) -> Float[Array, ""]:
+        """Predict the reward of one step.
+
+        Args:
+            state: State before the action, in physical units.
+            action: Action in [-1, 1].
+            t: Index of the step.
+
+        Returns:
+            The reward.
+        """
+        which = (t == self.horizon - 1).astype(int)
+        mean, scale = jax.lax.stop_gradient((self.mean[which], self.scale[which]))
+        return mean + scale * self._standardised(state, action, t)
+
+    def loss(
+        self,
+        states: Float[Array, "batch times state"],
+        actions: Float[Array, "batch time action"],
+        rewards: Float[Array, "batch time"],
+    ) -> Float[Array, ""]:
+        """Mean squared error, the last step weighing as much as all before it.
+
+        Args:
+            states: Whole episodes, one state more than actions.
+            actions: The actions taken.
+            rewards: The rewards seen.
+
+        Returns:
+            The loss, in standardised units.
+        """
+        times = jnp.arange(actions.shape[1])
+        each = jax.vmap(jax.vmap(self._standardised), in_axes=(0, 0, None))
+        predicted = each(states[:, :-1], actions, times)
+        which = (times == self.horizon - 1).astype(int)
+        targets = (rewards - self.mean[which]) / self.scale[which]
+        error = (predicted - jax.lax.stop_gradient(targets)) ** 2
+        return 0.5 * (error[:, :-1].mean() + error[:, -1].mean())
+
+    def _standardised(
+        self, state: Float[Array, " state"], action: Float[Array, " action"], t: Int[Array, ""]
+    ) -> Float[Array, ""]:
+        inputs = jnp.concatenate([self.scaling.encode(state), action])
+        time = time_features(t, self.horizon, self.frequencies)
+        running = self.running(jnp.concatenate([inputs, time]))[0]
+        return jnp.where(t == self.horizon - 1, self.last(inputs)[0], running)

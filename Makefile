@@ -19,10 +19,10 @@ types: $(VENV)/.dev
 	$(BIN)/basedpyright
 
 check: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope
 
 slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --numprocesses auto --dist loadscope
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Beeline needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3")'

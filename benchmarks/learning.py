@@ -13,8 +13,8 @@ import beeline
 from beeline.envs import names
 
 FIELDS = (
-    "task", "horizon", "model", "seed", "env_steps", "normalized_return", "return",
-    "steps_to_0.9", "steps_to_0.97", "wall_seconds", "compile_seconds", "machine", "date", "command",
+    "task", "horizon", "model", "seed", "env_steps", "normalized_return", "return", "steps_to_0.9",
+    "steps_to_0.97", "wall_seconds", "compile_seconds", "machine", "date", "command",
 )  # fmt: skip
 
 

@@ -19,8 +19,8 @@ class Episode(NamedTuple):
     rewards: Float[Array, " time"]
 
     @property
-    def return_(self) -> Float[Array, ""]:
-        """Undiscounted sum of the rewards.
+    def return_(self) -> Float[Array, "*batch"]:
+        """Undiscounted sum of the rewards, for one episode or a batch.
 
         Returns:
             The return.

@@ -1,0 +1,102 @@
+"""The reward model: against NumPy, and in Algorithm 1."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import beeline
+from beeline import envs
+from beeline._scaling import StateScaling
+from beeline.models import RewardModel
+from beeline.training import Buffer, Optimiser, RewardFitting
+
+HORIZON = 5
+
+
+@pytest.fixture(scope="module")
+def episodes():
+    keys = jax.random.split(jax.random.key(0), 3)
+    states = jax.random.normal(keys[0], (7, HORIZON + 1, 2))
+    actions = jax.random.uniform(keys[1], (7, HORIZON, 3), minval=-1)
+    rewards = 100 * jax.random.normal(keys[2], (7, HORIZON)) - 30
+    return states, actions, rewards
+
+
+@pytest.fixture(scope="module")
+def model(episodes):
+    drawn = RewardModel(2, 3, HORIZON, hidden_sizes=(8,), frequencies=1, key=jax.random.key(1))
+    return drawn.standardise(StateScaling.fit(episodes[0]), episodes[2])
+
+
+def restated(model, state, action, t):
+    compressed = np.sign(state) * np.log1p(np.abs(state))
+    inputs = np.concatenate([(compressed - model.scaling.mean) / model.scaling.scale, action])
+    if t < HORIZON - 1:
+        angle = np.pi * t / HORIZON
+        time = [2 * t / HORIZON - 1, np.sin(angle), np.cos(angle)]
+        network, inputs = model.running, np.concatenate([inputs, time])
+    else:
+        network = model.last
+    hidden = inputs @ network.layers[0].weight + network.layers[0].bias
+    hidden = hidden / (1 + np.exp(-hidden))
+    return float((hidden @ network.layers[1].weight + network.layers[1].bias)[0])
+
+
+def test_rewards_are_those_of_a_numpy_restatement(model, episodes):
+    states, actions, rewards = (np.asarray(x, np.float64) for x in episodes)
+    groups = rewards[:, :-1], rewards[:, -1]
+    for t in range(HORIZON):
+        group = groups[t == HORIZON - 1]
+        expected = group.mean() + group.std() * restated(model, states[2, t], actions[2, t], t)
+        ours = model(episodes[0][2, t], episodes[1][2, t], jnp.asarray(t))
+        assert float(ours) == pytest.approx(expected, rel=1e-4, abs=1e-3)
+
+
+def test_the_loss_weighs_the_last_step_as_much_as_all_others(model, episodes):
+    states, actions, rewards = (np.asarray(x, np.float64) for x in episodes)
+    error = np.empty_like(rewards)
+    for episode in range(len(rewards)):
+        for t in range(HORIZON):
+            group = rewards[:, -1] if t == HORIZON - 1 else rewards[:, :-1]
+            target = (rewards[episode, t] - group.mean()) / group.std()
+            predicted = restated(model, states[episode, t], actions[episode, t], t)
+            error[episode, t] = (predicted - target) ** 2
+    expected = 0.5 * (error[:, :-1].mean() + error[:, -1].mean())
+    assert float(model.loss(*episodes)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_statistics_are_no_weights(model, episodes):
+    gradient = jax.grad(lambda m: m.loss(*episodes))(model)
+    for leaf in (gradient.mean, gradient.scale, gradient.scaling.mean, gradient.scaling.scale):
+        assert not np.any(leaf)
+
+
+def test_a_policy_learns_from_a_learned_reward(tiny):
+    run = beeline.train(config=dataclasses.replace(tiny, reward="learned"))
+    assert run.records[-1]["normalized_return"][0] > 0.85
+    assert run.records[-1]["reward_loss"][0] < 0.05
+
+
+def test_episodes_without_rewards_teach_no_reward(model, episodes):
+    buffer = Buffer(*episodes[:2], jnp.asarray(7))
+    fitting = RewardFitting(Optimiser(1e-3, 1.0, 1.0), 4)
+    with pytest.raises(ValueError, match="without rewards"):
+        fitting.update(
+            model, fitting.optimiser.init(model), buffer, jnp.zeros(()), key=jax.random.key(0)
+        )
+
+
+def test_an_unknown_kind_of_reward_is_refused(tiny):
+    with pytest.raises(ValueError, match="did you mean 'learned'"):
+        dataclasses.replace(tiny, reward="learn")
+
+
+def test_the_terminal_reward_is_a_network_of_its_own():
+    env = envs.make("bacteria", horizon=HORIZON)
+    reward = RewardModel(env.state_dim, env.action_dim, HORIZON, key=jax.random.key(2))
+    slopes = jax.grad(lambda m: m(jnp.ones(1), jnp.zeros(1), jnp.asarray(HORIZON - 1)))(reward)
+    assert np.any(slopes.last.layers[0].weight)
+    assert not np.any(slopes.running.layers[0].weight)

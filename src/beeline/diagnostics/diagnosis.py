@@ -94,7 +94,8 @@ def measure(
     Args:
         subjects: What to examine, by horizon.
         samples: Random action sequences and noise draws for each horizon, at least 2.
-        points: Points of each landscape, at least 2; along policy directions a fifth of them.
+        points: Points of each landscape, at least 2; along policy directions a fifth of
+            them, at least 11.
         key: Random key.
         say: Told what is being done.
 
@@ -177,7 +178,7 @@ def _landscapes(
         for name, model in subject.models.items()
     }
     direction = policy_direction(subject.policy, key=direction_key)
-    steps = jnp.linspace(-1.0, 1.0, max(2, points // 5))
+    steps = jnp.linspace(-1.0, 1.0, max(11, points // 5))
     along_policy = {
         name: policy_landscape(
             subject.policy,

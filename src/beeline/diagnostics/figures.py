@@ -1,6 +1,7 @@
 """Figures of the diagnostics. Each is a Matplotlib figure, drawn without any global state."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,12 +17,13 @@ from matplotlib.ticker import MaxNLocator
 from beeline._atomic import replacing
 from beeline.diagnostics.alignment import Alignment
 from beeline.diagnostics.checks import Check
+from beeline.diagnostics.diagnosis import TRUTH
 from beeline.diagnostics.growth import GrowthFit
 from beeline.diagnostics.jacobians import PathMap
 from beeline.diagnostics.landscape import roughness
 
 _COLOURS = ("#1f6fb4", "#d1495b", "#2a9d6f", "#7b4fb5", "#c98a00", "#4c9bb8", "#8a5a44", "#5c6b73")
-_TRUTH = "#222222"
+_TRUE_COLOUR = "#222222"
 _DECADES = 8
 """Decades in view on a map, down from the largest norm."""
 
@@ -43,7 +45,7 @@ def growth_figure(
     """
     figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
     axes = figure.subplots()
-    for colour, (name, samples) in zip(_cycle(len(curves)), curves.items(), strict=True):
+    for colour, (name, samples) in zip(_colours(curves), curves.items(), strict=True):
         kept = {h: v[np.isfinite(v) & (v > 0)] for h, v in sorted(samples.items())}
         kept = {h: v for h, v in kept.items() if v.size}
         if not kept:
@@ -91,11 +93,12 @@ def path_figure(maps: Mapping[str, PathMap]) -> Figure:
             axes.set_aspect("equal")
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-            axes.invert_yaxis()
             axes.set_title(f"{name}: {part}", fontsize=9)
             if shown.count() == 0:
                 axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center", color="#666666")
         row[0].set_ylabel("state after step t")
+    # Once for all: the panels share the axis.
+    grid[0, 0].invert_yaxis()
     for axes in grid[-1]:
         axes.set_xlabel("action at step k")
     if image is not None:
@@ -115,7 +118,7 @@ def alignment_figure(alignments: Mapping[str, Mapping[int, Alignment]]) -> Figur
     """
     figure = Figure(figsize=(9.5, 4), dpi=150, layout="constrained")
     left, right = figure.subplots(1, 2)
-    for colour, (name, by_horizon) in zip(_cycle(len(alignments)), alignments.items(), strict=True):
+    for colour, (name, by_horizon) in zip(_colours(alignments), alignments.items(), strict=True):
         horizons = sorted(by_horizon)
         cosines = [float(by_horizon[h].cosine) for h in horizons]
         errors = [float(by_horizon[h].deviation) for h in horizons]
@@ -125,8 +128,8 @@ def alignment_figure(alignments: Mapping[str, Mapping[int, Alignment]]) -> Figur
         )
         right.plot(horizons, ratios, "o-", color=colour, markersize=4, label=name)
     for level in (0, 1):
-        left.axhline(level, color=_TRUTH, linewidth=0.8, linestyle="--")
-    right.axhline(1, color=_TRUTH, linewidth=0.8, linestyle="--")
+        left.axhline(level, color=_TRUE_COLOUR, linewidth=0.8, linestyle="--")
+    right.axhline(1, color=_TRUE_COLOUR, linewidth=0.8, linestyle="--")
     left.set_ylim(-1.08, 1.08)
     left.set_ylabel("cosine with the true policy gradient")
     right.set_yscale("log")
@@ -157,8 +160,8 @@ def landscape_figure(
     """
     figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
     axes = figure.subplots()
-    axes.plot(at, truth, color=_TRUTH, linewidth=1.2, label=_rough("truth", truth))
-    for colour, (name, values) in zip(_cycle(len(returns)), returns.items(), strict=True):
+    axes.plot(at, truth, color=_TRUE_COLOUR, linewidth=1.2, label=_rough("truth", truth))
+    for colour, (name, values) in zip(_colours(returns), returns.items(), strict=True):
         axes.plot(at, values, color=colour, linewidth=1.4, label=_rough(name, values))
     axes.set_xlabel(along)
     axes.set_ylabel("return")
@@ -233,8 +236,10 @@ def save_figure(figure: Figure, file: Path) -> None:
         figure.savefig(image, format=file.suffix[1:] or "png")
 
 
-def _cycle(count: int) -> list[str]:
-    return [_COLOURS[i % len(_COLOURS)] for i in range(count)]
+def _colours(names: Iterable[str]) -> list[str]:
+    # A model keeps its colour from figure to figure, whether the truth is among the others or not.
+    palette = itertools.cycle(_COLOURS)
+    return [_TRUE_COLOUR if name == TRUTH else next(palette) for name in names]
 
 
 def _rough(name: str, values: Float[np.ndarray, " point"]) -> str:

@@ -1,5 +1,6 @@
 """From a task's name or a trained run to tables, CSV files and figures."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from beeline.diagnostics.figures import (
     path_figure,
     save_figure,
 )
+from beeline.diagnostics.growth import GrowthFit, LineFit
 from beeline.diagnostics.landscape import compare_landscapes
 from beeline.diagnostics.subjects import SIMULATOR, Trained, check_names, of_run, of_task
 from beeline.diagnostics.tables import Table
@@ -150,10 +152,7 @@ def _tables(diagnosis: Diagnosis) -> dict[str, Table]:
 
 
 def _growth_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
-    curves = {
-        "first-action": diagnosis.first_action_norms,
-        "policy-gradient": diagnosis.policy_gradient_norms,
-    }
+    curves = _curves(diagnosis)
     return [
         {"quantity": quantity, "model": name, "horizon": horizon, **_spread(norms)}
         for quantity, by_model in curves.items()
@@ -178,23 +177,37 @@ def _spread(norms: np.ndarray) -> dict[str, Any]:
 
 
 def _law_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
+    curves = _curves(diagnosis)
     return [
-        {
-            "quantity": quantity,
-            "model": name,
-            "law": fit.law,
-            "aic_margin": fit.margin,
-            "rate_per_step": fit.exponential.slope,
-            "rate_low": fit.exponential.low,
-            "rate_high": fit.exponential.high,
-            "degree": fit.polynomial.slope,
-            "degree_low": fit.polynomial.low,
-            "degree_high": fit.polynomial.high,
-            "confidence": fit.confidence,
-        }
-        for quantity, by_model in diagnosis.fits.items()
-        for name, fit in by_model.items()
+        {"quantity": quantity, "model": name, **_law(fits.get(name))}
+        for quantity, fits in diagnosis.fits.items()
+        for name in curves[quantity]
+        if fits
     ]
+
+
+def _law(fit: GrowthFit | None) -> dict[str, Any]:
+    # A model whose gradient vanished at most horizons is listed all the same: that is a finding.
+    line = LineFit(math.nan, math.nan, math.nan, math.nan, math.nan)
+    exponential, polynomial = (line, line) if fit is None else (fit.exponential, fit.polynomial)
+    return {
+        "law": "none: norms at fewer than four horizons" if fit is None else fit.law,
+        "aic_margin": math.nan if fit is None else fit.margin,
+        "rate_per_step": exponential.slope,
+        "rate_low": exponential.low,
+        "rate_high": exponential.high,
+        "degree": polynomial.slope,
+        "degree_low": polynomial.low,
+        "degree_high": polynomial.high,
+        "confidence": math.nan if fit is None else fit.confidence,
+    }
+
+
+def _curves(diagnosis: Diagnosis) -> dict[str, Mapping[str, Mapping[int, np.ndarray]]]:
+    return {
+        "first-action": diagnosis.first_action_norms,
+        "policy-gradient": diagnosis.policy_gradient_norms,
+    }
 
 
 def _share_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
@@ -250,10 +263,7 @@ def _point_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
 
 
 def _figures(diagnosis: Diagnosis) -> dict[str, Figure]:
-    curves = {
-        "first-action": diagnosis.first_action_norms,
-        "policy-gradient": diagnosis.policy_gradient_norms,
-    }
+    curves = _curves(diagnosis)
     figures = {
         f"growth-{name}": growth_figure(curves[name], fits, _QUANTITIES[name])
         for name, fits in diagnosis.fits.items()

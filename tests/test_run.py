@@ -329,7 +329,7 @@ def test_the_first_quantity_is_named():
 
 
 def test_weights_that_are_not_finite_are_faults_too(tiny):
-    sound = training.Soundness(jnp.asarray([True, True]), jnp.asarray([True, False]))
+    sound = training.Soundness(*(jnp.asarray([True, good]) for good in (True, True, False)))
     config = dataclasses.replace(tiny, seed=7, seeds=2)
     with pytest.raises(DivergedError, match=r"policy weights of seed 8 .* iteration 3") as stopped:
         training._check(config, record(), sound, 3, training._Keeper(None, None))

@@ -1,6 +1,7 @@
 """The two compiled programs of a run, and the cache that keeps them between processes."""
 
 import contextlib
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -23,24 +24,29 @@ from beeline.training import BPO, BPOState, Record
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Programs:
-    """Compiled for one configuration; every array has a leading axis of seeds."""
-
-    start: Callable[[], BPOState]
-    """Draws the networks and warms up."""
-    iterate: Callable[[BPOState, int], tuple[BPOState, Record, "Soundness"]]
-    """One iteration of Algorithm 1: the state before and the index to what comes of it."""
-    compile_seconds: float
-    """What tracing and compiling both took."""
-
-
 @final
 class Soundness(eqx.Module):
     """Whether all weights are finite."""
 
     model_weights: Bool[Array, " seed"]
+    reward_weights: Bool[Array, " seed"]
     policy_weights: Bool[Array, " seed"]
+
+
+Start = Callable[[], BPOState]
+Iterate = Callable[[BPOState, int], tuple[BPOState, Record, Soundness]]
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Compiled for one configuration; every array has a leading axis of seeds."""
+
+    start: Start
+    """Draws the networks and warms up."""
+    iterate: Iterate
+    """One iteration of Algorithm 1: the state before and the index to what comes of it."""
+    compile_seconds: float
+    """What tracing and compiling both took."""
 
 
 @contextlib.contextmanager
@@ -107,6 +113,12 @@ def compile_programs(config: Config, algorithm: BPO) -> Programs:
         The programs.
     """
     began = time.perf_counter()
+    with _collector_paused():
+        start, iterate = _compile(config, algorithm)
+    return Programs(start, iterate, time.perf_counter() - began)
+
+
+def _compile(config: Config, algorithm: BPO) -> tuple[Start, Iterate]:
     seeds = _seeds(config)
     # Run once, on little data: time spent on making it faster would be lost.
     start = in_background(
@@ -122,7 +134,8 @@ def compile_programs(config: Config, algorithm: BPO) -> Programs:
         state, record = _over_seeds(
             lambda state: algorithm.iterate(state, index), config.seeds, eqx.combine(arrays, static)
         )
-        sound = Soundness(_finite(state.model, config.seeds), _finite(state.policy, config.seeds))
+        parts = (state.model, state.reward, state.policy)
+        sound = Soundness(*(_finite(part, config.seeds) for part in parts))
         return eqx.filter(state, eqx.is_array), record, sound
 
     index = jax.ShapeDtypeStruct((), jnp.asarray(0).dtype)
@@ -136,11 +149,19 @@ def compile_programs(config: Config, algorithm: BPO) -> Programs:
         wait(record)
         return eqx.combine(arrays, static), jax.device_get(record), jax.device_get(sound)
 
-    return Programs(
-        start=lambda: eqx.combine(started(seeds), static),
-        iterate=run_iteration,
-        compile_seconds=time.perf_counter() - began,
-    )
+    return lambda: eqx.combine(started(seeds), static), run_iteration
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    # Tracing makes so many objects that collecting them takes an eighth of its time.
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def wait(tree: Any) -> None:

@@ -165,6 +165,7 @@ def _check(
     fault = first_fault(record)
     for name, finite in (
         ("model weights", sound.model_weights),
+        ("reward weights", sound.reward_weights),
         ("policy weights", sound.policy_weights),
     ):
         if fault is None and not np.all(finite):

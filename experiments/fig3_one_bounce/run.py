@@ -55,7 +55,7 @@ SCALES = {
         points=9,
     ),
     "reduced": Scale(
-        horizons=(50, 100),
+        horizons=(50,),
         seeds={"default": 3, "paper": 2},
         models=MODELS,
         plan=Offline(batch_size=16),

@@ -74,7 +74,7 @@ class Policy:
 class Fitting:
     """Fitting the world model to the episodes seen."""
 
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-3
     """Adam's step size at the start."""
     final_rate: float = 0.1
     """Share of the step size left at the end of the run, on a cosine."""

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from beeline._microbatch import group_size
 from beeline.gradients import Direct, Objective, PolicyGradient, Unrolled
 from beeline.models import WorldModel
 from beeline.policies import Policy
@@ -65,12 +66,15 @@ def policy_gradients(
     """
     route = default_route(model) if route is None else route
 
-    def single(state: Array, draws: Array) -> Array:
+    def single(episode: tuple[Array, Array]) -> Array:
+        state, draws = episode
         _, slope = route(policy, model, objective, state[None], draws[None])
         leaves = jax.tree.leaves(eqx.filter(slope, eqx.is_inexact_array))
         return jnp.concatenate([leaf.ravel() for leaf in leaves])
 
-    return jax.vmap(single)(initial_states, noise)
+    # In groups: an unrolled episode keeps a cache a step until it is differentiated.
+    group = group_size(*noise.shape[:2])
+    return jax.lax.map(single, (initial_states, noise), batch_size=group)
 
 
 def policy_gradient_norms(

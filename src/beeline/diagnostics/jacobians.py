@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from beeline._microbatch import group_size
 from beeline.gradients._rollout import scale_gradient
 from beeline.models import WorldModel
 
@@ -133,13 +134,15 @@ def first_action_norms(
         Paper, Figure 4b.
     """
 
-    def norm(state, sequence):
+    def norm(sample):
+        state, sequence = sample
+
         def final(action):
             return open_loop(model, state, sequence.at[0].set(action))[-1]
 
         return spectral_norm(jax.jacrev(final)(sequence[0]))
 
-    return jax.vmap(norm)(states, actions)
+    return jax.lax.map(norm, (states, actions), batch_size=group_size(*actions.shape[:2]))
 
 
 def spectral_norm(matrices: Float[Array, "*batch rows columns"]) -> Float[Array, "*batch"]:

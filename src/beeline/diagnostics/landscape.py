@@ -13,6 +13,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from beeline._microbatch import group_size
 from beeline._scaling import StateScaling
 from beeline.diagnostics.jacobians import open_loop
 from beeline.gradients import Objective, RewardFunction, rollout
@@ -59,8 +60,9 @@ def first_action_landscape(
         states = jnp.concatenate([state[None], after[:-1]])
         return jax.vmap(reward)(states, chosen, jnp.arange(chosen.shape[0])).sum()
 
-    # One after another: a landscape of hundreds of points would otherwise hold as many caches.
-    return jax.lax.map(evaluate, values, batch_size=32)
+    # In groups: a landscape of hundreds of points would otherwise hold as many caches.
+    group = group_size(values.shape[0], actions.shape[0])
+    return jax.lax.map(evaluate, values, batch_size=group)
 
 
 def policy_direction(policy: Policy, *, key: PRNGKeyArray) -> Policy:
@@ -123,7 +125,7 @@ def policy_landscape(
 
         return objective(*jax.vmap(live)(initial_states, noise))[1].return_.mean()
 
-    return jax.lax.map(evaluate, steps, batch_size=4)
+    return jax.lax.map(evaluate, steps)
 
 
 def _weights(policy: Policy) -> Policy:

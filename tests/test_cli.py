@@ -216,7 +216,7 @@ def test_help_is_no_mistake(capsys):
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="a device may be held by one process")
 def test_a_process_of_its_own(tiny, trained, tmp_path):
     command = [sys.executable, "-m", "beeline", "train", *flags(tiny), "--out", "run"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
     # Another process, the same bits: the summaries agree in all but times.
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())

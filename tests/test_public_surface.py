@@ -45,6 +45,7 @@ PUBLIC = {
         "Optimiser",
         "PolicyImprovement",
         "Record",
+        "RewardFitting",
         "act",
         "evaluate",
         "play",

@@ -62,6 +62,13 @@ def test_norms_that_have_no_logarithm_are_left_out_and_counted():
     assert fit.used == 150
 
 
+def test_the_mean_follows_the_largest_samples_and_the_geometric_mean_what_is_typical():
+    # Chaotic from one start in three, and calm from the others.
+    norms = {h: [1.0, 1.0, np.exp(0.6 * h)] for h in HORIZONS}
+    assert fit_growth(norms).exponential.slope == pytest.approx(0.2)
+    assert fit_growth(norms, mean=np.mean).exponential.slope == pytest.approx(0.6, abs=0.02)
+
+
 def test_refusals():
     with pytest.raises(ValueError, match=r"four horizons.*\[5, 10\].*more horizons"):
         fit_growth({5: [1.0], 10: [2.0], 20: [0.0], 40: [np.inf]})

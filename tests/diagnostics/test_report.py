@@ -71,8 +71,8 @@ def test_norms_without_a_logarithm_are_drawn_and_counted(tmp_path):
     report = write(diagnosis._replace(first_action_norms={TRUTH: broken, "flat": broken}), tmp_path)
     table = report.tables["growth"]
     assert table.rows[0][table.columns.index("left_out")] == 3
-    laws = {row[:2]: row[2] for row in report.tables["growth-laws"].rows}
-    assert laws["policy-gradient", TRUTH] == "exponential"
+    laws = {row[:3]: row[3] for row in report.tables["growth-laws"].rows}
+    assert laws["policy-gradient", TRUTH, "geometric"] == "exponential"
 
 
 def test_a_model_without_a_law_is_listed(tmp_path):
@@ -80,9 +80,9 @@ def test_a_model_without_a_law_is_listed(tmp_path):
     cut = {h: norms * (h < 20) for h, norms in diagnosis.first_action_norms[TRUTH].items()}
     curves = {TRUTH: cut, "flat": diagnosis.first_action_norms["flat"]}
     report = write(diagnosis._replace(first_action_norms=curves), tmp_path)
-    laws = {row[:2]: row[2] for row in report.tables["growth-laws"].rows}
-    assert laws["first-action", TRUTH] == "none: norms at fewer than four horizons"
-    assert laws["first-action", "flat"] == "bounded"
+    laws = {row[:3]: row[3] for row in report.tables["growth-laws"].rows}
+    assert laws["first-action", TRUTH, "geometric"] == "none: norms at fewer than four horizons"
+    assert laws["first-action", "flat", "arithmetic"] == "bounded"
 
 
 @pytest.mark.parametrize(

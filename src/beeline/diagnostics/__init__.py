@@ -28,7 +28,7 @@ from beeline.diagnostics.figures import (
     path_figure,
     save_figure,
 )
-from beeline.diagnostics.growth import GrowthFit, LineFit, fit_growth
+from beeline.diagnostics.growth import GrowthFit, LineFit, fit_growth, geometric_mean
 from beeline.diagnostics.jacobians import (
     PathMap,
     action_jacobian,
@@ -76,6 +76,7 @@ __all__ = [
     "first_action_landscape",
     "first_action_norms",
     "fit_growth",
+    "geometric_mean",
     "growth_figure",
     "landscape_figure",
     "open_loop",

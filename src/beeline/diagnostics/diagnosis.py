@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline.diagnostics.alignment import Alignment, align, policy_gradients
-from beeline.diagnostics.growth import GrowthFit, fit_growth
+from beeline.diagnostics.growth import GrowthFit, fit_growth, geometric_mean
 from beeline.diagnostics.jacobians import PathMap, first_action_norms, path_map
 from beeline.diagnostics.landscape import (
     first_action_landscape,
@@ -63,7 +63,18 @@ class Diagnosis(NamedTuple):
 
     @property
     def fits(self) -> dict[str, dict[str, GrowthFit]]:
-        """Fit the growth laws, where there are norms at four horizons.
+        """Fit the growth laws to typical norms, where there are some at four horizons.
+
+        Returns:
+            By quantity ("first-action", "policy-gradient") and model.
+        """
+        return self.fits_to(geometric_mean)
+
+    def fits_to(self, mean: Callable[..., Any]) -> dict[str, dict[str, GrowthFit]]:
+        """Fit the growth laws to a mean of the norms.
+
+        Args:
+            mean: How to average the samples of a horizon.
 
         Returns:
             By quantity ("first-action", "policy-gradient") and model.
@@ -73,7 +84,7 @@ class Diagnosis(NamedTuple):
             "policy-gradient": self.policy_gradient_norms,
         }
         return {
-            quantity: {n: fit_growth(c) for n, c in by_model.items() if _enough(c)}
+            quantity: {n: fit_growth(c, mean=mean) for n, c in by_model.items() if _enough(c)}
             for quantity, by_model in curves.items()
         }
 

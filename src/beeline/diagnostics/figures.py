@@ -41,7 +41,8 @@ def growth_figure(
         quantity: What the norm is of, with its unit, for the axis.
 
     Returns:
-        The figure: geometric means, bands from the 10th to the 90th percentile, fits dotted.
+        The figure: geometric means, bands from the 10th to the 90th percentile, fits dotted,
+        arithmetic means dashed.
     """
     figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
     axes = figure.subplots()
@@ -56,10 +57,14 @@ def growth_figure(
         fit = fits.get(name)
         label = name if fit is None else f"{name}: {fit.describe()}"
         axes.plot(horizons, middle, "o-", color=colour, markersize=3.5, label=label)
+        average = [v.mean() for v in kept.values()]
+        axes.plot(horizons, average, "--", color=colour, linewidth=0.9)
         axes.fill_between(horizons, low, high, color=colour, alpha=0.15, linewidth=0)
         if fit is not None:
             fine = np.linspace(horizons[0], horizons[-1], 200)
             axes.plot(fine, fit.predict(fine), ":", color=colour, linewidth=1)
+    axes.plot([], [], "--", color="#888888", linewidth=0.9, label="arithmetic means")
+    axes.plot([], [], ":", color="#888888", linewidth=1, label="fits to the geometric means")
     axes.set_yscale("log")
     axes.set_xlabel("horizon H [steps]")
     axes.set_ylabel(quantity)

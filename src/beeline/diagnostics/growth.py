@@ -5,10 +5,13 @@ Two laws compete for the norm n(H), both of them straight lines in log n:
 - polynomial: log n = c + degree · log H;
 - exponential: log n = c + rate · H.
 
-Each is fitted by least squares to the mean of log n over the samples at each horizon. The law of
-lesser Akaike criterion, AIC = N log(RSS / N) + 2 p with N horizons and p = 3 parameters (variance
-included), is preferred; by custom a margin under 2 decides nothing. If the slope's confidence
-interval holds zero, there is no growth to speak of, and the norm is called bounded.
+Each is fitted by least squares to the logarithm of a mean of the samples at each horizon. The
+geometric mean tells what is typical; the arithmetic mean, which the paper plots, follows the few
+largest, and in a system that is chaotic from some starts only, the two obey different laws.
+
+The law of lesser Akaike criterion, AIC = N log(RSS / N) + 2 p with N horizons and p = 3 parameters
+(variance included), is preferred; by custom a margin under 2 decides nothing. If the slope's
+confidence interval holds zero, there is no growth to speak of, and the norm is called bounded.
 
 References:
     Paper, Theorem 1 and Corollaries 2.1 and 2.2 (the laws), Figure 4b (the measurement).
@@ -16,8 +19,8 @@ References:
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -111,9 +114,22 @@ class GrowthFit(NamedTuple):
         return np.exp(self.best.intercept + self.best.slope * x)
 
 
+def geometric_mean(norms: Float[np.ndarray, " sample"]) -> float:
+    """The exponential of the mean logarithm.
+
+    Args:
+        norms: Norms above zero.
+
+    Returns:
+        Their geometric mean.
+    """
+    return float(np.exp(np.mean(np.log(norms))))
+
+
 def fit_growth(
     norms: Mapping[int, Sequence[float] | Shaped[np.ndarray, " sample"]],
     *,
+    mean: Callable[..., Any] = geometric_mean,
     confidence: float = 0.95,
 ) -> GrowthFit:
     """Fit the laws to norms measured at several horizons.
@@ -123,6 +139,7 @@ def fit_growth(
 
     Args:
         norms: Samples of the norm by horizon.
+        mean: How to average the samples of a horizon; `np.mean` follows the largest.
         confidence: Coverage of the intervals, between 0 and 1.
 
     Returns:
@@ -141,7 +158,7 @@ def fit_growth(
         used, left_out = used + good.size, left_out + values.size - good.size
         if good.size:
             horizons.append(float(horizon))
-            heights.append(float(np.mean(np.log(good))))
+            heights.append(math.log(float(mean(good))))
     if len(horizons) < 4:
         raise ValueError(
             f"a growth law needs finite, positive norms at four horizons or more, got them at "

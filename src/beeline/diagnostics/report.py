@@ -18,7 +18,7 @@ from beeline.diagnostics.figures import (
     path_figure,
     save_figure,
 )
-from beeline.diagnostics.growth import GrowthFit, LineFit
+from beeline.diagnostics.growth import GrowthFit, LineFit, geometric_mean
 from beeline.diagnostics.landscape import compare_landscapes
 from beeline.diagnostics.subjects import SIMULATOR, Trained, check_names, of_run, of_task
 from beeline.diagnostics.tables import Table
@@ -179,8 +179,9 @@ def _spread(norms: np.ndarray) -> dict[str, Any]:
 def _law_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
     curves = _curves(diagnosis)
     return [
-        {"quantity": quantity, "model": name, **_law(fits.get(name))}
-        for quantity, fits in diagnosis.fits.items()
+        {"quantity": quantity, "model": name, "mean": average, **_law(fits.get(name))}
+        for average, mean in (("geometric", geometric_mean), ("arithmetic", np.mean))
+        for quantity, fits in diagnosis.fits_to(mean).items()
         for name in curves[quantity]
         if fits
     ]

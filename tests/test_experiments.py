@@ -150,3 +150,15 @@ def test_results_come_back_and_intervals_hold_the_mean(tmp_path, results):
     # 1.96 standard errors of a mean of 400.
     assert average.high - average.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
     assert results.mean(np.array([3.0])) == (3.0, 3.0, 3.0)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_committed_results_match_the_code(folder, results):
+    where = ROOT / "experiments" / folder
+    files = list((where / "results").glob("*.csv"))
+    assert {file.stem for file in files} == FOLDERS[folder]
+    assert all(file.stat().st_size < 300_000 for file in (where / "results").iterdir())
+    text = (where / "README.md").read_text()
+    for word in ("paper", "--scale reduced", "plot"):
+        assert word in text
+    assert all(len(results.load(file)) > 0 for file in files)

@@ -24,7 +24,7 @@ def draw(folder: Path = HERE) -> None:
 def _finals(folder: Path, summary: list[dict[str, str]], finals: list[dict[str, str]]) -> None:
     horizons = sorted({int(row["horizon"]) for row in summary})
     names = in_order(row["model"] for row in summary)
-    figure, (axes,) = panels(1, width=2.4 + 2.4 * len(horizons))
+    figure, (axes,) = panels(1, width=4 + 2 * len(horizons))
     for k, name in enumerate(names):
         for i, horizon in enumerate(horizons):
             (row,) = [r for r in summary if r["model"] == name and int(r["horizon"]) == horizon]
@@ -32,7 +32,7 @@ def _finals(folder: Path, summary: list[dict[str, str]], finals: list[dict[str, 
             value, low, high = (float(row[what]) for what in ("final_return", "low", "high"))
             axes.errorbar(
                 at, value, [[value - low], [high - value]], fmt="o", color=COLOURS[name], capsize=4,
-                label=LABELS[name] if i == 0 else None,
+                label=_label(name, summary) if i == 0 else None,
             )  # fmt: skip
             mine = [r for r in finals if r["model"] == name and int(r["horizon"]) == horizon]
             values = column([r for r in mine if r["rate"] == row["best_rate"]], "final_return")
@@ -45,14 +45,19 @@ def _finals(folder: Path, summary: list[dict[str, str]], finals: list[dict[str, 
     axes.set_yscale("symlog", linthresh=0.1)
     axes.set_xticks(range(len(horizons)), [f"H = {horizon}" for horizon in horizons])
     axes.set_ylabel("final return (0 is the best)")
-    axes.set_title("mean, 95 % interval, single seeds; dotted: random", fontsize=10)
-    axes.legend(fontsize=7)
+    axes.set_title("mean, 95 % interval, seeds; dotted: random", fontsize=10)
+    figure.legend(fontsize=8, loc="outside right upper")
     save(figure, folder / "final_returns.png")
+
+
+def _label(name: str, summary: list[dict[str, str]]) -> str:
+    lost = sum(int(row["diverged"]) for row in summary if row["model"] == name)
+    return f"{LABELS[name]} ({lost} diverged)" if lost else LABELS[name]
 
 
 def _curves(folder: Path, summary: list[dict[str, str]], curves: list[dict[str, str]]) -> None:
     horizons = sorted({int(row["horizon"]) for row in summary})
-    figure, places = panels(len(horizons))
+    figure, places = panels(len(horizons), width=4 + 3 / len(horizons))
     for axes, horizon in zip(places, horizons, strict=True):
         for name in in_order(row["model"] for row in summary):
             (best,) = [r for r in summary if r["model"] == name and int(r["horizon"]) == horizon]
@@ -66,8 +71,12 @@ def _curves(folder: Path, summary: list[dict[str, str]], curves: list[dict[str, 
             seeds = sorted({row["seed"] for row in mine})
             lines = np.array([column([r for r in mine if r["seed"] == s], "return") for s in seeds])
             steps = column([row for row in mine if row["seed"] == seeds[0]], "env_steps")
+            # Seeds whose weights stopped being finite are left out, and counted in the legend.
+            lines = lines[np.isfinite(lines).all(axis=1)]
+            if not len(lines):
+                continue
             middle, spread = lines.mean(axis=0), lines.std(axis=0)
-            axes.plot(steps, middle, color=COLOURS[name], label=LABELS[name])
+            axes.plot(steps, middle, color=COLOURS[name], label=_label(name, summary))
             axes.fill_between(
                 steps,
                 middle - spread,
@@ -77,8 +86,9 @@ def _curves(folder: Path, summary: list[dict[str, str]], curves: list[dict[str, 
             )
         axes.set_xlabel("environment steps")
         axes.set_ylabel("return of the deterministic policy")
+        axes.set_yscale("symlog", linthresh=0.1)
         axes.set_title(f"H = {horizon}; mean and standard deviation", fontsize=10)
-    places[0].legend(fontsize=7)
+    figure.legend(*places[0].get_legend_handles_labels(), fontsize=8, loc="outside right upper")
     save(figure, folder / "learning_curves.png")
 
 

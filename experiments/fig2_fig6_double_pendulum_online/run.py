@@ -55,7 +55,7 @@ SCALES = {
         warmup_steps=8,
     ),
     "reduced": Scale(
-        horizons=(50, 100), rates=(1e-2,), seeds=5, env_steps=4500, steps_per_improvement=15.0
+        horizons=(50,), rates=(1e-2,), seeds=5, env_steps=4500, steps_per_improvement=15.0
     ),
     "full": Scale(
         horizons=(5, 10, 20, 50, 100),

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -99,7 +98,6 @@ def run(scale: str, out: Path) -> None:
                         "seed": seed,
                         "one_pass_error": fit.one_pass_error,
                         **_judge(returns, truth),
-                        "direct_share": _direct_share(fit.model, env, seed),
                         "seconds": time.perf_counter() - began,
                     }
                 )
@@ -135,23 +133,6 @@ def _judge(returns: np.ndarray, truth: np.ndarray) -> dict[str, float]:
         "true_return_there": float(truth[best]),
         "best_true_return": float(truth.max()),
     }
-
-
-def _direct_share(model: WorldModel, env: Environment, seed: int) -> float:
-    # How much of d (last place) / d (first action) does not pass through predicted states.
-    actions = later_actions(env, seed=seed)[: env.horizon - 1]
-
-    def place(first: Any, through_states: float) -> Any:
-        chosen = actions.at[0, 0].set(first)
-        states = open_loop(model, env.initial_state(), chosen, through_states=through_states)
-        return states[-1, 0]
-
-    def slopes(through_states: float) -> Any:
-        return jax.jit(jax.vmap(jax.grad(lambda first: place(first, through_states))))(_grid(21))
-
-    direct, total = slopes(0.0), slopes(1.0)
-    # Of medians: an unrolled model's slope may explode at single actions.
-    return float(jnp.median(jnp.abs(direct)) / jnp.median(jnp.abs(total)))
 
 
 def _landscape_rows(
@@ -205,7 +186,6 @@ def _summary(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     "median_ratio_to_first_model": np.median(ratios),
                     "least_ratio": ratios.min(),
                     "greatest_ratio": ratios.max(),
-                    "median_direct_share": np.median(of(name, "direct_share")),
                     "median_true_return_at_its_best": np.median(of(name, "true_return_there")),
                 }
             )

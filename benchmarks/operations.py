@@ -27,7 +27,8 @@ def forward(config: Config, state_dim: int, action_dim: int) -> float:
     if config.model == "markov":
         inputs = state_dim + action_dim + features
         return config.horizon * _mlp((inputs, *fields.hidden, state_dim))
-    inputs = action_dim + features + (state_dim if config.model.endswith("-history") else 0)
+    actions = action_dim * (1 + 2 * fields.harmonics)
+    inputs = actions + features + (state_dim if config.model.endswith("-history") else 0)
     around = 2 * inputs * fields.width + _mlp((fields.width, *fields.hidden, state_dim))
     core = _CORES[config.model.split("-")[0]]
     return config.horizon * (around + core(fields.width, fields.layers, config.horizon))

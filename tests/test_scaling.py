@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beeline._scaling import StateScaling, symexp, symlog, time_features
+from beeline._scaling import StateScaling, action_features, symexp, symlog, time_features
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=8))
@@ -96,3 +96,13 @@ def test_time_features_are_scaled_time_and_pairs(frequencies):
 
 def test_time_features_of_one_step():
     np.testing.assert_allclose(time_features(jnp.array(5), 20), [-0.5])
+
+
+@pytest.mark.parametrize("harmonics", [0, 1, 3])
+def test_action_features_are_actions_and_pairs(harmonics):
+    actions = np.random.default_rng(0).uniform(-1, 1, (6, 2))
+    features = action_features(jnp.array(actions), harmonics)
+    expected = [actions]
+    for k in range(1, harmonics + 1):
+        expected += [np.sin(np.pi * k * actions / 2) / 2, np.cos(np.pi * k * actions / 2) / 2]
+    np.testing.assert_allclose(features, np.concatenate(expected, axis=-1), atol=1e-5)

@@ -129,3 +129,27 @@ def time_features(
     phase = jnp.asarray(t, dtype=float)[..., None] / horizon
     angles = phase * jnp.pi * 2.0 ** jnp.arange(frequencies)
     return jnp.concatenate([2 * phase - 1, jnp.sin(angles), jnp.cos(angles)], axis=-1)
+
+
+def action_features(
+    actions: Float[Array, "*batch action"], harmonics: int = 0
+) -> Float[Array, "*batch features"]:
+    """Encode actions so that a linear layer sees more than their slope.
+
+    What an action does can change sign within the box: a little of a nutrient helps, more of it
+    poisons. A linear embedding leaves such a shape to be made by later layers, and models then
+    fit the slope of the bulk of the data at the edge of the box too.
+
+    Args:
+        actions: Actions in [-1, 1].
+        harmonics: Sine and cosine pairs of each entry, of period 4, 2, 4/3, ...
+
+    Returns:
+        The actions, followed by the pairs over the number of entries; (1 + 2 * harmonics)
+        features an entry.
+    """
+    angles = [0.5 * jnp.pi * k * actions for k in range(1, harmonics + 1)]
+    # Adam moves every weight alike, so many entries' waves would learn, and overshoot, together.
+    share = 1 / actions.shape[-1]
+    waves = [share * wave(angle) for angle in angles for wave in (jnp.sin, jnp.cos)]
+    return jnp.concatenate([actions, *waves], axis=-1)

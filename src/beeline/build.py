@@ -175,6 +175,7 @@ def _sequence_model(config: Config, env: Environment, key: PRNGKeyArray) -> Worl
             *sizes,
             decoder_sizes=fields.hidden,
             frequencies=fields.frequencies,
+            harmonics=fields.harmonics,
             scaling=_scaling(config, env),
             key=key,
         )
@@ -183,6 +184,7 @@ def _sequence_model(config: Config, env: Environment, key: PRNGKeyArray) -> Worl
         *sizes,
         decoder_sizes=fields.hidden,
         frequencies=fields.frequencies,
+        harmonics=fields.harmonics,
         scaling=_scaling(config, env),
         key=key,
     )

@@ -50,6 +50,8 @@ class Model:
     """Whether a transformer adds a learned table of positions, as GPT-2 does."""
     frequencies: int = 4
     """Sine and cosine pairs of time, beside time itself, given to every token."""
+    harmonics: int = 2
+    """Sine and cosine pairs of each action entry in the tokens of a sequence model."""
     standardise: bool = True
     """Whether states are compressed and standardised with statistics of the warm-up."""
 
@@ -230,7 +232,7 @@ def _default() -> Config:
 def _paper() -> Config:
     return Config(
         env_steps=200_000,
-        world_model=Model(positions=True, frequencies=0, standardise=False),
+        world_model=Model(positions=True, frequencies=0, harmonics=0, standardise=False),
         policy=Policy(frequencies=0, mean_bound=10.0, least_deviation=1e-3, greatest_deviation=7.0),
         fitting=Fitting(
             learning_rate=1e-3,
@@ -264,6 +266,7 @@ _COUNTS = {
     "world_model.layers": 1,
     "world_model.heads": 1,
     "world_model.frequencies": 0,
+    "world_model.harmonics": 0,
     "policy.frequencies": 0,
     "fitting.batch_size": 1,
     "improvement.batch_size": 1,

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import MLP, Linear
-from beeline._scaling import StateScaling, time_features
+from beeline._scaling import StateScaling, action_features, time_features
 from beeline.models._base import WorldModel
 from beeline.sequence import SequenceCore
 
@@ -41,6 +41,7 @@ class ActionsModel(WorldModel[ActionsCarry]):
     scaling: StateScaling
     horizon: int = eqx.field(static=True)
     frequencies: int = eqx.field(static=True)
+    harmonics: int = eqx.field(static=True)
     state_fed: bool = eqx.field(static=True)
 
     def __init__(
@@ -52,6 +53,7 @@ class ActionsModel(WorldModel[ActionsCarry]):
         *,
         decoder_sizes: tuple[int, ...] = (64, 64),
         frequencies: int = 0,
+        harmonics: int = 0,
         scaling: StateScaling | None = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -64,6 +66,7 @@ class ActionsModel(WorldModel[ActionsCarry]):
             horizon: Steps in an episode, for the time features.
             decoder_sizes: Hidden layers between the core's output and the state.
             frequencies: Sine and cosine pairs among the time features.
+            harmonics: Sine and cosine pairs of each action entry.
             scaling: Coordinates in which states are seen; physical units if not given.
             key: Random key.
         """
@@ -71,11 +74,13 @@ class ActionsModel(WorldModel[ActionsCarry]):
         features = 1 + 2 * frequencies
         self.core = core
         self.embed_state = Linear(state_dim + features, core.width, key=state_key)
-        self.embed_action = Linear(action_dim + features, core.width, key=action_key)
+        inputs = action_dim * (1 + 2 * harmonics) + features
+        self.embed_action = Linear(inputs, core.width, key=action_key)
         self.decoder = MLP((core.width, *decoder_sizes, state_dim), key=decoder_key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         self.horizon = horizon
         self.frequencies = frequencies
+        self.harmonics = harmonics
         self.state_fed = False
 
     def standardised(
@@ -161,4 +166,5 @@ class ActionsModel(WorldModel[ActionsCarry]):
         self, action: Float[Array, "*time action"], t: Int[Array, "*time"]
     ) -> Float[Array, "*time hidden"]:
         time = time_features(t, self.horizon, self.frequencies)
-        return self.embed_action(jnp.concatenate([action, time], axis=-1))
+        features = action_features(action, self.harmonics)
+        return self.embed_action(jnp.concatenate([features, time], axis=-1))

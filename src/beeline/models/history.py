@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import MLP, Linear
-from beeline._scaling import StateScaling, time_features
+from beeline._scaling import StateScaling, action_features, time_features
 from beeline.models._base import WorldModel
 from beeline.sequence import SequenceCore
 
@@ -40,6 +40,7 @@ class HistoryModel(WorldModel[HistoryCarry]):
     scaling: StateScaling
     horizon: int = eqx.field(static=True)
     frequencies: int = eqx.field(static=True)
+    harmonics: int = eqx.field(static=True)
     difference: bool = eqx.field(static=True)
     state_fed: bool = eqx.field(static=True)
 
@@ -52,6 +53,7 @@ class HistoryModel(WorldModel[HistoryCarry]):
         *,
         decoder_sizes: tuple[int, ...] = (64, 64),
         frequencies: int = 0,
+        harmonics: int = 0,
         difference: bool = False,
         scaling: StateScaling | None = None,
         key: PRNGKeyArray,
@@ -65,18 +67,20 @@ class HistoryModel(WorldModel[HistoryCarry]):
             horizon: Steps in an episode, for the time features.
             decoder_sizes: Hidden layers between the core's output and the state.
             frequencies: Sine and cosine pairs among the time features.
+            harmonics: Sine and cosine pairs of each action entry.
             difference: Whether to predict the change of the standardised state.
             scaling: Coordinates in which states are seen; physical units if not given.
             key: Random key.
         """
         embed_key, decoder_key = jax.random.split(key)
-        inputs = state_dim + action_dim + 1 + 2 * frequencies
+        inputs = state_dim + action_dim * (1 + 2 * harmonics) + 1 + 2 * frequencies
         self.core = core
         self.embed = Linear(inputs, core.width, key=embed_key)
         self.decoder = MLP((core.width, *decoder_sizes, state_dim), key=decoder_key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         self.horizon = horizon
         self.frequencies = frequencies
+        self.harmonics = harmonics
         self.difference = difference
         self.state_fed = True
 
@@ -161,7 +165,8 @@ class HistoryModel(WorldModel[HistoryCarry]):
         t: Int[Array, "*time"],
     ) -> Float[Array, "*time hidden"]:
         time = time_features(t, self.horizon, self.frequencies)
-        return self.embed(jnp.concatenate([values, actions, time], axis=-1))
+        features = action_features(actions, self.harmonics)
+        return self.embed(jnp.concatenate([values, features, time], axis=-1))
 
     def _decode(
         self, values: Float[Array, "*time state"], outputs: Float[Array, "*time hidden"]

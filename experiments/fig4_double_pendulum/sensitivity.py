@@ -86,8 +86,7 @@ def growth_rows(
         length = paths[name].shape[1]
         states = {t: paths[name][:, t - 2] for t in range(_EVERY, length + 2, _EVERY)}
         for over, values in (("one model a horizon", samples), ("within one episode", states)):
-            if len(values) >= _LEAST_HORIZONS:
-                rows += _laws(name, over, values)
+            rows += _laws(name, over, values)
     return rows
 
 
@@ -95,6 +94,9 @@ def _laws(name: str, over: str, samples: Mapping[int, np.ndarray]) -> list[dict[
     rows = []
     kinds = {"mean": {h: v.mean(keepdims=True) for h, v in samples.items()}, "typical": samples}
     for kind, values in kinds.items():
+        usable = [v for v in values.values() if np.any(np.isfinite(v) & (v > 0))]
+        if len(usable) < _LEAST_HORIZONS:
+            continue
         fit = fit_growth(values)
         rows.append(
             {

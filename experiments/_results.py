@@ -5,7 +5,6 @@ import csv
 import datetime
 import os
 import platform
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,7 +39,7 @@ def parse(module: str, description: str) -> tuple[str, Path]:
     parser.add_argument("--scale", choices=SCALES, required=True, help="how much to compute")
     parser.add_argument("--out", type=Path, help="folder for the results; the committed one if not")
     arguments = parser.parse_args()
-    folder = Path(str(sys.modules["__main__"].__file__)).parent / "results"
+    folder = Path(__file__).parent / module.split(".")[1] / "results"
     return arguments.scale, arguments.out or folder
 
 

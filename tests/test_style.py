@@ -47,6 +47,32 @@ def test_files_have_no_nondescript_names(path):
     assert path.stem.strip("_") not in {"utils", "util", "helpers", "misc", "common"}
 
 
+FLOORS = (
+    {"envs", "policies", "sequence"},
+    {"models"},
+    {"gradients"},
+    {"control", "diagnostics", "training"},
+    {"config"},
+    {"build"},
+    {"diagnose", "run"},
+    {"cli"},
+)
+"""Each imports from those before it only; files with an underscore serve all."""
+
+
+def test_no_floor_imports_from_its_own_or_a_higher_one():
+    height = {name: height for height, names in enumerate(FLOORS) for name in names}
+    imports = set()
+    for path in FILES:
+        here = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("beeline."):
+                imports.add((here, (node.module or "").split(".")[1]))
+    between = {(a, b) for a, b in imports if a != b and "_" not in (a[0], b[0])}
+    assert len(between) > 15
+    assert not {(a, b) for a, b in between if height[a] <= height[b]}
+
+
 def test_module_classes_are_abstract_or_final():
     classes = {
         value

@@ -300,7 +300,7 @@ def _diagnose(command: Diagnose) -> int:
         for name in command.models:
             choose("model", name, MODELS)
         from beeline import run
-        from beeline.diagnostics.report import diagnose
+        from beeline.diagnose import diagnose
 
         report = diagnose(
             command.task_or_run if task else run.load(command.task_or_run),

@@ -1,16 +1,15 @@
-"""From a task's name or a trained run to tables, CSV files and figures."""
+"""From measurements to tables, CSV files and figures."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from beeline.diagnostics.diagnosis import TRUTH, Diagnosis, measure
+from beeline.diagnostics.diagnosis import TRUTH, Diagnosis
 from beeline.diagnostics.figures import (
     alignment_figure,
     growth_figure,
@@ -20,7 +19,6 @@ from beeline.diagnostics.figures import (
 )
 from beeline.diagnostics.growth import GrowthFit, LineFit, geometric_mean
 from beeline.diagnostics.landscape import compare_landscapes
-from beeline.diagnostics.subjects import SIMULATOR, Trained, check_names, of_run, of_task
 from beeline.diagnostics.tables import Table
 
 _QUANTITIES = {
@@ -35,71 +33,6 @@ class Report(NamedTuple):
     diagnosis: Diagnosis
     tables: Mapping[str, Table]
     files: tuple[Path, ...]
-
-
-def diagnose(
-    task_or_run: str | Trained,
-    models: Sequence[str],
-    horizons: Sequence[int],
-    out: str | Path,
-    *,
-    transitions: int = 20_000,
-    fit_steps: int = 1000,
-    samples: int = 50,
-    points: int = 201,
-    preset_name: str = "default",
-    seed: int = 0,
-    say: Callable[[str], Any] = lambda line: None,
-) -> Report:
-    """Examine world models of a task, or the one of a trained run, beside the true dynamics.
-
-    For a task, each model is drawn anew at each horizon and fitted to episodes of random actions;
-    the policy is an untrained one. For a run, its own model and policy are examined, and a
-    horizon shorter than its own cuts the episodes off.
-
-    Args:
-        task_or_run: Name of a task, or a run as `beeline.load` gives it.
-        models: Names of models; for a run, its own or none. The true dynamics are always there.
-        horizons: Steps in an episode, each at least 2; a growth law needs four different ones.
-        out: Directory for the files; made if there is none.
-        transitions: Environment steps of random actions to fit a task's models to.
-        fit_steps: Updates of each model; 0 leaves them untrained.
-        samples: Random action sequences and noise draws for each horizon.
-        points: Points of each landscape.
-        preset_name: Preset that models and fitting are configured by.
-        seed: Seed of everything random.
-        say: Told what is being done.
-
-    Returns:
-        The measurements, the tables, and the files written.
-
-    Raises:
-        ValueError: If a name is unknown, a number out of range, or a run is asked for what it
-            does not have.
-    """
-    _check(horizons, transitions, fit_steps, samples, points)
-    check_names(models)
-    fit_key, measure_key = jax.random.split(jax.random.key(seed))
-    wanted = sorted(set(horizons))
-    if isinstance(task_or_run, str):
-        names = [name for name in dict.fromkeys(models) if name != SIMULATOR]
-        subjects = {
-            horizon: of_task(
-                task_or_run,
-                names,
-                horizon,
-                transitions=transitions,
-                fit_steps=fit_steps,
-                preset_name=preset_name,
-                key=fit_key,
-                say=say,
-            )
-            for horizon in wanted
-        }
-    else:
-        subjects = of_run(task_or_run, models, wanted)
-    measured = measure(subjects, samples=samples, points=points, key=measure_key, say=say)
-    return write(measured, Path(out))
 
 
 def write(diagnosis: Diagnosis, out: Path) -> Report:
@@ -278,18 +211,3 @@ def _figures(diagnosis: Diagnosis) -> dict[str, Figure]:
             landscape.at, landscape.returns[TRUTH], models, landscape.along
         )
     return figures
-
-
-def _check(
-    horizons: Sequence[int], transitions: int, fit_steps: int, samples: int, points: int
-) -> None:
-    if not horizons:
-        raise ValueError("no horizon was given: give one or more, each at least 2")
-    for horizon in horizons:
-        if horizon < 2:
-            raise ValueError(f"horizon is {horizon}: give an integer of at least 2")
-    counts = {"transitions": (transitions, 1), "fit-steps": (fit_steps, 0)}
-    counts |= {"samples": (samples, 2), "points": (points, 2)}
-    for name, (given, least) in counts.items():
-        if given < least:
-            raise ValueError(f"{name} is {given}: give an integer of at least {least}")

@@ -1,0 +1,86 @@
+"""Diagnoses of tasks and runs."""
+
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from beeline.build import build_model, build_policy
+from beeline.config import Config
+from beeline.diagnose import diagnose
+from beeline.diagnose._subjects import of_run
+from beeline.diagnostics.diagnosis import TRUTH
+from beeline.envs import make
+
+
+@pytest.mark.parametrize(
+    "models", [["simulator"], pytest.param(["markov", "transformer-awm"], marks=pytest.mark.slow)]
+)
+def test_diagnosing_a_task(tmp_path, models):
+    said = []
+    report = diagnose(
+        "one-bounce",
+        models,
+        [3],
+        tmp_path,
+        transitions=12,
+        fit_steps=2,
+        samples=2,
+        points=5,
+        say=said.append,
+    )
+    measured = report.diagnosis
+    learned = set(models) - {"simulator"}
+    assert set(measured.first_action_norms) == {TRUTH} | learned
+    assert set(measured.alignments) == learned
+    # The place and the speed two steps after a push: x = 0.01 v and v, with v = 10 (a - 2), then
+    # one step of friction.
+    expected = np.linalg.norm([0.1, 10 * 0.9])
+    np.testing.assert_allclose(measured.first_action_norms[TRUTH][3], expected, rtol=1e-4)
+    assert "growth-laws" not in report.tables
+    assert measured.maps[TRUTH].total.shape == (2, 2)
+    assert {f"H = 3: fitting {name}" for name in learned} <= set(said)
+    assert measured.landscapes[0].returns[TRUTH].shape == (5,)
+
+
+def a_run():
+    config = Config(model="markov", horizon=6, env_steps=2000)
+    env = make(config.task, horizon=6)
+    return SimpleNamespace(
+        config=config,
+        env=env,
+        model=build_model(config, env, key=jax.random.key(0)),
+        policy=build_policy(config, env, key=jax.random.key(1)),
+    )
+
+
+def test_subjects_of_a_run():
+    subjects = of_run(a_run(), (), (3, 6))
+    assert set(subjects) == {3, 6}
+    assert set(subjects[3].models) == {TRUTH, "markov"}
+    with pytest.raises(ValueError, match="the run has a markov model, not rnn-awm"):
+        of_run(a_run(), ("rnn-awm",), (3,))
+    with pytest.raises(ValueError, match="horizon 7 is beyond the run's own 6"):
+        of_run(a_run(), (), (7,))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"horizons": []}, "no horizon was given"),
+        ({"horizons": [1]}, "horizon is 1: give an integer of at least 2"),
+        ({"models": ["markof"]}, "unknown model 'markof': did you mean 'markov'"),
+        ({"transitions": 0}, "transitions is 0"),
+        ({"fit_steps": -1}, "fit-steps is -1"),
+        ({"samples": 1}, "samples is 1: give an integer of at least 2"),
+        ({"points": 1}, "points is 1"),
+        ({"task_or_run": "one-bonce"}, "unknown task 'one-bonce'"),
+        ({"preset_name": "papr"}, "unknown preset 'papr'"),
+    ],
+)
+def test_refusals(tmp_path, change, message):
+    given = {"task_or_run": "one-bounce", "models": [], "horizons": [3], "out": tmp_path / "out"}
+    with pytest.raises(ValueError, match=message):
+        diagnose(**(given | change))
+    assert not (tmp_path / "out").exists()

@@ -108,6 +108,23 @@ class WorldModel(eqx.Module, Generic[Carry]):
         return self.scaling.decode(self.standardised(states, actions))
 
 
+def check_length(length: int, horizon: int) -> None:
+    """Refuse more steps than a model's time features tell apart.
+
+    Args:
+        length: Steps asked for.
+        horizon: Steps in the episodes that the model is made for.
+
+    Raises:
+        ValueError: If there are more.
+    """
+    if length > horizon:
+        raise ValueError(
+            f"{length} steps were asked of a model of episodes of {horizon}: "
+            "build it with a longer horizon, or ask for fewer steps"
+        )
+
+
 def prediction_loss(
     model: WorldModel,
     states: Float[Array, "batch times state"],

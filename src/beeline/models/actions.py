@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import MLP, Linear
 from beeline._scaling import StateScaling, action_features, time_features
-from beeline.models._base import WorldModel
+from beeline.models._base import WorldModel, check_length
 from beeline.sequence import SequenceCore
 
 
@@ -95,6 +95,7 @@ class ActionsModel(WorldModel[ActionsCarry]):
         Returns:
             The standardised state after each action.
         """
+        check_length(actions.shape[0], self.horizon)
         first = self._state_token(states[0])
         rest = self._action_token(actions, jnp.arange(actions.shape[0]))
         outputs = self.core.parallel(jnp.concatenate([first[None], rest]))
@@ -110,6 +111,7 @@ class ActionsModel(WorldModel[ActionsCarry]):
         Returns:
             The carry of `step`.
         """
+        check_length(length, self.horizon)
         cache, _ = self.core.step(self.core.start(length + 1), self._state_token(state))
         return ActionsCarry(cache)
 
@@ -156,6 +158,7 @@ class ActionsModel(WorldModel[ActionsCarry]):
         Returns:
             Increasing sizes, the last of them `length`.
         """
+        check_length(length, self.horizon)
         return self.core.stages(length)
 
     def _state_token(self, state: Float[Array, " state"]) -> Float[Array, " hidden"]:

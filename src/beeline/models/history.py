@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import MLP, Linear
 from beeline._scaling import StateScaling, action_features, time_features
-from beeline.models._base import WorldModel
+from beeline.models._base import WorldModel, check_length
 from beeline.sequence import SequenceCore
 
 
@@ -96,6 +96,7 @@ class HistoryModel(WorldModel[HistoryCarry]):
         Returns:
             The standardised state after each action.
         """
+        check_length(actions.shape[0], self.horizon)
         values = self.scaling.encode(states)
         tokens = self._tokens(values, actions, jnp.arange(actions.shape[0]))
         return self._decode(values, self.core.parallel(tokens))
@@ -111,6 +112,7 @@ class HistoryModel(WorldModel[HistoryCarry]):
             The carry of `step`.
         """
         del state
+        check_length(length, self.horizon)
         return HistoryCarry(self.core.start(length))
 
     def step(
@@ -156,6 +158,7 @@ class HistoryModel(WorldModel[HistoryCarry]):
         Returns:
             Increasing sizes, the last of them `length`.
         """
+        check_length(length, self.horizon)
         return self.core.stages(length)
 
     def _tokens(

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import MLP
 from beeline._scaling import StateScaling, time_features
-from beeline.models._base import WorldModel
+from beeline.models._base import WorldModel, check_length
 
 
 @final
@@ -66,6 +66,7 @@ class MarkovModel(WorldModel[None]):
         Returns:
             The standardised state after each action.
         """
+        check_length(actions.shape[0], self.horizon)
         return self._next(states, actions, jnp.arange(actions.shape[0]))
 
     def start(self, state: Float[Array, " state"], length: int) -> None:
@@ -75,6 +76,7 @@ class MarkovModel(WorldModel[None]):
             state: The initial state.
             length: Steps to make room for.
         """
+        check_length(length, self.horizon)
 
     def step(
         self,
@@ -113,6 +115,7 @@ class MarkovModel(WorldModel[None]):
         Returns:
             `length` alone.
         """
+        check_length(length, self.horizon)
         return (length,)
 
     def _next(

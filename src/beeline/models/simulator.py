@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from beeline._scaling import StateScaling
 from beeline.envs import Environment
-from beeline.models._base import WorldModel
+from beeline.models._base import WorldModel, check_length
 
 
 @final
@@ -53,6 +53,7 @@ class SimulatorModel(WorldModel[None]):
         Returns:
             The standardised state after each action.
         """
+        check_length(actions.shape[0], self.horizon)
         step = jax.vmap(self.environment.step)
         return self.scaling.encode(step(states, actions, jnp.arange(actions.shape[0])))
 
@@ -61,8 +62,9 @@ class SimulatorModel(WorldModel[None]):
 
         Args:
             state: The initial state.
-            length: Not used.
+            length: Steps in the rollout.
         """
+        check_length(length, self.horizon)
 
     def step(
         self,
@@ -101,6 +103,7 @@ class SimulatorModel(WorldModel[None]):
         Returns:
             `length` alone.
         """
+        check_length(length, self.horizon)
         return (length,)
 
 
@@ -139,6 +142,7 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
         Returns:
             The standardised state after each action.
         """
+        check_length(actions.shape[0], self.horizon)
 
         def advance(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
             state = self.environment.step(state, *inputs)
@@ -152,12 +156,12 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
 
         Args:
             state: The initial state.
-            length: Not used.
+            length: Steps in the rollout.
 
         Returns:
             The initial state, as the hidden state.
         """
-        del length
+        check_length(length, self.horizon)
         return state
 
     def step(
@@ -204,4 +208,5 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
         Returns:
             `length` alone.
         """
+        check_length(length, self.horizon)
         return (length,)

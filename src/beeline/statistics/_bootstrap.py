@@ -1,0 +1,75 @@
+"""How far a statistic might be off, had other seeds been drawn."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from beeline.statistics._aggregates import Scores
+
+
+class Interval(NamedTuple):
+    """A statistic of the scores, and the ends of its confidence interval."""
+
+    value: Float[np.ndarray, "*statistic"]
+    low: Float[np.ndarray, "*statistic"]
+    high: Float[np.ndarray, "*statistic"]
+
+
+def bootstrap(
+    statistic: Callable[..., Float[np.ndarray, "..."]],
+    *methods: Scores,
+    confidence: float = 0.95,
+    samples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Estimate a percentile interval by a stratified bootstrap.
+
+    Each sample draws as many runs as there are, with replacement, within each task and method:
+    tasks are fixed, seeds are chance. The statistic may be infinite.
+
+    Args:
+        statistic: From scores by task, one for each method, to a number or an array; seeds are
+            their last axis and samples come as a new first one.
+        methods: The scores of each method.
+        confidence: Probability of the interval, between 0 and 1.
+        samples: How many samples.
+        seed: Of the random draws.
+
+    Returns:
+        The statistic of the scores themselves, and the interval.
+
+    Raises:
+        ValueError: If the confidence is out of range, there is no sample, or a task has no runs
+            or one that is not a number.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}: give a number between 0 and 1")
+    if samples < 1:
+        raise ValueError(f"samples is {samples}: give an integer of at least 1")
+    for scores in methods:
+        _check(scores)
+    random = np.random.default_rng(seed)
+    drawn = [[_resample(task, samples, random) for task in scores] for scores in methods]
+    # Neighbouring order statistics, the outer ones: between infinite ones lies no mean.
+    outside = (1 - confidence) / 2
+    values = statistic(*drawn)
+    low = np.quantile(values, outside, axis=0, method="lower")
+    high = np.quantile(values, 1 - outside, axis=0, method="higher")
+    return Interval(np.asarray(statistic(*methods)), np.asarray(low), np.asarray(high))
+
+
+def _resample(
+    scores: Float[np.ndarray, "*batch seed"], samples: int, random: np.random.Generator
+) -> Float[np.ndarray, "samples *batch seed"]:
+    # Along a curve, a seed is drawn as a whole.
+    chosen = random.integers(scores.shape[-1], size=(samples, scores.shape[-1]))
+    return np.moveaxis(scores[..., chosen], -2, 0)
+
+
+def _check(scores: Scores) -> None:
+    if not scores or any(task.shape[-1] == 0 for task in scores):
+        raise ValueError("there is nothing to draw from: give every task at least one run")
+    if any(np.isnan(task).any() for task in scores):
+        raise ValueError("a score is not a number: score failed runs with fill_failures first")

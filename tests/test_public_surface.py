@@ -75,6 +75,7 @@ def test_importing_starts_nothing():
         "assert main(['list']) == 0\n"
         "assert main(['train', 'cancer-tretment']) == 2\n"
         "heavy = {'jax', 'jaxlib', 'equinox', 'scipy', 'matplotlib', 'numpy'} & set(sys.modules)\n"
+        "heavy |= {'gymnasium', 'torch'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -7,6 +7,8 @@ the package is quick and starts no device.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from beeline.envs._gymnasium_names import register_tasks
+
 if TYPE_CHECKING:
     from beeline import control, envs
     from beeline.config import Config, preset
@@ -38,6 +40,8 @@ _HOMES = {
     "preset": ("beeline.config", "preset"),
     "train": ("beeline.run", "train"),
 }
+
+register_tasks()
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,67 @@
+"""The tasks by the names that Gymnasium has for them.
+
+Gymnasium looks for no plugins since version 1.0, and importing it takes longer than importing this
+package: so it is told of the tasks as soon as both are imported, whichever comes first.
+"""
+
+import importlib.util
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from beeline.envs._registry import ENTRIES
+
+_PACKAGE = "gymnasium"
+
+
+def gymnasium_name(task: str) -> str:
+    """Translate a task's name.
+
+    Args:
+        task: One of `beeline.envs.names()`.
+
+    Returns:
+        Its name in Gymnasium, such as "beeline/CancerTreatment-v0".
+    """
+    return f"beeline/{ENTRIES[task].class_name}-v0"
+
+
+def register_tasks() -> None:
+    """Tell Gymnasium of the tasks, now or once it is imported."""
+    if _PACKAGE in sys.modules:
+        _register()
+    else:
+        sys.meta_path.insert(0, _AfterImport())
+
+
+class _AfterImport(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Any, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != _PACKAGE:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(_PACKAGE)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module: ModuleType) -> None:
+                execute(module)
+                _register()
+
+            spec.loader.exec_module = execute_and_register
+        return spec
+
+
+def _register() -> None:
+    from gymnasium.envs.registration import register, registry
+
+    for task in ENTRIES:
+        if gymnasium_name(task) not in registry:
+            register(
+                gymnasium_name(task),
+                entry_point="beeline.envs.gymnasium:GymnasiumTask",
+                kwargs={"task": task},
+            )

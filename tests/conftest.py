@@ -1,6 +1,7 @@
 """What tests of several floors share."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,10 @@ import pytest
 import beeline
 from beeline.config import Config, Exploration, Fitting, Improvement, Model, Policy
 from beeline.run import Run
+
+# As many processes test side by side as there are cores: each computes on one.
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "1")
+jax.config.update("jax_num_cpu_devices", 1)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import numpy as np
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jaxtyping import Array, Bool, UInt32
 
+from beeline import _devices
 from beeline._cache import cache_directory
 from beeline.build import build_model, build_policy, build_reward
 from beeline.config import Config
@@ -139,13 +140,14 @@ def _compile(config: Config, algorithm: BPO) -> tuple[Start, Iterate]:
         return eqx.filter(state, eqx.is_array), record, sound
 
     index = jax.ShapeDtypeStruct((), jnp.asarray(0).dtype)
-    iterate = jax.jit(advance).lower(places, index).compile()
+    everywhere = _devices.everywhere()
+    advance = jax.jit(advance, in_shardings=everywhere, out_shardings=everywhere)
+    iterate = advance.lower(places, index).compile()
     started = start()
 
     def run_iteration(state: BPOState, index: int) -> tuple[BPOState, Record, Soundness]:
-        arrays, record, sound = iterate(
-            eqx.filter(state, eqx.is_array), np.asarray(index, jnp.asarray(0).dtype)
-        )
+        arrays = jax.device_put(eqx.filter(state, eqx.is_array), everywhere)
+        arrays, record, sound = iterate(arrays, np.asarray(index, jnp.asarray(0).dtype))
         wait(record)
         return eqx.combine(arrays, static), jax.device_get(record), jax.device_get(sound)
 

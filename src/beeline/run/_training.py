@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from beeline._devices import use_every_core
 from beeline._memory import keep_freed_memory
 from beeline.build import build
 from beeline.config import Config
@@ -95,6 +96,7 @@ def train(
     if path is not None:
         files.claim(path, overwrite=overwrite)
     keep_freed_memory()
+    use_every_core(config.fitting.batch_size, config.improvement.batch_size)
     algorithm = build(config)
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         return _train(config, algorithm, path, shown)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from beeline._devices import mean_over_devices
 from beeline._microbatch import group_size, mean_in_groups
 from beeline.models import WorldModel, prediction_loss
 from beeline.training._optimiser import Optimiser
@@ -52,11 +53,16 @@ class ModelFitting(eqx.Module):
         """
         states, actions = buffer.draw(self.batch_size, key=key)
 
-        def group(states: Array, actions: Array) -> tuple[tuple[Array, WorldModel], None]:
-            return eqx.filter_value_and_grad(prediction_loss)(model, states, actions), None
+        def share(
+            model: WorldModel, states: Array, actions: Array
+        ) -> tuple[tuple[Array, WorldModel], None]:
+            def group(states: Array, actions: Array) -> tuple[tuple[Array, WorldModel], None]:
+                return eqx.filter_value_and_grad(prediction_loss)(model, states, actions), None
 
-        size = group_size(*actions.shape[:2])
-        (loss, gradient), _ = mean_in_groups(group, states, actions, size=size)
+            size = group_size(*actions.shape[:2])
+            return mean_in_groups(group, states, actions, size=size)
+
+        (loss, gradient), _ = mean_over_devices(share, model, states, actions)
         step = self.optimiser.step(model, gradient, optimiser_state, progress)
         return Fitted(step.weights, step.state, loss, step.gradient_norm)
 

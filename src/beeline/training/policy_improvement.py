@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from beeline._devices import mean_over_devices
 from beeline.envs import Environment
-from beeline.gradients import Objective, PolicyGradient, draw_noise
+from beeline.gradients import Imagined, Objective, PolicyGradient, draw_noise
 from beeline.models import WorldModel
 from beeline.policies import Policy
 from beeline.training._optimiser import Optimiser
@@ -63,7 +64,16 @@ class PolicyImprovement(eqx.Module):
             jax.random.split(start_key, self.batch_size)
         )
         noise = draw_noise(self.batch_size, env.horizon, env.action_dim, key=noise_key)
-        (_, imagined), gradient = self.gradient(policy, model, objective, starts, noise)
+
+        def share(
+            whole: tuple[Policy, WorldModel, Objective], starts: Array, noise: Array
+        ) -> tuple[Policy, Imagined]:
+            policy, model, objective = whole
+            (_, imagined), gradient = self.gradient(policy, model, objective, starts, noise)
+            return gradient, imagined
+
+        whole = policy, model, objective
+        gradient, imagined = mean_over_devices(share, whole, starts, noise)
         descent = jax.tree.map(jnp.negative, gradient)
         step = self.optimiser.step(policy, descent, optimiser_state, progress)
         return Improved(

@@ -55,7 +55,7 @@ def save(file: Path, rows: Sequence[Mapping[str, Any]], command: str) -> None:
     heading = {
         "command": command,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": _machine(),
+        "machine": machine(),
         "versions": f"python {platform.python_version()}, jax {jax.__version__}",
     }
     with file.open("w", newline="") as target:
@@ -106,7 +106,12 @@ def mean(values: Float[np.ndarray, " sample"]) -> Mean:
     return Mean(float(values.mean()), float(low), float(high))
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Name the machine that computes.
+
+    Returns:
+        Its accelerator or processor, number of cores and system.
+    """
     device = jax.devices()[0]
     kind = device.device_kind if device.platform != "cpu" else _processor()
     return f"{kind}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"

@@ -1,0 +1,290 @@
+"""Grids: what they list is checked, trained once and recorded, whatever happens meanwhile."""
+
+import importlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import beeline
+from beeline import cli
+
+ROOT = Path(__file__).parents[1]
+GRIDS = sorted(ROOT.glob("experiments/*/grid.toml"))
+
+
+@pytest.fixture(autouse=True)
+def beside_the_library(monkeypatch):
+    """Import from the checkout."""
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture
+def grid():
+    return importlib.import_module("experiments._grid")
+
+
+@pytest.fixture
+def runner():
+    return importlib.import_module("experiments._runner")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return importlib.import_module("experiments._store").Store(tmp_path / "results")
+
+
+@pytest.fixture
+def cell(grid):
+    return grid.Cell("harvest", 20, "markov", "default env_steps=2000", 1)
+
+
+BLOCK = """
+[[reduced]]
+tasks = ["harvest"]
+horizons = [20]
+models = ["markov"]
+variants = ["default"]
+seeds = 1
+"""
+
+
+def written(tmp_path, text):
+    file = tmp_path / "grid.toml"
+    file.write_text(text)
+    return file
+
+
+def test_a_grid_is_every_combination_of_each_block_once(tmp_path, grid):
+    more = BLOCK.replace("[20]", "[20, 4]").replace("seeds = 1", "seeds = 2")
+    cells = grid.read_grid(written(tmp_path, BLOCK + more), "reduced")
+    assert cells == [
+        grid.Cell("harvest", horizon, "markov", "default", seed)
+        for seed in (0, 1)
+        for horizon in (4, 20)
+    ]
+    whole = BLOCK.replace('tasks = ["harvest"]', "")
+    tasks = [cell.task for cell in grid.read_grid(written(tmp_path, whole), "reduced")]
+    assert tuple(tasks) == grid.TASKS
+    assert len(set(tasks)) == 8
+
+
+def test_a_cell_says_what_the_command_line_understands(grid):
+    switches = "world_model.standardise=true world_model.positions=false"
+    fields = f"paper env_steps=3000 {switches} policy.hidden=[8,4] fitting.clip=inf"
+    cell = grid.Cell("bacteria", 50, "ssm-awm", fields, 7)
+    config = cli._config(cli._parse(cell.arguments))
+    assert config == cell.config
+    assert (config.task, config.horizon, config.model, config.seed) == (
+        "bacteria",
+        50,
+        "ssm-awm",
+        7,
+    )
+    assert (config.preset, config.env_steps, config.policy.hidden) == ("paper", 3000, (8, 4))
+    assert config.world_model.standardise
+    assert not config.world_model.positions
+    assert config.fitting.clip == float("inf")
+    # What the variant does not name is the preset's.
+    assert config.improvement.learning_rate == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("harvest", "harvets", "did you mean 'harvest'"),
+        ("markov", "markow", "did you mean 'markov'"),
+        ("[20]", "[1]", "horizon is 1"),
+        ("[20]", '["20"]', "horizons is ['20']"),
+        ("[20]", "[]", "horizons is []"),
+        ("seeds = 1", "", "seeds is None"),
+        ("default", "defualt", "did you mean 'default'"),
+        ("default", "default improvement.warp=1", "improvement.warp"),
+        ("default", "default seeds=2", "unknown field 'seeds'"),
+        ("default", "default env_steps=10", "env-steps is 10"),
+        ("default", "default env_steps=1e4", "env_steps is 10000.0"),
+        ("default", "", "unknown preset ''"),
+        ("seeds", "repeats", "unknown entry 'repeats'"),
+        ("reduced", "smoke", "has no [[reduced]]"),
+        ("[[reduced]]", "[[reduced", "cannot be read"),
+    ],
+)
+def test_an_unknown_cell_is_refused_in_one_line(tmp_path, grid, old, new, said):
+    file = written(tmp_path, BLOCK.replace(old, new))
+    with pytest.raises(grid.GridError) as refusal:
+        grid.read_grid(file, "reduced")
+    assert said in str(refusal.value)
+    assert str(file) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("file", GRIDS, ids=lambda file: file.parent.name)
+def test_every_committed_grid_can_run(file, grid):
+    sizes = [len(grid.read_grid(file, scale)) for scale in ("smoke", "reduced", "full")]
+    assert sizes[0] <= 2
+    assert sizes[1] < sizes[2]
+
+
+FINAL = dict.fromkeys(
+    ("env_steps", "wall_seconds", "compile_seconds", "return", "date", "machine", "command"), "1"
+)
+
+
+def keep(store, cell, value, seconds="60"):
+    final = {**FINAL, "normalized_return": str(value), "wall_seconds": seconds}
+    curve = {"env_steps": [20, 40], "wall_seconds": [0.5, 1.25], "normalized_return": [-0.5, value]}
+    store.record(cell, final, curve)
+
+
+def test_records_come_back_and_replace_each_other(store, cell):
+    keep(store, cell, 0.25)
+    keep(store, cell._replace(seed=2), 0.5)
+    keep(store, cell, 0.75)
+    assert {c.seed: row["normalized_return"] for c, row in store.finals().items()} == {
+        1: "0.75",
+        2: "0.5",
+    }
+    curve = store.curves()[cell]
+    np.testing.assert_allclose(curve.env_steps, [20, 40])
+    np.testing.assert_allclose(curve.wall_seconds, [0.5, 1.25])
+    np.testing.assert_allclose(curve.normalized_return, [-0.5, 0.75])
+
+
+@pytest.mark.parametrize("name", ["finals", "curves"])
+def test_results_of_another_schema_are_refused_and_kept(name, store, cell, grid, runner):
+    keep(store, cell, 0.5)
+    file = store.folder / f"{name}.csv"
+    before = file.read_text().replace("variant", "recipe", 1)
+    file.write_text(before)
+    with pytest.raises(grid.GridError, match=f"{name}.csv has the columns .*recipe"):
+        runner.run([cell._replace(seed=2)], store)
+    assert file.read_text() == before
+
+
+@pytest.mark.slow
+def test_the_smallest_grid_is_trained_recorded_and_not_trained_again(
+    tmp_path, monkeypatch, capsys, runner, store
+):
+    folder = ROOT / "experiments" / "fig5a_horizons"
+    arguments = ["run", "--scale", "smoke", "--out", str(store.folder)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        runner.main(folder, "")
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
+    ((cell, row),) = store.finals().items()
+    assert row["env_steps"] == "32"
+    assert float(row["wall_seconds"]) > 0
+    assert float(row["compile_seconds"]) > 0
+    curve = store.curves()[cell]
+    np.testing.assert_array_equal(curve.env_steps, [12, 16, 20, 24, 28, 32])
+    assert curve.normalized_return[-1] == pytest.approx(float(row["normalized_return"]), abs=1e-4)
+    assert row["command"] == cell.command
+    monkeypatch.setattr(beeline, "train", lambda **_: pytest.fail("trained again"))
+    runner.main(folder, "")
+    assert "1 of 1 runs are recorded" in capsys.readouterr().out
+
+
+def test_a_real_run_is_recorded_as_it_ended(monkeypatch, runner, store, cell, trained):
+    def train(config, out, overwrite):
+        assert config == cell.config
+        shutil.copytree(trained.path, out)
+
+    monkeypatch.setattr(beeline, "train", train)
+    runner.run([cell], store)
+    row, curve, summary = store.finals()[cell], store.curves()[cell], trained.summary
+    for name in ("return", "normalized_return"):
+        assert float(row[name]) == pytest.approx(summary[name][0], rel=1e-4)
+    for name in ("env_steps", "wall_seconds", "compile_seconds"):
+        assert float(row[name]) == pytest.approx(summary[name], abs=0.06)
+    learned = {row["env_steps"]: row["normalized_return"][0] for row in trained.records}
+    assert curve.env_steps[0] == trained.records[0]["env_steps"]
+    assert curve.env_steps[-1] == summary["env_steps"]
+    assert len(curve.env_steps) > 20
+    np.testing.assert_allclose(
+        curve.normalized_return, [learned[steps] for steps in curve.env_steps], rtol=1e-4
+    )
+    assert not (store.folder / ".running" / cell.slug).exists()
+
+
+def trainer(returns, error=None, said=None):
+    """Stand in for a training that ends as told."""
+
+    def train(config, out, overwrite):
+        if said is not None:
+            said.append(config.seed)
+        out.mkdir(parents=True, exist_ok=True)
+        lines = [
+            {"env_steps": 20 * i, "wall_seconds": i, "return": [r], "normalized_return": [r]}
+            for i, r in enumerate(returns, 1)
+        ]
+        (out / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        if error is not None:
+            raise error
+        (out / "summary.json").write_text('{"wall_seconds": 3.0, "compile_seconds": 4.0}')
+
+    return train
+
+
+DIVERGED = beeline.DivergedError("policy weights", 0, 3)
+
+
+@pytest.mark.parametrize("returns", [[0.1, 0.3], [0.1, 0.3, None]])
+def test_a_diverged_run_counts_with_what_its_policy_had(
+    returns, monkeypatch, capsys, runner, store, cell
+):
+    monkeypatch.setattr(beeline, "train", trainer(returns, DIVERGED))
+    runner.run([cell], store)
+    assert store.finals()[cell]["normalized_return"] == "0.30000"
+    assert store.finals()[cell]["env_steps"] == "40"
+    assert "DIVERGED at 0.3" in capsys.readouterr().out
+
+
+def test_a_run_without_a_return_is_not_recorded(monkeypatch, capsys, runner, store, cell):
+    monkeypatch.setattr(beeline, "train", trainer([], DIVERGED))
+    runner.run([cell], store)
+    assert store.finals() == {}
+    assert "0 of 1 runs are recorded" in capsys.readouterr().out
+
+
+def test_an_interrupted_grid_goes_on_with_the_same_command(monkeypatch, runner, store, cell):
+    cells = [cell._replace(seed=seed) for seed in range(3)]
+    monkeypatch.setattr(beeline, "train", trainer([0.5]))
+    runner.run(cells[:1], store)
+    monkeypatch.setattr(beeline, "train", trainer([0.5], KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(cells, store)
+    assert list(store.finals()) == cells[:1]
+    trained = []
+    monkeypatch.setattr(beeline, "train", trainer([0.5], said=trained))
+    runner.run(cells, store)
+    assert trained == [1, 2]
+    assert list(store.finals()) == cells
+
+
+def test_processes_side_by_side_take_different_cells(monkeypatch, runner, store, cell):
+    cells = [cell._replace(seed=seed) for seed in range(2)]
+    monkeypatch.setattr(beeline, "train", trainer([0.5]))
+    with store.locked(cells[0].slug) as held:
+        assert held
+        runner.run(cells, store)
+    assert list(store.finals()) == cells[1:]
+
+
+def test_the_time_left_follows_the_runs_most_like_those_to_come(runner, store, cell):
+    like, other = cell._replace(horizon=500), cell._replace(horizon=500, model="ssm-awm")
+    keep(store, cell, 0.5, seconds="59")
+    keep(store, like, 0.5, seconds="3599")
+    keep(store, other, 0.5, seconds="7199")
+    finals = store.finals()
+    again, unlike = like._replace(seed=5), like._replace(model="rnn-awm")
+    assert runner._left([again], finals) == "; about 1 h 0 min left"
+    # Nothing like it was recorded but the horizon: the mean of both there.
+    assert runner._left([again, unlike], finals) == "; about 2 h 30 min left"
+    assert runner._left([cell._replace(horizon=7)], finals) == "; about 1 h 0 min left"
+    assert runner._left([], finals) == ""

@@ -5,8 +5,29 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from beeline._devices import everywhere, mean_over_devices, use_every_core
+from beeline._memory import keep_freed_memory
+from beeline.build import build, build_model, build_policy, build_reward
+from beeline.config import Config, preset
+from beeline.envs import Environment
+from beeline.gradients import Direct, Objective, PolicyGradient, Unrolled, draw_noise, rollout
+from beeline.models import WorldModel
+from beeline.policies import Policy
+from beeline.training import ModelFitting, Optimiser
+from beeline.training.episodes import Buffer
+from benchmarks import reference
+from benchmarks.operations import count
+from benchmarks.sweeps import sweep_rollout
 
 FIT_BATCH = 64
 GRADIENT_BATCH = 16
@@ -16,11 +37,16 @@ OPERATIONS = {
     "rollout": GRADIENT_BATCH,
     "direct": GRADIENT_BATCH,
     "unrolled": GRADIENT_BATCH,
+    "sweeps": GRADIENT_BATCH,
+    "iteration": GRADIENT_BATCH,
     "reference-fit": FIT_BATCH,
     "reference-gradient": GRADIENT_BATCH,
 }
 
-STATE_FED = ("markov", "transformer-history", "lstm-history", "ssm-history")
+CACHE = {
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}
 
 
 @dataclass(frozen=True)
@@ -40,14 +66,19 @@ class Measured:
     horizon: int
     operation: str
     batch: int
+    devices: int
+    """How many share the work: a processor's cores, or 1."""
     milliseconds: float
     """Median after compilation."""
     compile_seconds: float
+    """Tracing and compiling, nothing cached."""
+    cached_seconds: float
+    """Tracing, and reading the program that was compiled from disk."""
     base_megabytes: float
     """Peak of the process before compiling."""
     peak_megabytes: float
-    operations: float | None
-    """Floating-point operations, counted by hand; none where there is no count."""
+    operations: float
+    """Floating-point operations, counted by hand."""
 
 
 def measure(case: Case) -> Measured:
@@ -89,20 +120,8 @@ def _peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _prepare(case: Case):
-    """Build the compiled-to-be function and its arguments."""
-    import equinox as eqx
-    import jax
-    import jax.numpy as jnp
-
-    from beeline.build import build_model, build_policy
-    from beeline.config import preset
-    from beeline.envs import make
-    from beeline.gradients import Direct, Objective, Unrolled, draw_noise, rollout
-    from beeline.training import ModelFitting, Optimiser
-    from beeline.training.episodes import Buffer
-    from benchmarks import reference
-
+def _prepare(case: Case) -> tuple[Config, Environment, Any, Any]:
+    """Build the function to be compiled, and what it is given."""
     config = preset(
         "default",
         task="cancer-treatment",
@@ -110,7 +129,8 @@ def _prepare(case: Case):
         model=case.model,
         env_steps=1500 + 3 * case.horizon,
     )
-    env = make(config.task, horizon=config.horizon)
+    algorithm = build(config)
+    env = algorithm.env
     keys = jax.random.split(jax.random.key(0), 6)
     model = build_model(config, env, key=keys[0])
     policy = build_policy(config, env, key=keys[1])
@@ -122,58 +142,85 @@ def _prepare(case: Case):
     fitting = ModelFitting(Optimiser(1e-3, 1.0, 1.0), FIT_BATCH)
     buffer = Buffer(states, actions, jnp.asarray(FIT_BATCH))
 
-    def live(policy, model):
-        def one(state, draws):
-            return rollout(policy, model, state, draws, through_policy=0, through_states=0)
+    def roll_out(policy: Policy, model: WorldModel) -> Any:
+        def share(both: Any, starts: Array, noise: Array) -> Any:
+            def one(state: Array, draws: Array) -> Any:
+                return rollout(*both, state, draws, through_policy=0.0, through_states=0.0)
 
-        return jax.vmap(one)(starts, noise)
+            return jnp.zeros(()), jax.vmap(one)(starts, noise)
 
-    def update(policy, model):
+        return mean_over_devices(share, (policy, model), starts, noise)[1]
+
+    def differentiate(route: PolicyGradient) -> Any:
+        def share(both: Any, starts: Array, noise: Array) -> Any:
+            (_, imagined), gradient = route(*both, objective, starts, noise)
+            return gradient, imagined
+
+        return lambda policy, model: mean_over_devices(share, (policy, model), starts, noise)
+
+    def update(policy: Policy, model: WorldModel) -> Any:
         state = fitting.optimiser.init(model)
         return fitting.update(model, state, buffer, jnp.zeros(()), key=keys[5])
 
     functions = {
         "fit": update,
-        "rollout": live,
-        "direct": lambda policy, model: Direct()(policy, model, objective, starts, noise),
-        "unrolled": lambda policy, model: Unrolled()(policy, model, objective, starts, noise),
+        "rollout": roll_out,
+        "direct": differentiate(Direct()),
+        "unrolled": differentiate(Unrolled()),
+        "sweeps": lambda policy, model: sweep_rollout(policy, model, starts, noise),
         "reference-fit": lambda policy, model: reference.fit_gradient(model, states, actions),
         "reference-gradient": lambda policy, model: reference.policy_gradient(
             policy, model, objective, starts, noise
         ),
     }
-    return config, env, eqx.filter_jit(functions[case.operation]), (policy, model)
+    if case.operation == "iteration":
+        reward = build_reward(config, env, key=keys[5])
+        state = eqx.filter_jit(algorithm.init)(model, policy, reward, key=keys[5])
+        # The first iteration catches up on the warm-up; the second is like all others.
+        return config, env, lambda state: algorithm.iterate(state, jnp.ones((), int)), (state,)
+    return config, env, functions[case.operation], (policy, model)
 
 
 def _run(case: Case) -> Measured:
-    import jax
-
-    from beeline._memory import keep_freed_memory
-    from benchmarks.operations import count
-
     keep_freed_memory()
+    if not case.operation.startswith("reference"):
+        use_every_core(FIT_BATCH, GRADIENT_BATCH)
     config, env, function, arguments = _prepare(case)
-    jax.block_until_ready(arguments)
+    arrays, static = eqx.partition(arguments, eqx.is_array)
+    arrays = jax.block_until_ready(jax.device_put(arrays, everywhere()))
+
+    def of_arrays(arrays: Any) -> Any:
+        return eqx.filter(function(*eqx.combine(arrays, static)), eqx.is_array)
+
     base = _peak_megabytes()
-    begin = time.perf_counter()
-    compiled = function.lower(*arguments).compile()
-    compile_seconds = time.perf_counter() - begin
-    jax.block_until_ready(compiled(*arguments))
-    seconds = median_seconds(lambda: jax.block_until_ready(compiled(*arguments)))
+    with tempfile.TemporaryDirectory() as cache:
+        for name, value in CACHE.items():
+            jax.config.update(name, value)
+        jax.config.update("jax_compilation_cache_dir", cache)
+        compiled, compile_seconds = _compile(of_arrays, arrays)
+        jax.block_until_ready(compiled(arrays))
+        peak_megabytes = _peak_megabytes()
+        seconds = median_seconds(lambda: jax.block_until_ready(compiled(arrays)))
+        _, cached_seconds = _compile(of_arrays, arrays)
     batch = OPERATIONS[case.operation]
-    try:
-        operations = count(config, env.state_dim, env.action_dim, case.operation, batch)
-    except KeyError:
-        operations = None
     return Measured(
         **asdict(case),
         batch=batch,
+        devices=jax.local_device_count(),
         milliseconds=1e3 * seconds,
         compile_seconds=compile_seconds,
+        cached_seconds=cached_seconds,
         base_megabytes=base,
-        peak_megabytes=_peak_megabytes(),
-        operations=operations,
+        peak_megabytes=peak_megabytes,
+        operations=count(config, env.state_dim, env.action_dim, case.operation, batch),
     )
+
+
+def _compile(function: Any, arrays: Any) -> tuple[Any, float]:
+    jax.clear_caches()
+    begin = time.perf_counter()
+    compiled = jax.jit(function).lower(arrays).compile()
+    return compiled, time.perf_counter() - begin
 
 
 if __name__ == "__main__":

@@ -27,11 +27,17 @@ def forward(config: Config, state_dim: int, action_dim: int) -> float:
     if config.model == "markov":
         inputs = state_dim + action_dim + features
         return config.horizon * _mlp((inputs, *fields.hidden, state_dim))
+    if config.model == "simulator":
+        return 0.0
     actions = action_dim * (1 + 2 * fields.harmonics)
     inputs = actions + features + (state_dim if config.model.endswith("-history") else 0)
     around = 2 * inputs * fields.width + _mlp((fields.width, *fields.hidden, state_dim))
-    core = _CORES[config.model.split("-")[0]]
-    return config.horizon * (around + core(fields.width, fields.layers, config.horizon))
+    name = config.model.split("-")[0]
+    if name in _GATES:
+        core = _recurrent(_GATES[name], fields.width, fields.recurrent)
+    else:
+        core = _CORES[name](fields.width, fields.layers, config.horizon)
+    return config.horizon * (around + core)
 
 
 def policy(config: Config, state_dim: int, action_dim: int) -> float:
@@ -53,6 +59,7 @@ def count(config: Config, state_dim: int, action_dim: int, operation: str, batch
     """Count one call of a benchmarked operation.
 
     A backward pass to the inputs doubles a forward pass, one to the weights as well triples it.
+    Of sweeps one is counted, and of an iteration the updates.
 
     Args:
         config: The run.
@@ -71,10 +78,23 @@ def count(config: Config, state_dim: int, action_dim: int, operation: str, batch
         "rollout": model + acting,
         "direct": (model + acting) + 2 * model + 3 * acting,
         "unrolled": 2 * model + 3 * acting,
+        "sweeps": model + acting,
+        "iteration": _iteration(config, model, acting) / batch,
         "reference-fit": 3 * model,
         "reference-gradient": 2 * model + 3 * acting,
     }
     return batch * each[operation]
+
+
+def _iteration(config: Config, model: float, acting: float) -> float:
+    fits = config.horizon / config.fitting.env_steps_per_update
+    improvements = config.horizon / config.improvement.env_steps_per_update
+    direct = config.model.endswith("-awm")
+    improve = (3 if direct else 2) * model + (4 if direct else 3) * acting
+    return (
+        fits * config.fitting.batch_size * 3 * model
+        + improvements * config.improvement.batch_size * improve
+    )
 
 
 def _mlp(sizes: tuple[int, ...]) -> float:
@@ -92,18 +112,20 @@ def _attention(width: int, layers: int, length: int) -> float:
     return 2 * width * 3 * width + 2 * 2 * width * (length + 1) / 2
 
 
-def _recurrent(gates: int):
-    def tokens(width: int, layers: int, length: int) -> float:
-        del length
-        return layers * gates * 2 * 2 * width * width
+def _ssm(width: int, layers: int, length: int) -> float:
+    del length
+    modes = 64
+    drive_and_read = 2 * 2 * width * 2 * modes
+    mix = 2 * width * 2 * width
+    recurrence = 8 * modes
+    return layers * (drive_and_read + mix + recurrence)
 
-    return tokens
+
+def _recurrent(gates: int, width: int, memories: tuple[int, ...]) -> float:
+    inputs = (width, *memories)
+    layers = sum(gates * 2.0 * (a + b) * b for a, b in zip(inputs, memories, strict=False))
+    return layers + 2 * memories[-1] * width
 
 
-_CORES = {
-    "transformer": _transformer,
-    "attention": _attention,
-    "rnn": _recurrent(1),
-    "gru": _recurrent(3),
-    "lstm": _recurrent(4),
-}
+_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+_CORES = {"transformer": _transformer, "attention": _attention, "ssm": _ssm}

@@ -1,5 +1,7 @@
 """Time, memory and compile time of each operation, and how they grow with the horizon."""
 
+import datetime
+import itertools
 import json
 import math
 import platform
@@ -9,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases import OPERATIONS, STATE_FED, Case, Measured, measure, median_seconds
+from benchmarks.cases import OPERATIONS, Case, Measured, measure, median_seconds
 
 LONGEST_UNROLLED = 500
 """A scan gradient through a transformer stores a cache a step: beyond this it needs tens of GB."""
@@ -26,19 +28,22 @@ def cases(models: list[str], horizons: list[int], operations: list[str]) -> list
     Returns:
         The cases.
     """
-    chosen = []
-    for model in models:
-        for horizon in horizons:
-            for operation in operations:
-                quadratic = model.startswith("transformer") and horizon > LONGEST_UNROLLED
-                if operation.startswith("reference") and (model != "transformer-awm" or quadratic):
-                    continue
-                if operation == "direct" and model in STATE_FED:
-                    continue
-                if operation == "unrolled" and quadratic:
-                    continue
-                chosen.append(Case(model, horizon, operation))
-    return chosen
+    every = itertools.product(models, horizons, operations)
+    return [Case(*case) for case in every if _makes_sense(*case)]
+
+
+def _makes_sense(model: str, horizon: int, operation: str) -> bool:
+    actions_only = model.endswith("-awm")
+    quadratic = model.startswith(("transformer", "attention")) and horizon > LONGEST_UNROLLED
+    if operation.startswith("reference"):
+        return model == "transformer-awm" and not quadratic
+    if operation in ("direct", "sweeps"):
+        return actions_only
+    if operation == "unrolled":
+        return not quadratic
+    if operation == "iteration":
+        return not quadratic
+    return not (model == "simulator" and operation == "fit")
 
 
 def matrix_rate() -> float:
@@ -127,7 +132,12 @@ def run(models: list[str], horizons: list[int], operations: list[str], out: Path
         console.print(line)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        record = {"device": device(), "matrix_rate": rate, "rows": [asdict(r) for r in rows]}
+        record = {
+            "device": device(),
+            "date": datetime.date.today().isoformat(),
+            "matrix_rate": rate,
+            "rows": [asdict(r) for r in rows],
+        }
         out.write_text(json.dumps(record, indent=1) + "\n")
 
 
@@ -184,8 +194,6 @@ def compare(before: Path, after: Path) -> None:
 
 
 def _fraction(row: Measured, rate: float) -> str:
-    if row.operations is None:
-        return ""
     return f"{100 * row.operations / (1e-3 * row.milliseconds) / rate:.0f}%"
 
 
@@ -198,7 +206,16 @@ def _line(row: Measured, rate: float) -> str:
 
 def _table(rows: list[Measured], rate: float) -> Table:
     table = Table(
-        "model", "horizon", "operation", "batch", "ms", "of rate", "peak MB", "base MB", "compile s"
+        "model",
+        "horizon",
+        "operation",
+        "batch",
+        "ms",
+        "of rate",
+        "peak MB",
+        "base MB",
+        "compile s",
+        "cached s",
     )
     for r in rows:
         table.add_row(
@@ -211,5 +228,6 @@ def _table(rows: list[Measured], rate: float) -> Table:
             f"{r.peak_megabytes:.0f}",
             f"{r.base_megabytes:.0f}",
             f"{r.compile_seconds:.1f}",
+            f"{r.cached_seconds:.1f}",
         )
     return table

@@ -1,0 +1,48 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from beeline.build import build, build_model, build_policy
+from beeline.config import MODELS, preset
+from beeline.gradients import draw_noise, rollout
+from benchmarks.cases import OPERATIONS
+from benchmarks.operations import count
+from benchmarks.sweeps import sweep_rollout
+
+
+@pytest.mark.usefixtures("mathematics")
+@pytest.mark.parametrize("model_name", ["rnn-awm", "ssm-awm"])
+def test_sweeps_settle_where_steps_lead(model_name):
+    config = preset("default", horizon=9, model=model_name, env_steps=2000)
+    env = build(config).env
+    model = build_model(config, env, key=jax.random.key(0))
+    policy = build_policy(config, env, key=jax.random.key(1))
+    starts = jnp.broadcast_to(env.initial_state(), (4, env.state_dim))
+    noise = draw_noise(4, 9, env.action_dim, key=jax.random.key(2))
+
+    def live(state, draws):
+        return rollout(policy, model, state, draws, through_policy=0.0, through_states=0.0)
+
+    states, actions, _ = jax.vmap(live)(starts, noise)
+    settled = jax.jit(lambda: sweep_rollout(policy, model, starts, noise, tolerance=0.0))()
+    assert 1 < settled.sweeps <= 10
+    np.testing.assert_allclose(settled.actions, actions, atol=1e-12)
+    np.testing.assert_allclose(settled.states, states, rtol=1e-10)
+    once = sweep_rollout(policy, model, starts, noise, most_sweeps=1)
+    assert once.sweeps == 1
+    # The first action does not wait for any other.
+    np.testing.assert_allclose(once.actions[:, 0], actions[:, 0], atol=1e-12)
+    assert jnp.abs(once.actions - actions).max() > 1e-6
+
+
+@pytest.mark.parametrize("model", sorted(set(MODELS) - {"simulator"}))
+def test_operations_are_counted_for_every_model(model):
+    for operation in OPERATIONS:
+        short, long = (
+            count(preset("default", model=model, horizon=h, env_steps=9000), 2, 1, operation, 16)
+            for h in (100, 1000)
+        )
+        # An iteration makes updates in proportion to its steps.
+        linear = 100 if operation == "iteration" else 10
+        assert 0.99 * linear * short < long < 3 * linear * short

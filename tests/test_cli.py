@@ -69,7 +69,7 @@ def test_training_prints_where_the_figures_are_and_how_close_it_got(tiny, tmp_pa
     share = re.search(r"seed 0 +return -\S+, (\S+)% of the way to the optimum", printed)
     assert share is not None
     assert 85 < float(share[1]) <= 100
-    assert len(printed.splitlines()) == 6
+    assert len(printed.splitlines()) == 7
     assert beeline.load(out).config == tiny
 
 
@@ -173,14 +173,14 @@ def test_a_damaged_run_is_answered_in_one_line(copied, capsys, command):
     assert "checkpoint.npz is not a whole checkpoint" in refused(capsys, command, str(copied))
     (copied / "config.json").write_text('{"format": "beeline-run", "schema": 0}')
     line = refused(capsys, command, str(copied))
-    assert "has schema 0, this version of beeline reads 1" in line
+    assert "has schema 0, this version of beeline reads 1 to 2" in line
 
 
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
         (DivergedError("model_loss", 3, 7), 1, "model_loss of seed 3 is not finite in iteration 7"),
-        (Interrupted("interrupted after 3 of 9 iterations"), 130, "interrupted after 3 of 9"),
+        (Interrupted(3, 9, None), 130, "interrupted after 3 of 9"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (OSError(28, "No space left on device"), 1, "No space left on device"),
     ],

@@ -16,7 +16,7 @@ import pytest
 import beeline
 from beeline._cache import cache_directory
 from beeline.config import Config
-from beeline.run import DivergedError, Interrupted, RunError, draw_curves, draw_run, evaluate_run
+from beeline.run import DivergedError, RunError, draw_curves, draw_run, evaluate_run
 from beeline.run import _figures as figures
 from beeline.run import _training as training
 from beeline.run._background import in_background
@@ -26,6 +26,7 @@ from beeline.run._records import first_fault, read_rows
 from beeline.training import Record
 
 FILES = {
+    ".lock",
     "config.json",
     "metrics.jsonl",
     "summary.json",
@@ -79,7 +80,7 @@ def test_every_iteration_has_a_line(trained, tiny):
 def test_the_summary_says_how_it_ended(trained):
     summary = json.loads((trained.path / "summary.json").read_text())
     assert summary == trained.summary
-    assert summary["schema"] == 1
+    assert summary["schema"] == 2
     assert (summary["task"], summary["horizon"], summary["model"], summary["preset"]) == (
         "cancer-treatment",
         10,
@@ -238,16 +239,31 @@ def truncate(name, keep):
         (truncate("summary.json", -5), "summary.json is truncated or not JSON"),
         (truncate("checkpoint.npz", -200), "checkpoint.npz is not a whole checkpoint"),
         (truncate("checkpoint.npz", 2000), "checkpoint.npz is not a whole checkpoint"),
-        (truncate("metrics.jsonl", -9), "metrics.jsonl line 40 is truncated or not JSON"),
-        (truncate("metrics.jsonl", 0), "metrics.jsonl is empty"),
-        (replace_in("config.json", '"schema": 1', '"schema": 2'), "has schema 2, .* reads 1"),
+        (truncate("metrics.jsonl", -9), "metrics.jsonl has .* bytes, fewer than"),
+        (truncate("metrics.jsonl", 0), "metrics.jsonl has 0 bytes, fewer than"),
+        (replace_in("config.json", '"schema": 2', '"schema": 3'), "has schema 3, .* reads 1 to 2"),
         (replace_in("config.json", "beeline-run", "other"), "does not describe a run"),
         (replace_in("config.json", '"horizon": 10', '"horizon": 1'), "horizon is 1: give an"),
-        (replace_in("config.json", '"horizon": 10', '"horizon": 11'), "holds 'buffer.states' as"),
-        (replace_in("config.json", '"seeds": 1', '"seeds": 2'), "where .* belongs"),
-        (replace_in("config.json", '"markov"', '"transformer-awm"'), "lacks the array 'model"),
-        (replace_in("metrics.jsonl", '"entropy"', '"entropie"'), "line 2 does not hold the"),
-        (replace_in("metrics.jsonl", '"iteration": 1,', '"iteration": "x",'), "line 1 does not"),
+        (
+            replace_in("config.json", '"horizon": 10', '"horizon": 11'),
+            "horizon is 11, but .* saved with 10",
+        ),
+        (
+            replace_in("config.json", '"seeds": 1', '"seeds": 2'),
+            "seeds is 2, but .* saved with 1",
+        ),
+        (
+            replace_in("config.json", '"markov"', '"transformer-awm"'),
+            "model is transformer-awm, but",
+        ),
+        (
+            replace_in("metrics.jsonl", '"entropy"', '"entropie"'),
+            "does not have the checksum",
+        ),
+        (
+            replace_in("metrics.jsonl", '"iteration": 1,', '"iteration": "x",'),
+            "does not have the checksum",
+        ),
     ],
 )
 def test_a_damaged_run_is_refused_in_one_line(copied, damage, message):
@@ -274,41 +290,16 @@ def test_a_rate_without_bounds_stops_the_run(tiny, tmp_path, hasty):
     with pytest.raises(DivergedError, match=r"model_loss of seed 0 is not finite .* holds what"):
         beeline.train(config=absurd, out=tmp_path / "run")
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        ".lock",
         "config.json",
         "metrics.jsonl",
         "checkpoint.npz",
     }
     # The first iteration failed: what is kept is the state before it.
     with np.load(tmp_path / "run" / "checkpoint.npz", allow_pickle=False) as archive:
-        assert json.loads(str(archive["manifest"]))["about"] == {"iterations": 0}
+        assert json.loads(str(archive["manifest"]))["about"]["iterations"] == 0
         for name in archive.files:
             assert name == "manifest" or np.all(np.isfinite(archive[name]))
-
-
-def stop_at(monkeypatch, iteration, error):
-    row = training.row
-
-    def measured(*arguments):
-        stop_at.calls += 1
-        if stop_at.calls == iteration:
-            raise error
-        return row(*arguments)
-
-    stop_at.calls = 0
-    monkeypatch.setattr(training, "row", measured)
-
-
-def test_an_interrupted_run_keeps_its_last_good_state(tiny, tmp_path, monkeypatch):
-    stop_at(monkeypatch, 13, KeyboardInterrupt())
-    with pytest.raises(Interrupted, match=r"after 12 of 40 iterations; .*checkpoint\.npz holds"):
-        beeline.train(config=tiny, out=tmp_path / "run")
-    loaded = beeline.load(tmp_path / "run")
-    assert len(loaded.records) == 12
-    assert loaded.summary is None
-    evaluated = evaluate_run(loaded)
-    # The iteration that was cut off had been computed: the state is the one after it.
-    assert np.all(np.isfinite(evaluated.return_))
-    draw_run(loaded)
 
 
 def test_the_first_quantity_is_named():
@@ -331,8 +322,9 @@ def test_the_first_quantity_is_named():
 def test_weights_that_are_not_finite_are_faults_too(tiny):
     sound = training.Soundness(*(jnp.asarray([True, good]) for good in (True, True, False)))
     config = dataclasses.replace(tiny, seed=7, seeds=2)
+    kept = training.Keeper(None, None, config, training.Cadence(), {})
     with pytest.raises(DivergedError, match=r"policy weights of seed 8 .* iteration 3") as stopped:
-        training._check(config, record(), sound, 3, training._Keeper(None, None))
+        training._check(config, record(), sound, 3, kept)
     assert (stopped.value.quantity, stopped.value.seed) == ("policy weights", 8)
     assert stopped.value.iteration == 3
 

@@ -12,7 +12,7 @@ from beeline.envs._gymnasium_names import register_tasks
 if TYPE_CHECKING:
     from beeline import control, envs
     from beeline.config import Config, preset
-    from beeline.run import DivergedError, Run, RunError, load, train
+    from beeline.run import DivergedError, Run, RunError, StorageError, load, resume, train
     from beeline.run import evaluate_run as evaluate
 
 __all__ = [
@@ -20,11 +20,13 @@ __all__ = [
     "DivergedError",
     "Run",
     "RunError",
+    "StorageError",
     "control",
     "envs",
     "evaluate",
     "load",
     "preset",
+    "resume",
     "train",
 ]
 
@@ -33,11 +35,13 @@ _HOMES = {
     "DivergedError": ("beeline.run", "DivergedError"),
     "Run": ("beeline.run", "Run"),
     "RunError": ("beeline.run", "RunError"),
+    "StorageError": ("beeline.run", "StorageError"),
     "control": ("beeline.control", None),
     "envs": ("beeline.envs", None),
     "evaluate": ("beeline.run", "evaluate_run"),
     "load": ("beeline.run", "load"),
     "preset": ("beeline.config", "preset"),
+    "resume": ("beeline.run", "resume"),
     "train": ("beeline.run", "train"),
 }
 

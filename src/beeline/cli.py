@@ -10,8 +10,10 @@ import itertools
 import json
 import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,8 +25,8 @@ from beeline._choices import choose
 from beeline.config import MODELS, PRESETS, Config, Exploration, Fitting, Improvement, Model, Policy
 from beeline.envs import descriptions
 
-_COMMANDS = ("train", "evaluate", "plot", "diagnose", "list")
-_USER_ERROR, _FAILURE, _INTERRUPTED = 2, 1, 130
+_COMMANDS = ("train", "resume", "evaluate", "plot", "diagnose", "list")
+_USER_ERROR, _FAILURE, _INTERRUPTED, _TERMINATED = 2, 1, 130, 143
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,29 @@ class Train:
     """Directory of the run; runs/TASK-hHORIZON-MODEL-seedSEED if not given."""
     overwrite: bool = False
     """Whether to replace another run in that directory."""
+    checkpoint_steps: int | None = None
+    """Environment steps between checkpoints; time alone counts if not given."""
+    checkpoint_minutes: float = 1.0
+    """Minutes between checkpoints; more where they would take over 2% of the time."""
     world_model: Model = field(default_factory=Model)
     policy: Policy = field(default_factory=Policy)
     fitting: Fitting = field(default_factory=Fitting)
     improvement: Improvement = field(default_factory=Improvement)
     exploration: Exploration = field(default_factory=Exploration)
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Continue a run from its last checkpoint, or make one that has ended longer."""
+
+    run: tyro.conf.Positional[Path]
+    """Directory of the run."""
+    env_steps: int | None = None
+    """Environment steps in all, more than the run has; the learning rates follow the new length."""
+    checkpoint_steps: int | None = None
+    """Environment steps between checkpoints; time alone counts if not given."""
+    checkpoint_minutes: float = 1.0
+    """Minutes between checkpoints; more where they would take over 2% of the time."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows the program's name; by default the process's own.
 
     Returns:
-        The exit code: 0, 1 for a failure, 2 for a mistake in the command, 130 for Ctrl-C.
+        The exit code: 0, 1 for a failure, 2 for a mistake in the command, 130 for Ctrl-C, 143 for
+        SIGTERM.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -125,13 +146,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _list()
         if isinstance(command, Train):
             return _train(_config(command), command)
+        if isinstance(command, Resume):
+            return _resume(command)
         if isinstance(command, Diagnose):
             return _diagnose(command)
         return _evaluate(command) if isinstance(command, Evaluate) else _plot(command)
     except _CommandError as error:
         return _refuse(str(error), error.code)
     except KeyboardInterrupt as error:
-        return _refuse(str(error) or "interrupted", _INTERRUPTED)
+        # An interrupted run says which signal it was; Python itself raises this for Ctrl-C only.
+        number = getattr(error, "signal", signal.SIGINT)
+        return _refuse(str(error) or "interrupted", 128 + number)
     except OSError as error:
         return _refuse(str(error), _FAILURE)
 
@@ -141,7 +166,7 @@ def script() -> None:
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    if code == _INTERRUPTED:
+    if code in (_INTERRUPTED, _TERMINATED):
         # Everything is on disk, but an orderly end would wait for what the device is computing.
         os._exit(code)
     sys.exit(code)
@@ -156,6 +181,7 @@ class _CommandError(Exception):
 def _parse(arguments: list[str]) -> Any:
     commands: Any = (
         Annotated[Train, tyro.conf.subcommand("train", default=_defaults(arguments))]
+        | Annotated[Resume, tyro.conf.subcommand("resume")]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Plot, tyro.conf.subcommand("plot")]
         | Annotated[Diagnose, tyro.conf.subcommand("diagnose")]
@@ -226,8 +252,36 @@ def _train(config: Config, command: Train) -> int:
     from beeline import run
 
     default = Path("runs", f"{config.task}-h{config.horizon}-{config.model}-seed{config.seed}")
+    return _finish(
+        lambda: run.train(
+            config=config,
+            out=command.out or default,
+            overwrite=command.overwrite,
+            checkpoint_steps=command.checkpoint_steps,
+            checkpoint_minutes=command.checkpoint_minutes,
+        )
+    )
+
+
+def _resume(command: Resume) -> int:
+    from beeline import run
+
+    return _finish(
+        lambda: run.resume(
+            command.run,
+            env_steps=command.env_steps,
+            checkpoint_steps=command.checkpoint_steps,
+            checkpoint_minutes=command.checkpoint_minutes,
+        )
+    )
+
+
+def _finish(training: Callable[[], Any]) -> int:
+    from beeline import run
+
     try:
-        trained = run.train(config=config, out=command.out or default, overwrite=command.overwrite)
+        with _warnings_in_one_line():
+            trained = training()
     except run.RunError as error:
         raise _CommandError(str(error)) from None
     except run.DivergedError as error:
@@ -240,15 +294,37 @@ def _train(config: Config, command: Train) -> int:
         f"training  {summary['env_steps']} environment steps in {summary['wall_seconds']:.1f} s, "
         f"after {summary['compile_seconds']:.1f} s of compiling"
     )
+    print(
+        f"saving    a checkpoint of {summary['checkpoint_bytes'] / 1e6:.2f} MB; "
+        f"{summary['saves']} saves took {summary['save_seconds']:.2f} s"
+    )
     _print_returns(summary)
     return 0
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    from beeline.run import RunWarning
+
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def say(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, RunWarning):
+                _say(str(message))
+            else:
+                show(message, category, *rest, **more)
+
+        warnings.showwarning = say
+        yield
 
 
 def _evaluate(command: Evaluate) -> int:
     from beeline import run
 
     try:
-        loaded = run.load(command.run)
+        with _warnings_in_one_line():
+            loaded = run.load(command.run)
     except run.RunError as error:
         raise _CommandError(str(error)) from None
     measured = run.evaluate_run(loaded)
@@ -280,11 +356,12 @@ def _plot(command: Plot) -> int:
     if not command.runs:
         raise _CommandError("name at least one run directory to plot")
     try:
-        if len(command.runs) == 1:
-            drawn = run.draw_run(run.load(command.runs[0]))
-        else:
-            run.draw_curves(command.runs, command.out)
-            drawn = (command.out,)
+        with _warnings_in_one_line():
+            if len(command.runs) == 1:
+                drawn = run.draw_run(run.load(command.runs[0]))
+            else:
+                run.draw_curves(command.runs, command.out)
+                drawn = (command.out,)
     except run.RunError as error:
         raise _CommandError(str(error)) from None
     for file in drawn:
@@ -339,5 +416,9 @@ def _list() -> int:
 
 
 def _refuse(message: str, code: int) -> int:
-    print(f"beeline: {' '.join(message.split())}", file=sys.stderr)
+    _say(message)
     return code
+
+
+def _say(message: str) -> None:
+    print(f"beeline: {' '.join(message.split())}", file=sys.stderr)

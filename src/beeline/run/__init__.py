@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from beeline.run._errors import DivergedError, Interrupted, RunError
+from beeline.run._errors import DivergedError, Interrupted, RunError, RunWarning, StorageError
 from beeline.run._result import Evaluation, Run, evaluate_run, load
-from beeline.run._training import train
+from beeline.run._training import resume, train
 
 if TYPE_CHECKING:
     from beeline.run._figures import draw_curves, draw_run
@@ -15,10 +15,13 @@ __all__ = [
     "Interrupted",
     "Run",
     "RunError",
+    "RunWarning",
+    "StorageError",
     "draw_curves",
     "draw_run",
     "evaluate_run",
     "load",
+    "resume",
     "train",
 ]
 

@@ -3,12 +3,24 @@
 import dataclasses
 import math
 import typing
+from collections.abc import Sequence
 from typing import Any
 
+from beeline._untrusted import shorten
 from beeline.config import Config
 from beeline.run._errors import RunError
 
+ADDED: dict[int, dict[str, Any]] = {2: {}}
+"""Fields that a configuration has only since a schema, with the value that does as before.
+
+Whoever adds a field to `Config` adds it here under the next schema that is released, such as
+`{2: {"fitting.patience": 0}}`: older files then read as what they were. A field that is renamed,
+removed or given another meaning needs a function in `_migrated`.
+"""
+
 _HINT = ": another version of beeline wrote this run"
+_LONGEST = 100
+_LARGEST = 2**32 - 1
 
 
 def to_json(config: Any) -> dict[str, Any]:
@@ -23,12 +35,13 @@ def to_json(config: Any) -> dict[str, Any]:
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
-def from_json(data: Any, source: str) -> Config:
+def from_json(data: Any, source: str, schema: Any) -> Config:
     """Read a configuration, trusting nothing in it.
 
     Args:
         data: What `to_json` gave.
         source: Where it comes from, for errors.
+        schema: The schema of the run directory that it was written for.
 
     Returns:
         The configuration.
@@ -37,7 +50,7 @@ def from_json(data: Any, source: str) -> Config:
         RunError: If a field is missing, unknown, of another type or out of range.
     """
     try:
-        return _group(Config, data, "")
+        return _group(Config, _migrated(data, schema), "")
     except (TypeError, ValueError) as error:
         raise RunError(f"{source}: {error}") from error
 
@@ -50,6 +63,23 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _migrated(data: Any, schema: Any) -> Any:
+    if type(schema) is not int:
+        raise TypeError(f"the schema is {shorten(schema)}, not an integer")
+    for later, fields in ADDED.items():
+        for path, value in fields.items():
+            if later > schema:
+                data = _with(data, path.split("."), value)
+    return data
+
+
+def _with(data: Any, path: Sequence[str], value: Any) -> Any:
+    name, *rest = path
+    if not isinstance(data, dict) or (not rest and name in data):
+        return data
+    return data | {name: _with(data.get(name), rest, value) if rest else _plain(value)}
+
+
 def _group(group: type, data: Any, prefix: str) -> Any:
     if not isinstance(data, dict):
         raise TypeError(f"{prefix.rstrip('.') or 'the configuration'} is not a group of fields")
@@ -60,7 +90,7 @@ def _group(group: type, data: Any, prefix: str) -> Any:
             raise ValueError(f"the field {prefix}{name} is missing{_HINT}")
     for name in data:
         if name not in names:
-            raise ValueError(f"there is no field {prefix}{name}{_HINT}")
+            raise ValueError(f"there is no field {shorten(prefix + name)}{_HINT}")
     return group(**{name: _value(types[name], data[name], prefix + name) for name in names})
 
 
@@ -68,12 +98,19 @@ def _value(wanted: Any, value: Any, path: str) -> Any:
     if dataclasses.is_dataclass(wanted):
         return _group(typing.cast(type, wanted), value, path + ".")
     if typing.get_origin(wanted) is tuple and isinstance(value, list):
+        if len(value) > _LONGEST:
+            raise ValueError(f"{path} has {len(value)} entries, more than {_LONGEST}")
         entry = typing.get_args(wanted)[0]
         return tuple(_value(entry, item, path) for item in value)
     if wanted is float and value in ("inf", "-inf", "nan"):
         return float(value)
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+    if wanted is float and type(value) is int and abs(value) <= _LARGEST:
         return float(value)
     if not isinstance(wanted, type) or type(value) is not wanted:
-        raise TypeError(f"{path} is {value!r}, not of type {getattr(wanted, '__name__', wanted)}")
+        kind = getattr(wanted, "__name__", wanted)
+        raise TypeError(f"{path} is {shorten(value)}, not of type {kind}")
+    if isinstance(value, str) and len(value) > _LONGEST:
+        raise ValueError(f"{path} has {len(value)} characters, more than {_LONGEST}")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError(f"{path} is {shorten(value)}, beyond {_LARGEST}")
     return value

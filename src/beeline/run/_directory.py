@@ -6,23 +6,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from beeline._atomic import replacing
+from beeline._atomic import remove_leftovers, replacing
+from beeline._untrusted import UntrustedError, parse_json, read_bytes, shorten
 from beeline.config import Config
 from beeline.run._config_file import from_json, to_json
 from beeline.run._errors import RunError
+from beeline.run._lock import LOCK
 
-SCHEMA = 1
-"""Raise this when run directories written before can no longer be read."""
+SCHEMA = 2
+"""Raise this when what is in a run directory changes, and keep reading what was written before.
+
+1: no checkpoint of before. 2: the checkpoint knows the configuration and its records.
+"""
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 CHECKPOINT = "checkpoint.npz"
+PREVIOUS = "checkpoint-previous.npz"
 LEARNING_CURVE = "learning_curve.png"
 TRAJECTORIES = "trajectories.png"
 
-_WRITTEN = (CONFIG, METRICS, SUMMARY, CHECKPOINT, LEARNING_CURVE, TRAJECTORIES)
+_WRITTEN = (SUMMARY, CHECKPOINT, PREVIOUS, METRICS, LEARNING_CURVE, TRAJECTORIES, CONFIG)
 _FORMAT = "beeline-run"
+_LARGEST = 2**20
 
 
 def claim(path: Path, *, overwrite: bool) -> None:
@@ -40,7 +47,7 @@ def claim(path: Path, *, overwrite: bool) -> None:
         raise RunError(f"{path} is a file: name a directory with --out")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        occupied = any(path.iterdir())
+        occupied = any(not _is_ours(file.name) for file in path.iterdir())
     except OSError as error:
         raise RunError(f"cannot make the directory {path}: {error.strerror}") from error
     if not os.access(path, os.W_OK | os.X_OK):
@@ -48,7 +55,10 @@ def claim(path: Path, *, overwrite: bool) -> None:
     if occupied and not _is_run(path):
         raise RunError(f"{path} holds files that are not a run: name another directory with --out")
     if occupied and not overwrite:
-        raise RunError(f"{path} holds another run: replace it with --overwrite, or change --out")
+        raise RunError(
+            f"{path} holds another run: replace it with --overwrite, or change --out; "
+            "beeline resume continues one"
+        )
 
 
 def begin(path: Path, config: Config) -> None:
@@ -61,8 +71,34 @@ def begin(path: Path, config: Config) -> None:
         config: The new run.
     """
     for name in _WRITTEN:
-        (path / name).unlink(missing_ok=True)
+        remove_leftovers(path / name)
+        # What is left if this is cut short is a run, not files that are none.
+        if name != CONFIG:
+            (path / name).unlink(missing_ok=True)
+    write_config(path, config)
+
+
+def write_config(path: Path, config: Config) -> None:
+    """Write down what a run is.
+
+    Args:
+        path: Its directory.
+        config: The run.
+    """
     write_json(path / CONFIG, {"format": _FORMAT, "schema": SCHEMA, "config": to_json(config)})
+
+
+def reopen(path: Path, config: Config) -> None:
+    """Make a run one that has not ended, and may be longer than before.
+
+    Args:
+        path: The directory, locked.
+        config: The run as it is to be.
+    """
+    for name in _WRITTEN:
+        remove_leftovers(path / name)
+    (path / SUMMARY).unlink(missing_ok=True)
+    write_config(path, config)
 
 
 def read_config(path: Path) -> Config:
@@ -80,17 +116,19 @@ def read_config(path: Path) -> Config:
     if not path.is_dir():
         raise RunError(f"there is no run directory {path}")
     file = path / CONFIG
-    if not file.exists():
-        raise RunError(f"{path} is not a run: it has no {CONFIG}")
-    data = _read_json(file)
+    try:
+        data = _read_json(file)
+    except FileNotFoundError:
+        raise RunError(f"{path} is not a run: it has no {CONFIG}") from None
     if data.get("format") != _FORMAT:
         raise RunError(f"{file} does not describe a run")
-    if data.get("schema") != SCHEMA:
+    schema = data.get("schema")
+    if type(schema) is not int or not 1 <= schema <= SCHEMA:
         raise RunError(
-            f"{file} has schema {data.get('schema')!r}, this version of beeline reads {SCHEMA}: "
+            f"{file} has schema {shorten(schema)}, this version of beeline reads 1 to {SCHEMA}: "
             "train again, or use the version that wrote it"
         )
-    return from_json(data.get("config"), str(file))
+    return from_json(data.get("config"), str(file), schema)
 
 
 def read_summary(path: Path) -> dict[str, Any] | None:
@@ -105,8 +143,10 @@ def read_summary(path: Path) -> dict[str, Any] | None:
     Raises:
         RunError: If the file is damaged.
     """
-    file = path / SUMMARY
-    return _read_json(file) if file.exists() else None
+    try:
+        return _read_json(path / SUMMARY)
+    except FileNotFoundError:
+        return None
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
@@ -127,11 +167,17 @@ def _is_run(path: Path) -> bool:
         return False
 
 
+def _is_ours(name: str) -> bool:
+    # The lock, and what a process that was killed has left of a file.
+    written, _, process = name[1:].rpartition(".")
+    return name == LOCK or (name[:1] == "." and written in _WRITTEN and process.isdigit())
+
+
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{file} is truncated or not JSON ({error})") from error
+        data = parse_json(read_bytes(file, _LARGEST))
+    except UntrustedError as error:
+        raise RunError(f"{file} {error}") from error
     if not isinstance(data, dict):
         raise RunError(f"{file} does not hold a JSON object")
     return data

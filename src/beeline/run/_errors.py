@@ -1,8 +1,20 @@
 """What can go wrong with a run, in one line each."""
 
+import shlex
+import signal
+from pathlib import Path
+
 
 class RunError(ValueError):
     """A run directory that cannot be used as asked; the message says why and what to do."""
+
+
+class RunWarning(UserWarning):
+    """A run directory that is not as it should be, but can be used; the message says how."""
+
+
+class StorageError(OSError):
+    """A run that cannot be written any more; what was saved of it before is whole."""
 
 
 class DivergedError(ArithmeticError):
@@ -25,4 +37,27 @@ class DivergedError(ArithmeticError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the training; the message says how far it got and what is kept."""
+    """Training was asked to stop; the message says how far it got and how to go on.
+
+    Attributes:
+        signal: The signal that asked.
+    """
+
+    def __init__(
+        self, iterations: int, of: int, path: Path | None, number: signal.Signals = signal.SIGINT
+    ) -> None:
+        kept = "" if path is None else f"; {how_to_go_on(path)}"
+        super().__init__(f"interrupted after {iterations} of {of} iterations{kept}")
+        self.signal = number
+
+
+def how_to_go_on(path: Path) -> str:
+    """Name the command that continues a run.
+
+    Args:
+        path: Its directory.
+
+    Returns:
+        An advice.
+    """
+    return f"continue with: beeline resume {shlex.quote(str(path))}"

@@ -43,7 +43,7 @@ class Programs:
     """Compiled for one configuration; every array has a leading axis of seeds."""
 
     start: Start
-    """Draws the networks and warms up."""
+    """Draws the networks and warms up, or gives the state that was begun."""
     iterate: Iterate
     """One iteration of Algorithm 1: the state before and the index to what comes of it."""
     compile_seconds: float
@@ -103,31 +103,26 @@ def skeleton(config: Config, algorithm: BPO) -> BPOState:
     return eqx.filter_eval_shape(_start(config, algorithm), _seeds(config))
 
 
-def compile_programs(config: Config, algorithm: BPO) -> Programs:
+def compile_programs(config: Config, algorithm: BPO, begun: BPOState | None = None) -> Programs:
     """Trace and compile ahead of time what a run needs.
 
     Args:
         config: The run.
         algorithm: Algorithm 1, built for it.
+        begun: The state to start from; newly drawn if left out.
 
     Returns:
         The programs.
     """
     began = time.perf_counter()
     with _collector_paused():
-        start, iterate = _compile(config, algorithm)
+        start, iterate = _compile(config, algorithm, begun)
     return Programs(start, iterate, time.perf_counter() - began)
 
 
-def _compile(config: Config, algorithm: BPO) -> tuple[Start, Iterate]:
-    seeds = _seeds(config)
-    # Run once, on little data: time spent on making it faster would be lost.
+def _compile(config: Config, algorithm: BPO, begun: BPOState | None) -> tuple[Start, Iterate]:
     start = in_background(
-        lambda: (
-            jax.jit(_arrays_of(_start(config, algorithm)))
-            .lower(seeds)
-            .compile(compiler_options={"xla_backend_optimization_level": "0"})
-        )
+        lambda: _compile_start(config, algorithm) if begun is None else lambda: begun
     )
     places, static = eqx.partition(skeleton(config, algorithm), _is_place)
 
@@ -143,7 +138,7 @@ def _compile(config: Config, algorithm: BPO) -> tuple[Start, Iterate]:
     everywhere = _devices.everywhere()
     advance = jax.jit(advance, in_shardings=everywhere, out_shardings=everywhere)
     iterate = advance.lower(places, index).compile()
-    started = start()
+    draw = start()
 
     def run_iteration(state: BPOState, index: int) -> tuple[BPOState, Record, Soundness]:
         arrays = jax.device_put(eqx.filter(state, eqx.is_array), everywhere)
@@ -151,7 +146,18 @@ def _compile(config: Config, algorithm: BPO) -> tuple[Start, Iterate]:
         wait(record)
         return eqx.combine(arrays, static), jax.device_get(record), jax.device_get(sound)
 
-    return lambda: eqx.combine(started(seeds), static), run_iteration
+    return lambda: eqx.combine(draw(), static), run_iteration
+
+
+def _compile_start(config: Config, algorithm: BPO) -> Callable[[], Any]:
+    seeds = _seeds(config)
+    # Run once, on little data: time spent on making it faster would be lost.
+    program = (
+        jax.jit(_arrays_of(_start(config, algorithm)))
+        .lower(seeds)
+        .compile(compiler_options={"xla_backend_optimization_level": "0"})
+    )
+    return lambda: program(seeds)
 
 
 @contextlib.contextmanager

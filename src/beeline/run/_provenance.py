@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jax
+
 import beeline
 
 _PACKAGES = ("beeline", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
@@ -17,7 +19,8 @@ def provenance() -> dict[str, Any]:
 
     Returns:
         The versions of Python and of the packages that compute, the platform, the revision of
-        the checkout that the package runs from or None, and the time in UTC.
+        the checkout that the package runs from or None, the number of devices that share the
+        work, and the time in UTC.
     """
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
@@ -28,6 +31,7 @@ def provenance() -> dict[str, Any]:
     return {
         "versions": versions,
         "platform": platform.platform(),
+        "devices": jax.local_device_count(),
         "git_revision": git_revision(Path(beeline.__file__).parent),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

@@ -1,13 +1,13 @@
 """What the iterations measured: as lines of JSON, as columns, and whether it is finite."""
 
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from beeline._untrusted import UntrustedError, parse_json, read_bytes, shorten
 from beeline.run._errors import RunError
 from beeline.run._reference import Reference
 from beeline.training import Record
@@ -20,6 +20,8 @@ _ONLY_IF = {
     "policy_gradient_norm": "policy_updates",
 }
 _PER_RUN = ("iteration", "env_steps", "wall_seconds")
+_PER_SEED = ("return", "normalized_return", "normalized_imagined_return")
+_LARGEST = 2**28
 
 
 def first_fault(record: Record) -> tuple[str, int] | None:
@@ -72,45 +74,78 @@ def columns(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def read_rows(file: Path, seeds: int) -> list[dict[str, Any]]:
-    """Read the lines that a run has written.
+    """Read the lines that a run has written, which may still be going on.
 
     Args:
         file: The file of its metrics.
         seeds: Entries to expect in each list.
 
     Returns:
-        The lines, in order.
+        The whole lines, in order.
 
     Raises:
         RunError: If the file is missing, empty or damaged, naming the line.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        content = read_bytes(file, _LARGEST)
     except FileNotFoundError:
         raise RunError(f"{file} is missing: the run has no finished iteration") from None
-    except ValueError as error:
-        raise RunError(f"{file} is not text ({error})") from error
-    if not lines:
+    except UntrustedError as error:
+        raise RunError(f"{file} {error}") from error
+    # The last line may be cut off: it is being written, or its writer was killed.
+    rows = parse_rows(content[: content.rfind(b"\n") + 1], file, seeds)
+    if not rows:
         raise RunError(f"{file} is empty: the run has no finished iteration")
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            raise RunError(f"{file} line {number} is truncated or not JSON ({error})") from error
-        if not _is_whole(rows[-1], rows[0], seeds):
-            raise RunError(f"{file} line {number} does not hold the metrics of {seeds} seeds")
     return rows
 
 
-def _is_whole(row: Any, first: dict[str, Any], seeds: int) -> bool:
-    if not isinstance(row, dict) or row.keys() != first.keys():
-        return False
-    lists = [value for name, value in row.items() if name not in _PER_RUN]
-    numbers = [row.get(name) for name in _PER_RUN]
-    for values in lists:
-        if not isinstance(values, list) or len(values) != seeds:
-            return False
-        numbers += [value for value in values if value is not None]
-    named = {"return", "normalized_return", "normalized_imagined_return"} <= row.keys()
-    return named and all(type(number) in (int, float) for number in numbers)
+def parse_rows(content: bytes, file: Path, seeds: int) -> list[dict[str, Any]]:
+    """Parse lines that a run has written, trusting nothing in them.
+
+    Args:
+        content: The lines.
+        file: Where they come from, for errors.
+        seeds: Entries to expect in each list.
+
+    Returns:
+        The lines, in order. What only later lines have is None in the earlier ones.
+
+    Raises:
+        RunError: If a line is damaged, naming it.
+    """
+    rows: list[dict[str, Any]] = []
+    names: dict[str, None] = {}
+    for number, line in enumerate(content.splitlines(), 1):
+        try:
+            row = parse_json(line)
+        except UntrustedError as error:
+            raise RunError(f"{file} line {number} {error}") from error
+        fault = _fault(row, names, seeds, number)
+        if fault:
+            raise RunError(
+                f"{file} line {number} does not hold the metrics of {seeds} seeds: {fault}"
+            )
+        rows.append(row)
+        names = dict.fromkeys(row)
+    if rows and rows[0].keys() != names.keys():
+        nothing = [None] * seeds
+        rows = [{name: row.get(name, nothing) for name in names} for row in rows]
+    return rows
+
+
+def _fault(row: Any, names: Mapping[str, Any], seeds: int, number: int) -> str | None:
+    if not isinstance(row, dict):
+        return "it is not an object"
+    for name in (*_PER_RUN, *_PER_SEED, *names):
+        if name not in row:
+            return f"it lacks {name!r}"
+    if row["iteration"] != number:
+        return f"iteration is {shorten(row['iteration'])}"
+    for name, value in row.items():
+        per_run = name in _PER_RUN
+        numbers = [value] if per_run else value
+        if not isinstance(numbers, list) or len(numbers) != (1 if per_run else seeds):
+            return f"{shorten(name)} is not a list of {seeds}"
+        if not all(type(n) in (int, float) or (n is None and not per_run) for n in numbers):
+            return f"{shorten(name)} does not hold numbers"
+    return None

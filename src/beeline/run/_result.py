@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from beeline._untrusted import shorten
 from beeline.build import build
 from beeline.config import Config
 from beeline.envs import Environment
@@ -16,10 +17,10 @@ from beeline.models import WorldModel
 from beeline.policies import Policy
 from beeline.run import _directory as files
 from beeline.run._errors import RunError
-from beeline.run._programs import compile_cache, seeds_of, skeleton
-from beeline.run._records import read_rows
+from beeline.run._programs import compile_cache, seeds_of
 from beeline.run._reference import Reference
-from beeline.training import BPO, BPOState, checkpoint, evaluate
+from beeline.run._restore import restore
+from beeline.training import BPO, BPOState, evaluate
 
 
 @final
@@ -122,13 +123,15 @@ def load(path: str | Path) -> Run:
     folder = Path(path)
     config = files.read_config(folder)
     algorithm = build(config)
-    try:
-        kept = checkpoint.load(folder / files.CHECKPOINT, skeleton(config, algorithm))
-    except checkpoint.CheckpointError as error:
-        raise RunError(str(error)) from error
-    rows = read_rows(folder / files.METRICS, config.seeds)
+    last = restore(folder, config, algorithm)
+    if last is None:
+        raise RunError(f"there is no checkpoint {folder / files.CHECKPOINT}")
+    if not last.rows:
+        raise RunError(f"{folder / files.METRICS} is empty: the run has no finished iteration")
     summary = files.read_summary(folder)
-    return Run(config, algorithm, kept.tree, rows, summary, folder)
+    if summary is not None:
+        _check_summary(folder / files.SUMMARY, summary, config, last.rows[-1])
+    return Run(config, algorithm, last.state, last.rows, summary, folder)
 
 
 def evaluate_run(run: Run | str | Path) -> Evaluation:
@@ -160,6 +163,20 @@ def evaluate_run(run: Run | str | Path) -> Evaluation:
         normalized_return=reference.normalize(returns),
         reference=reference,
     )
+
+
+def _check_summary(
+    file: Path, summary: dict[str, Any], config: Config, last: dict[str, Any]
+) -> None:
+    known = {name: getattr(config, name) for name in ("task", "horizon", "model", "preset")}
+    known |= {name: last[name] for name in ("env_steps", "return", "normalized_return")}
+    known |= {"seeds": seeds_of(config), "iterations": last["iteration"]}
+    for name, value in known.items():
+        if name not in summary or summary[name] != value:
+            raise RunError(f"{file}: {name} is {shorten(summary.get(name))}, not that of the run")
+    for name in ("optimal_return", "random_return", "wall_seconds", "compile_seconds"):
+        if type(summary.get(name)) not in (int, float):
+            raise RunError(f"{file}: {name} is {shorten(summary.get(name))}, not a number")
 
 
 def _pick(tree: Any, position: int) -> Any:

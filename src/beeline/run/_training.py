@@ -1,12 +1,11 @@
 """Training from a configuration to a result, with everything kept on the way."""
 
-import contextlib
 import dataclasses
-import json
+import signal
 import time
-from collections.abc import Iterator
+import warnings
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,9 @@ from beeline.config import preset as from_preset
 from beeline.run import _directory as files
 from beeline.run._background import in_background
 from beeline.run._display import Display, display
-from beeline.run._errors import DivergedError, Interrupted
+from beeline.run._errors import DivergedError, Interrupted, RunError, RunWarning
+from beeline.run._keeper import START, Cadence, Keeper, keeper, storing
+from beeline.run._lock import locked
 from beeline.run._programs import (
     Programs,
     Soundness,
@@ -29,11 +30,10 @@ from beeline.run._programs import (
 from beeline.run._provenance import provenance
 from beeline.run._records import first_fault, row
 from beeline.run._reference import Reference
+from beeline.run._restore import Restored, restore
 from beeline.run._result import Run
-from beeline.training import BPO, BPOState, Record, checkpoint
-
-CHECKPOINT_EVERY = 10
-"""Iterations between checkpoints."""
+from beeline.run._stop import stopping
+from beeline.training import BPOState, Record
 
 
 def train(
@@ -48,6 +48,8 @@ def train(
     config: Config | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    checkpoint_steps: int | None = None,
+    checkpoint_minutes: float = 1.0,
     progress: bool | None = None,
 ) -> Run:
     """Train policies through learned world models.
@@ -65,6 +67,9 @@ def train(
         config: A whole configuration to start from.
         out: Directory to keep the run in; nothing is written if left out.
         overwrite: Whether another run in that directory may be replaced.
+        checkpoint_steps: Environment steps between checkpoints; left out, time alone counts.
+        checkpoint_minutes: Minutes between checkpoints, or more: they never take over 2% of the
+            time unless `checkpoint_steps` asks for them.
         progress: Whether to show a progress bar; by default if standard error is a terminal.
 
     Returns:
@@ -73,10 +78,13 @@ def train(
     Raises:
         TypeError: If both a preset and a configuration are given, or a count is not an integer.
         ValueError: If a name is unknown or a value out of range.
-        RunError: If the directory holds another run, or files that are no run.
-        DivergedError: If a number becomes infinite or NaN; the last good checkpoint is kept.
-        Interrupted: On Ctrl-C; the last good checkpoint is kept.
+        RunError: If the directory holds another run, or files that are no run, or another
+            process is writing to it.
+        StorageError: If the run cannot be written any more; what was saved is whole.
+        DivergedError: If a number becomes infinite or NaN; the last good state is saved.
+        Interrupted: On Ctrl-C or SIGTERM, after the iteration; the state is saved.
     """
+    cadence = Cadence(checkpoint_steps, checkpoint_minutes)
     fields = {
         "task": task,
         "horizon": horizon,
@@ -92,78 +100,168 @@ def train(
         raise TypeError("give a preset or a configuration, not both")
     else:
         config = dataclasses.replace(config, **given)
-    path = None if out is None else Path(out)
-    if path is not None:
+    if out is None:
+        return _train(config, None, cadence, progress)
+    path = Path(out)
+    files.claim(path, overwrite=overwrite)
+    with locked(path):
+        # Another process may have been there first.
         files.claim(path, overwrite=overwrite)
+        return _train(config, path, cadence, progress)
+
+
+def resume(
+    path: str | Path,
+    *,
+    env_steps: int | None = None,
+    checkpoint_steps: int | None = None,
+    checkpoint_minutes: float = 1.0,
+    progress: bool | None = None,
+) -> Run:
+    """Continue a run from its last checkpoint, as if nothing had happened.
+
+    On the same machine and versions, it ends with the same bits as without the interruption.
+
+    Args:
+        path: Directory of the run.
+        env_steps: Environment steps in all, to make the run longer. The learning rates follow
+            their cosine over the new length from here on, as if it had been planned: at once
+            they rise to where a run of that length would be.
+        checkpoint_steps: As for `train`.
+        checkpoint_minutes: As for `train`.
+        progress: Whether to show a progress bar; by default if standard error is a terminal.
+
+    Returns:
+        The run, with the records of its whole length.
+
+    Raises:
+        RunError: If there is no run, or it has ended and is not made longer, or is asked to be
+            shorter, or its files are damaged, or another process is writing to it.
+        StorageError: If the run cannot be written any more; what was saved is whole.
+        DivergedError: If a number becomes infinite or NaN; the last good state is saved.
+        Interrupted: On Ctrl-C or SIGTERM, after the iteration; the state is saved.
+    """
+    cadence = Cadence(checkpoint_steps, checkpoint_minutes)
+    folder = Path(path)
+    files.read_config(folder)
+    with locked(folder):
+        config = _lengthened(folder, files.read_config(folder), env_steps)
+        return _train(config, folder, cadence, progress, resumed=True)
+
+
+def _lengthened(folder: Path, config: Config, env_steps: int | None) -> Config:
+    if env_steps is not None and env_steps < config.env_steps:
+        raise RunError(
+            f"env-steps is {env_steps}, but {folder} is a run of {config.env_steps}: give more"
+        )
+    longer = dataclasses.replace(config, env_steps=env_steps or config.env_steps)
+    if files.read_summary(folder) is not None and longer.iterations == config.iterations:
+        raise RunError(
+            f"{folder} has ended after {config.env_steps} environment steps: make it longer with "
+            f"--env-steps, at least {config.env_steps + config.horizon}"
+        )
+    return longer
+
+
+def _train(
+    config: Config,
+    path: Path | None,
+    cadence: Cadence,
+    progress: bool | None,
+    *,
+    resumed: bool = False,
+) -> Run:
     keep_freed_memory()
     use_every_core(config.fitting.batch_size, config.improvement.batch_size)
     algorithm = build(config)
+    begun = restore(path, config, algorithm) if resumed and path is not None else None
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
-        return _train(config, algorithm, path, shown)
-
-
-def _train(config: Config, algorithm: BPO, path: Path | None, shown: Display) -> Run:
-    shown.phase("compiling")
-    reference = in_background(lambda: Reference.of(algorithm.env))
-    programs = in_background(lambda: compile_programs(config, algorithm))()
-    shown.phase("solving for the optimum")
-    solved = reference()
-    shown.phase("training")
-    began = time.perf_counter()
-    with _keeper(path, config) as keeper:
-        state, rows = _iterate(config, algorithm, programs, solved, keeper, shown)
-        wall_seconds = time.perf_counter() - began
-        summary = _summarise(config, rows, solved, wall_seconds, programs.compile_seconds)
+        shown.phase("compiling")
+        known = in_background(lambda: (Reference.of(algorithm.env), provenance()))
+        state = None if begun is None else begun.state
+        programs = in_background(lambda: compile_programs(config, algorithm, state))()
+        shown.phase("solving for the optimum")
+        reference, origin = known()
+        if resumed:
+            _check_origin(path, begun, origin)
+        shown.phase("training")
+        if path is not None:
+            with storing(path):
+                (files.reopen if resumed else files.begin)(path, config)
+        with keeper(path, config, cadence, origin) as kept:
+            rows = [] if begun is None else begun.rows
+            kept.begin_at(START if begun is None else begun.position)
+            state = _iterate(config, programs, reference, rows, kept, shown)
+            summary = _summarise(config, rows, reference, programs.compile_seconds, kept, origin)
         run = Run(config, algorithm, state, rows, summary, path)
         if path is not None:
-            files.write_json(path / files.SUMMARY, summary)
             # Imported this late because it takes longer than everything before training.
             from beeline.run._figures import draw_run
 
             shown.phase("drawing")
-            draw_run(run)
+            with storing(path):
+                draw_run(run)
+                # Last of all: a run with a summary has ended.
+                files.write_json(path / files.SUMMARY, summary)
     return run
+
+
+def _check_origin(path: Path | None, begun: Restored | None, now: dict[str, Any]) -> None:
+    if begun is None:
+        warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=4)
+        return
+    for field in ("versions", "devices"):
+        if field in begun.about and begun.about[field] != now[field]:
+            warnings.warn(
+                f"{path} was trained with other {field} than there are now: "
+                "it goes on, but not with the same bits",
+                RunWarning,
+                stacklevel=4,
+            )
 
 
 def _iterate(
     config: Config,
-    algorithm: BPO,
     programs: Programs,
     reference: Reference,
-    keeper: "_Keeper",
+    rows: list[dict[str, Any]],
+    kept: Keeper,
     shown: Display,
-) -> tuple[BPOState, list[dict[str, Any]]]:
+) -> BPOState:
+    before = rows[-1]["wall_seconds"] if rows else 0.0
     began = time.perf_counter()
-    state, rows = programs.start(), []
-    try:
-        for index in range(config.iterations):
-            after, record, sound = programs.iterate(state, index)
-            _check(config, record, sound, index + 1, keeper)
-            state = after
-            rows.append(
-                {
-                    "iteration": index + 1,
-                    "env_steps": (config.warmup_episodes + index + 1) * config.horizon,
-                    "wall_seconds": round(time.perf_counter() - began, 3),
-                    **row(record, reference),
-                }
-            )
-            keeper.append(rows[-1])
-            if (index + 1) % CHECKPOINT_EVERY == 0:
-                keeper.checkpoint(state, len(rows))
-            shown.iteration(rows[-1])
-    except KeyboardInterrupt:
-        done = f"interrupted after {len(rows)} of {config.iterations} iterations"
-        raise Interrupted(done + keeper.kept) from None
-    finally:
-        # Also after a failure: `state` is what the last good iteration left.
-        keeper.checkpoint(state, len(rows))
-    return state, rows
+    # Together in one object, for an interrupt may come between any two assignments.
+    good = programs.start(), kept.position
+    with stopping() as stop:
+        try:
+            stop.heed()
+            for index in range(len(rows), config.iterations):
+                after, record, sound = programs.iterate(good[0], index)
+                _check(config, record, sound, index + 1, kept)
+                rows.append(
+                    {
+                        "iteration": index + 1,
+                        "env_steps": (config.warmup_episodes + index + 1) * config.horizon,
+                        "wall_seconds": round(before + time.perf_counter() - began, 3),
+                        **row(record, reference),
+                    }
+                )
+                good = after, kept.append(rows[-1])
+                if kept.due():
+                    kept.save(*good)
+                shown.iteration(rows[-1])
+                stop.heed()
+        except KeyboardInterrupt:
+            asked = stop.signal or signal.SIGINT
+            done = good[1].iterations
+            raise Interrupted(done, config.iterations, kept.path, asked) from None
+        finally:
+            # Also after a failure: it is what the last good iteration left.
+            kept.save(*good)
+    return good[0]
 
 
-def _check(
-    config: Config, record: Record, sound: Soundness, iteration: int, keeper: "_Keeper"
-) -> None:
+def _check(config: Config, record: Record, sound: Soundness, iteration: int, kept: Keeper) -> None:
     fault = first_fault(record)
     for name, finite in (
         ("model weights", sound.model_weights),
@@ -174,15 +272,19 @@ def _check(
             fault = name, int(np.argmin(finite))
     if fault is not None:
         quantity, position = fault
-        raise DivergedError(quantity, seeds_of(config)[position], iteration, keeper.kept)
+        advice = (
+            "" if kept.path is None else f"; {kept.path / files.CHECKPOINT} holds what was good"
+        )
+        raise DivergedError(quantity, seeds_of(config)[position], iteration, advice)
 
 
 def _summarise(
     config: Config,
     rows: list[dict[str, Any]],
     reference: Reference,
-    wall_seconds: float,
     compile_seconds: float,
+    kept: Keeper,
+    origin: dict[str, Any],
 ) -> dict[str, Any]:
     return {
         "schema": files.SCHEMA,
@@ -193,42 +295,14 @@ def _summarise(
         "seeds": seeds_of(config),
         "env_steps": rows[-1]["env_steps"],
         "iterations": len(rows),
-        "wall_seconds": round(wall_seconds, 3),
+        "wall_seconds": rows[-1]["wall_seconds"],
         "compile_seconds": round(compile_seconds, 3),
+        "saves": kept.saves,
+        "save_seconds": round(kept.save_seconds, 3),
+        "checkpoint_bytes": kept.save_bytes,
         "return": rows[-1]["return"],
         "normalized_return": rows[-1]["normalized_return"],
         "optimal_return": reference.optimum.return_,
         "random_return": reference.random_return,
-        **provenance(),
+        **origin,
     }
-
-
-@dataclasses.dataclass(frozen=True)
-class _Keeper:
-    """Puts a run on disk as it goes, if it is to be there."""
-
-    path: Path | None
-    metrics: TextIO | None
-
-    @property
-    def kept(self) -> str:
-        return "" if self.path is None else f"; {self.path / files.CHECKPOINT} holds what was good"
-
-    def append(self, row: dict[str, Any]) -> None:
-        if self.metrics is not None:
-            self.metrics.write(json.dumps(row, allow_nan=False) + "\n")
-            self.metrics.flush()
-
-    def checkpoint(self, state: BPOState, iterations: int) -> None:
-        if self.path is not None:
-            checkpoint.save(self.path / files.CHECKPOINT, state, {"iterations": iterations})
-
-
-@contextlib.contextmanager
-def _keeper(path: Path | None, config: Config) -> Iterator[_Keeper]:
-    if path is None:
-        yield _Keeper(None, None)
-        return
-    files.begin(path, config)
-    with (path / files.METRICS).open("w", encoding="utf-8") as metrics:
-        yield _Keeper(path, metrics)

@@ -130,6 +130,22 @@ class Buffer(eqx.Module):
             jnp.zeros((capacity, env.horizon)),
         )
 
+    def enlarged(self, capacity: int) -> "Buffer":
+        """Make more room.
+
+        Args:
+            capacity: Episodes to make room for, at least as many as before.
+
+        Returns:
+            A buffer with the same episodes, none of which may have replaced an older one.
+        """
+
+        def pad(x: Array) -> Array:
+            return jnp.pad(x, [(0, capacity - x.shape[0])] + [(0, 0)] * (x.ndim - 1))
+
+        rewards = None if self.rewards is None else pad(self.rewards)
+        return Buffer(pad(self.states), pad(self.actions), self.count, rewards)
+
     def add(self, episode: Episode) -> "Buffer":
         """Keep one more episode, in place of the oldest when full.
 

@@ -1,4 +1,4 @@
-"""Run `python -m benchmarks speed`, `compare` or `learning`."""
+"""Run `python -m benchmarks speed`, `compare`, `learning` or `soak`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,7 @@ from tyro.conf import Positional
 
 from beeline.config import MODELS
 from benchmarks import learning as _learning
+from benchmarks import soak as _soak
 from benchmarks import speed as _speed
 from benchmarks.cases import OPERATIONS
 
@@ -62,8 +63,19 @@ def learning(
     _learning.run(list(tasks), list(horizons), list(models), seeds, env_steps, out)
 
 
+def soak(minutes: float = 60.0, seed: int = 0, out: Path | None = None) -> None:
+    """Train, kill, resume, evaluate and plot in a loop, and count what goes wrong.
+
+    Args:
+        minutes: How long; the round under way is finished.
+        seed: Seed of the order, the instants of the kills and the damage to files.
+        out: JSON file to write.
+    """
+    _soak.run(minutes, seed, out)
+
+
 if __name__ == "__main__":
     tyro.extras.subcommand_cli_from_dict(
-        {"speed": speed, "compare": compare, "learning": learning},
+        {"speed": speed, "compare": compare, "learning": learning, "soak": soak},
         prog="python -m benchmarks",
     )

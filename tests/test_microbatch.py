@@ -17,8 +17,8 @@ def test_groups_divide_the_batch_and_fit_unless_one_episode_does_not(batch, toke
 
 
 def test_groups_are_as_large_as_fits():
-    assert group_size(16, 500) == 4
-    assert group_size(16, 128) == 16
+    assert group_size(16, 500) == 2
+    assert group_size(16, 64) == 16
     assert group_size(17, 500) == 1
 
 

@@ -10,13 +10,13 @@ from jaxtyping import Array
 Mean = TypeVar("Mean")
 Each = TypeVar("Each")
 
-_CPU_TOKENS = 2048
+_CPU_TOKENS = 1024
 
 
 def group_size(batch: int, tokens: int) -> int:
     """Choose how many episodes to work on at a time.
 
-    On a CPU the activations of about two thousand tokens stay in cache; accelerators are best
+    On a CPU the activations of about a thousand tokens stay in cache; accelerators are best
     served whole.
 
     Args:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 _SMALLEST_BLOCK = 64
 _MOST_BLOCKS = 8
-_LONG = 256
+_LONG, _VERY_LONG = 256, 1024
 
 
 class KeyValues(NamedTuple):
@@ -90,7 +90,7 @@ def attend_to_seen(
 
 
 def growing_stages(length: int) -> tuple[int, ...]:
-    """Grow in quarters once the sequence is long: 5/8 of the attention of full room.
+    """Grow in quarters once the sequence is long, then in eighths: 9/16 of full attention.
 
     Args:
         length: Tokens in the whole sequence.
@@ -98,7 +98,7 @@ def growing_stages(length: int) -> tuple[int, ...]:
     Returns:
         Increasing sizes, the last of them `length`.
     """
-    parts = 4 if length >= _LONG else 1
+    parts = 1 if length < _LONG else 4 if length < _VERY_LONG else 8
     return tuple(-(-length * part // parts) for part in range(1, parts + 1))
 
 

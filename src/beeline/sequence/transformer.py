@@ -218,7 +218,7 @@ class Transformer(SequenceCore[TransformerCache]):
         return cache._replace(layers=tuple(layer.pad(length) for layer in cache.layers))
 
     def stages(self, length: int) -> tuple[int, ...]:
-        """Grow in quarters once the sequence is long: 5/8 of the attention of full room.
+        """Grow in quarters once the sequence is long, then in eighths: 9/16 of full attention.
 
         Args:
             length: Tokens in the whole sequence.

@@ -15,6 +15,9 @@ COLOURS = {
     "lstm-awm": "#7b4fb5",
     "transformer-history": "#d1495b",
     "markov": "#c98a00",
+    "rnn-awm": "#b56a9b",
+    "sac": "#5f7d3a",
+    "online-dt": "#8a5a44",
 }
 """One colour a model, the same in all figures."""
 
@@ -26,6 +29,9 @@ LABELS = {
     "lstm-awm": "LSTM AWM",
     "transformer-history": "transformer history model",
     "markov": "Markov model",
+    "rnn-awm": "RNN AWM",
+    "sac": "SAC",
+    "online-dt": "online decision transformer",
 }
 """What a model is called in all figures."""
 

@@ -10,8 +10,9 @@ entries:
     variants = ["default", "default improvement.through_policy=1.0"]
     seeds = 3
 
-A variant is a preset, followed by fields of the configuration that differ from it, as JSON
-without spaces: its name says all that there is to know.
+The variants of a block are tried against each other, and the best counts. What is to be told apart
+stands in blocks of its own, with a `label`. A variant is a preset, followed by fields of the
+configuration that differ from it, as JSON without spaces: its name says all that there is to know.
 """
 
 import json
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 from beeline._choices import choose
 from beeline.config import Config, preset
 from beeline.run._config_file import from_json, to_json
+from beeline.run._directory import SCHEMA
 
 TASKS = (
     "cancer-treatment", "bioreactor", "mould-fungicide", "bacteria",
@@ -31,7 +33,14 @@ TASKS = (
 """The paper's benchmark, in the paper's order."""
 
 _FIXED = ("task", "horizon", "model", "preset", "seed", "seeds")
-_ENTRIES = {"tasks": str, "horizons": int, "models": str, "variants": str, "seeds": int}
+_ENTRIES = {
+    "label": str,
+    "tasks": str,
+    "horizons": int,
+    "models": str,
+    "variants": str,
+    "seeds": int,
+}
 
 
 class GridError(ValueError):
@@ -69,7 +78,7 @@ class Cell(NamedTuple):
             path, _, text = field.partition("=")
             place, key = choose("field", path, places)
             place[key] = _value(text)
-        return from_json(data, f"the cell {self} cannot run")
+        return from_json(data, f"the cell {self} cannot run", SCHEMA)
 
     @property
     def arguments(self) -> list[str]:
@@ -106,6 +115,63 @@ class Cell(NamedTuple):
         return f"{self.task} H={self.horizon} {self.model}, {self.variant}, seed {self.seed}"
 
 
+class Block(NamedTuple):
+    """Every combination of its entries; its variants are tried against each other."""
+
+    label: str
+    """What sets it apart from other blocks; may be empty."""
+    tasks: tuple[str, ...]
+    horizons: tuple[int, ...]
+    models: tuple[str, ...]
+    variants: tuple[str, ...]
+    seeds: int
+
+    @property
+    def cells(self) -> list[Cell]:
+        """List its runs.
+
+        Returns:
+            Every combination.
+        """
+        return [
+            Cell(task, horizon, model, variant, seed)
+            for task in self.tasks
+            for horizon in self.horizons
+            for model in self.models
+            for variant in self.variants
+            for seed in range(self.seeds)
+        ]
+
+
+def read_blocks(file: Path, scale: str) -> list[Block]:
+    """Read a scale of a grid.
+
+    Args:
+        file: The grid file.
+        scale: Which of its scales.
+
+    Returns:
+        Its blocks.
+
+    Raises:
+        GridError: If the file is not a grid, lacks the scale, or has a cell that cannot run.
+    """
+    try:
+        entries = tomllib.loads(file.read_text(encoding="utf-8")).get(scale)
+    except (OSError, ValueError) as error:
+        raise GridError(f"{file} cannot be read as a grid: {error}") from None
+    if not isinstance(entries, list) or not entries:
+        raise GridError(f"{file} has no [[{scale}]]: add a block, or choose another scale")
+    blocks, checked = [], set()
+    for number, entry in enumerate(entries, 1):
+        try:
+            blocks.append(_block(entry))
+            _check(blocks[-1], checked)
+        except ValueError as error:
+            raise GridError(f"{file}, [[{scale}]] number {number}: {error}") from None
+    return blocks
+
+
 def read_grid(file: Path, scale: str) -> list[Cell]:
     """List the runs of a grid, seed by seed, so that one cut short is complete in its first seeds.
 
@@ -119,50 +185,35 @@ def read_grid(file: Path, scale: str) -> list[Cell]:
     Raises:
         GridError: If the file is not a grid, lacks the scale, or has a cell that cannot run.
     """
-    try:
-        blocks = tomllib.loads(file.read_text(encoding="utf-8")).get(scale)
-    except (OSError, ValueError) as error:
-        raise GridError(f"{file} cannot be read as a grid: {error}") from None
-    if not isinstance(blocks, list) or not blocks:
-        raise GridError(f"{file} has no [[{scale}]]: add a block, or choose another scale")
-    cells: dict[Cell, None] = {}
-    for number, block in enumerate(blocks, 1):
-        try:
-            cells |= dict.fromkeys(_cells_of(block))
-        except ValueError as error:
-            raise GridError(f"{file}, [[{scale}]] number {number}: {error}") from None
-    return sorted(cells, key=lambda cell: (cell.seed, cell.horizon))
+    cells = (cell for block in read_blocks(file, scale) for cell in block.cells)
+    return sorted(dict.fromkeys(cells), key=lambda cell: (cell.seed, cell.horizon))
 
 
-def _cells_of(block: dict[str, Any]) -> list[Cell]:
-    block = {"tasks": list(TASKS), **block}
-    for name in (*block, *_ENTRIES):
+def _block(entry: dict[str, Any]) -> Block:
+    given = {"label": "", "tasks": list(TASKS)} | entry
+    for name in (*given, *_ENTRIES):
         if name not in _ENTRIES:
             raise ValueError(f"unknown entry {name!r}: choose from {', '.join(_ENTRIES)}")
-        _check_entry(name, block.get(name))
-    cells = [
-        Cell(task, horizon, model, variant, seed)
-        for task in block["tasks"]
-        for horizon in block["horizons"]
-        for model in block["models"]
-        for variant in block["variants"]
-        for seed in range(block["seeds"])
-    ]
-    checked = set()
-    for cell in cells:
+        _check_entry(name, given.get(name))
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    return Block(label=given["label"], seeds=given["seeds"], **lists)
+
+
+def _check(block: Block, checked: set[Any]) -> None:
+    for cell in block.cells:
         parts = {cell.task, (cell.horizon, cell.variant), (cell.model, cell.variant)}
         if not parts <= checked:
             # Raises for what cannot run.
             _ = cell.config
             checked |= parts
-    return cells
 
 
 def _check_entry(name: str, value: Any) -> None:
     kind = _ENTRIES[name]
-    entries = [value] if name == "seeds" else value
+    alone = name in ("label", "seeds")
+    entries = [value] if alone else value
     if not isinstance(entries, list) or not entries or any(type(e) is not kind for e in entries):
-        wanted = "an integer" if name == "seeds" else f"a list of {kind.__name__}"
+        wanted = kind.__name__ if alone else f"a list of {kind.__name__}"
         raise ValueError(f"{name} is {value!r}: give {wanted}")
 
 

@@ -6,6 +6,7 @@ cores.
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import shutil
@@ -86,7 +87,7 @@ def _train(cell: Cell, store: Store) -> str:
     folder = store.folder / ".running" / cell.slug
     diverged = False
     try:
-        beeline.train(config=cell.config, out=folder, overwrite=True)
+        _train_or_resume(cell, folder)
     except beeline.DivergedError:
         # It counts with what its policy had reached.
         diverged = True
@@ -109,6 +110,16 @@ def _train(cell: Cell, store: Store) -> str:
     store.record(cell, final, _curve(records))
     shutil.rmtree(folder)
     return f"{'DIVERGED at' if diverged else 'normalised return'} {final['normalized_return']}"
+
+
+def _train_or_resume(cell: Cell, folder: Path) -> None:
+    # A run that was killed goes on, unless the recipe has changed since or it cannot.
+    if folder.exists():
+        with contextlib.suppress(beeline.RunError):
+            if beeline.load(folder).config == cell.config:
+                beeline.resume(folder)
+                return
+    beeline.train(config=cell.config, out=folder, overwrite=True)
 
 
 def _curve(records: list[dict[str, Any]]) -> dict[str, list[float]]:

@@ -1,1 +1,1 @@
-"""Figure 5a: how far each world model's policies come as the horizon grows."""
+"""Figure 5a: final performance by horizon."""

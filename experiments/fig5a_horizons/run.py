@@ -1,4 +1,4 @@
-"""Figure 5a: train with every world model at every horizon."""
+"""Figure 5a: final performance by horizon: train."""
 
 from pathlib import Path
 

@@ -1,0 +1,202 @@
+"""What the runs of a grid say, line by line of a figure."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from beeline.statistics import (
+    Interval,
+    bootstrap,
+    first_reach,
+    hold,
+    interquartile_mean,
+    reach_ratio,
+)
+from experiments._grid import Block, Cell, read_blocks
+from experiments._store import Curve, Row, Store
+
+POINTS = 60
+"""Points of an aggregated learning curve."""
+
+
+class Line(NamedTuple):
+    """One line of a figure: a model as a block has it."""
+
+    model: str
+    block: Block
+
+    @property
+    def name(self) -> str:
+        """What it is called.
+
+        Returns:
+            The model, and the block's label if it has one.
+        """
+        return f"{self.model}, {self.block.label}" if self.block.label else self.model
+
+    def cells(self, task: str, horizon: int, variant: str) -> list[Cell]:
+        """List its runs of one kind.
+
+        Args:
+            task: The task.
+            horizon: The horizon.
+            variant: The variant.
+
+        Returns:
+            One a seed.
+        """
+        seeds = range(self.block.seeds)
+        return [Cell(task, horizon, self.model, variant, seed) for seed in seeds]
+
+
+class Point(NamedTuple):
+    """Where a line is at one horizon: its best variant."""
+
+    variant: str
+    interval: Interval
+    """Interquartile mean over tasks and seeds."""
+    runs: int
+    """Runs that it rests on."""
+
+
+class Recorded(NamedTuple):
+    """A grid and what is recorded of it."""
+
+    lines: list[Line]
+    finals: dict[Cell, Row]
+    curves: dict[Cell, Curve]
+
+    @classmethod
+    def of(cls, grid: Path, scale: str, store: Store) -> "Recorded":
+        """Read both.
+
+        Args:
+            grid: The grid file.
+            scale: Which of its scales.
+            store: Where runs are recorded.
+
+        Returns:
+            The lines of the grid, and all that is recorded.
+        """
+        blocks = read_blocks(grid, scale)
+        lines = [Line(model, block) for block in blocks for model in block.models]
+        return cls(lines, store.finals(), store.curves())
+
+    @property
+    def horizons(self) -> list[int]:
+        """The horizons of the grid.
+
+        Returns:
+            Each once, in order.
+        """
+        return sorted({horizon for line in self.lines for horizon in line.block.horizons})
+
+    def point(self, line: Line, horizon: int) -> Point | None:
+        """Aggregate a line over its tasks and seeds at one horizon.
+
+        Args:
+            line: The line.
+            horizon: The horizon.
+
+        Returns:
+            The variant with the greatest interquartile mean; None unless there is one with a run
+            of every task: a mean over other tasks than the other lines' would mislead.
+        """
+        points = []
+        for variant in line.block.variants if horizon in line.block.horizons else ():
+            scores = [
+                np.array([float(self.finals[cell]["normalized_return"]) for cell in cells])
+                for cells in self._recorded(line, horizon, variant)
+            ]
+            if all(task.size for task in scores):
+                interval = bootstrap(interquartile_mean, scores)
+                points.append(Point(variant, interval, sum(task.size for task in scores)))
+        return max(points, key=lambda point: float(point.interval.value), default=None)
+
+    def learning(
+        self, line: Line, horizon: int, budgets: Float[np.ndarray, " budget"], spent: str
+    ) -> list[Float[np.ndarray, "budget seed"]] | None:
+        """Read the learning curves of a line's best variant at the same budgets.
+
+        Args:
+            line: The line.
+            horizon: The horizon.
+            budgets: Where to read them.
+            spent: Of what: `env_steps` or `wall_seconds`.
+
+        Returns:
+            Curves by task, or None where `point` gives none.
+        """
+        point = self.point(line, horizon)
+        if point is None:
+            return None
+        return [
+            np.stack(
+                [hold(getattr(c, spent), c.normalized_return, budgets) for c in curves], axis=-1
+            )
+            for cells in self._recorded(line, horizon, point.variant)
+            for curves in [[self.curves[cell] for cell in cells]]
+        ]
+
+    def _recorded(self, line: Line, horizon: int, variant: str) -> list[list[Cell]]:
+        wanted = (line.cells(task, horizon, variant) for task in line.block.tasks)
+        return [[cell for cell in cells if cell in self.finals] for cells in wanted]
+
+
+def reach(
+    ours: Sequence[Float[np.ndarray, "budget seed"]],
+    theirs: Sequence[Float[np.ndarray, "budget seed"]],
+    budgets: Float[np.ndarray, " budget"],
+    level: float = 0.9,
+) -> Interval:
+    """Compare what two lines spend until their interquartile means reach a level.
+
+    Args:
+        ours: Learning curves of the one by task.
+        theirs: Those of the other.
+        budgets: Where they were read.
+        level: The normalised return to reach.
+
+    Returns:
+        How many times our budget they need, with its interval.
+    """
+
+    def ratio(ours: Any, theirs: Any) -> np.ndarray:
+        means = (interquartile_mean(theirs), interquartile_mean(ours))
+        return reach_ratio(*(first_reach(mean, budgets, level) for mean in means))
+
+    return bootstrap(ratio, list(ours), list(theirs))
+
+
+def rows_by_horizon(recorded: Recorded) -> list[dict[str, Any]]:
+    """Tabulate every line at every horizon.
+
+    Args:
+        recorded: The grid and what is recorded.
+
+    Returns:
+        A row for each; with empty numbers where runs are missing.
+    """
+    rows = []
+    for horizon in recorded.horizons:
+        for line in recorded.lines:
+            if horizon not in line.block.horizons:
+                continue
+            point = recorded.point(line, horizon)
+            value, low, high = ("", "", "") if point is None else map(float, point.interval)
+            rows.append(
+                {
+                    "horizon": horizon,
+                    "line": line.name,
+                    "best_variant": "" if point is None else point.variant,
+                    "runs": 0 if point is None else point.runs,
+                    "wanted": len(line.block.tasks) * line.block.seeds,
+                    "iqm": value,
+                    "low": low,
+                    "high": high,
+                }
+            )
+    return rows

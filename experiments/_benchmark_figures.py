@@ -1,0 +1,244 @@
+"""Figures and tables of what the runs of a grid say. Each draws one kind of picture."""
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from beeline.statistics import bootstrap, hold, interquartile_mean
+from experiments._benchmark import POINTS, Line, Recorded, reach, rows_by_horizon
+from experiments._figures import COLOURS, LABELS, panels, save
+from experiments._grid import GridError
+from experiments._results import SCALES
+from experiments._results import save as save_rows
+from experiments._runner import RESULTS
+from experiments._store import Store
+
+_STYLES = ("-", "--", ":", "-.")
+_MARK = re.compile(r"(<!-- measured -->\n).*?(<!-- end -->)", re.DOTALL)
+
+Draw = Callable[[Recorded, Path], list[dict[str, Any]]]
+"""Draws into a folder, and returns the rows of its table."""
+
+
+def main(folder: Path, draw: Draw) -> None:
+    """Draw an experiment from the command line, and put its table into the README.
+
+    Args:
+        folder: Its folder.
+        draw: What to draw.
+
+    Raises:
+        SystemExit: If the grid or the results cannot be used.
+    """
+    module = f"experiments.{folder.name}.plot"
+    parser = argparse.ArgumentParser(prog=f"python -m {module}")
+    parser.add_argument("--scale", choices=SCALES, default="reduced", help="which runs to show")
+    parser.add_argument("--runs", type=Path, default=RESULTS, help="where the runs are recorded")
+    parser.add_argument("--out", type=Path, default=folder, help="where to draw")
+    arguments = parser.parse_args()
+    try:
+        recorded = Recorded.of(folder / "grid.toml", arguments.scale, Store(arguments.runs))
+    except GridError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    results = arguments.out / "results"
+    results.mkdir(parents=True, exist_ok=True)
+    rows = draw(recorded, results)
+    save_rows(results / "summary.csv", rows, f"python -m {module} --scale {arguments.scale}")
+    text = table(rows, arguments.scale)
+    readme = arguments.out / "README.md"
+    if readme.exists():
+        readme.write_text(
+            _MARK.sub(lambda found: f"{found[1]}{text}{found[2]}", readme.read_text())
+        )
+    print(text)
+
+
+def table(rows: Sequence[dict[str, Any]], scale: str) -> str:
+    """Lay rows out as Markdown.
+
+    Args:
+        rows: One mapping a row, all with the same keys, at least one.
+        scale: The scale that they are of.
+
+    Returns:
+        The table, with a line before it that says how much was run.
+    """
+    names = list(rows[0])
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    for row in rows:
+        entries = (f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values())
+        lines.append(f"| {' | '.join(entries)} |")
+    empty = sum(not row["runs"] for row in rows)
+    heading = f"At the scale `{scale}`"
+    if empty:
+        heading += f", where {empty} of {len(rows)} rows are not yet run on every task"
+    return f"{heading}:\n\n" + "\n".join(lines) + "\n"
+
+
+def by_horizon(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
+    """Draw the final performance of every line against the horizon.
+
+    Args:
+        recorded: The grid and what is recorded.
+        results: Folder for the figure.
+
+    Returns:
+        The rows that it shows.
+    """
+    figure, (axes,) = panels(1, width=7)
+    for place, line in enumerate(recorded.lines):
+        points = {h: recorded.point(line, h) for h in recorded.horizons}
+        known = {h: point.interval for h, point in points.items() if point is not None}
+        if known:
+            value, low, high = (np.array([i[k] for i in known.values()]) for k in range(3))
+            at = [
+                recorded.horizons.index(h) + 0.03 * (place - len(recorded.lines) / 2) for h in known
+            ]
+            style = _style(line, recorded)
+            axes.errorbar(at, value, [value - low, high - value], capsize=3, marker="o", **style)
+    axes.axhline(0, color="grey", linestyle=":", label="random policy")
+    axes.set_xticks(range(len(recorded.horizons)), [str(h) for h in recorded.horizons])
+    axes.set_xlabel("horizon")
+    axes.set_ylabel("normalised return")
+    axes.set_title("interquartile mean over tasks and seeds, 95 % interval", fontsize=10)
+    _finish(figure, results / "by_horizon.png")
+    return rows_by_horizon(recorded)
+
+
+def learning(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
+    """Draw learning curves over all tasks, and compare what lines need to reach 0.9.
+
+    Args:
+        recorded: The grid and what is recorded; its first line is what others are compared with.
+        results: Folder for the figure.
+
+    Returns:
+        The final performances, with the ratio of the budgets to the first line's.
+    """
+    rows = rows_by_horizon(recorded)
+    for spent, name in (("env_steps", "environment steps"), ("wall_seconds", "seconds")):
+        figure, places = panels(len(recorded.horizons))
+        for axes, horizon in zip(places, recorded.horizons, strict=True):
+            budgets = _budgets(recorded, horizon, spent)
+            curves = {
+                line: recorded.learning(line, horizon, budgets, spent) for line in recorded.lines
+            }
+            for line, tasks in curves.items():
+                if tasks is not None:
+                    value, low, high = bootstrap(interquartile_mean, tasks, samples=500)
+                    style = _style(line, recorded)
+                    axes.plot(budgets, value, **style)
+                    axes.fill_between(budgets, low, high, color=style["color"], alpha=0.15)
+            axes.axhline(0, color="grey", linestyle=":")
+            axes.set_xscale("log")
+            axes.set_xlabel(name)
+            axes.set_title(f"H = {horizon}", fontsize=10)
+            for row in rows:
+                if row["horizon"] == horizon:
+                    row[f"{spent} to 0.9, ratio"] = _ratio(row["line"], curves, budgets)
+        places[0].set_ylabel("normalised return, interquartile mean")
+        _finish(figure, results / f"learning_{spent}.png")
+    return rows
+
+
+def tasks(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
+    """Draw the learning curves of every task at every horizon.
+
+    Args:
+        recorded: The grid and what is recorded.
+        results: Folder for the figure.
+
+    Returns:
+        The median, least and greatest final return of every line on every task.
+    """
+    names = list(dict.fromkeys(task for line in recorded.lines for task in line.block.tasks))
+    size = (2.6 * len(recorded.horizons), 2.0 * len(names))
+    figure = Figure(figsize=size, dpi=110, layout="constrained")
+    places = figure.subplots(len(names), len(recorded.horizons), squeeze=False)
+    rows = []
+    for i, task in enumerate(names):
+        for k, horizon in enumerate(recorded.horizons):
+            axes = places[i, k]
+            axes.axhline(0, color="grey", linestyle=":", linewidth=0.8)
+            axes.set_title(f"{task}, H = {horizon}", fontsize=8)
+            for line in recorded.lines:
+                if task in line.block.tasks and horizon in line.block.horizons:
+                    rows.append(_draw_task(axes, recorded, line, task, horizon))
+    _finish(figure, results / "tasks.png")
+    return rows
+
+
+def _draw_task(
+    axes: Any, recorded: Recorded, line: Line, task: str, horizon: int
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"task": task, "horizon": horizon, "line": line.name, "best_variant": ""}
+    found = {
+        variant: [cell for cell in line.cells(task, horizon, variant) if cell in recorded.finals]
+        for variant in line.block.variants
+    }
+    found = {variant: cells for variant, cells in found.items() if cells}
+    numbers = {"runs": 0, "wanted": line.block.seeds, "median": "", "least": "", "greatest": ""}
+    if not found:
+        return row | numbers
+    final = {
+        variant: np.array([float(recorded.finals[c]["normalized_return"]) for c in cells])
+        for variant, cells in found.items()
+    }
+    best = max(final, key=lambda variant: float(np.median(final[variant])))
+    budgets = _budgets(recorded, horizon, "env_steps")
+    curves = [recorded.curves[cell] for cell in found[best]]
+    values = np.stack([hold(c.env_steps, c.normalized_return, budgets) for c in curves])
+    style = _style(line, recorded)
+    axes.plot(budgets, np.median(values, axis=0), linewidth=1, **style)
+    axes.fill_between(
+        budgets, values.min(axis=0), values.max(axis=0), color=style["color"], alpha=0.15
+    )
+    low, high = float(final[best].min()), float(final[best].max())
+    median = float(np.median(final[best]))
+    numbers |= {"runs": len(curves), "median": median, "least": low, "greatest": high}
+    return row | {"best_variant": best} | numbers
+
+
+def _budgets(recorded: Recorded, horizon: int, spent: str) -> np.ndarray:
+    lengths = [
+        (getattr(curve, spent)[0], getattr(curve, spent)[-1])
+        for cell, curve in recorded.curves.items()
+        if cell.horizon == horizon
+    ]
+    firsts, lasts = zip(*lengths, strict=True) if lengths else ((1.0,), (10.0,))
+    return np.geomspace(max(min(firsts), 1e-2), max(lasts), POINTS)
+
+
+def _ratio(name: str, curves: dict[Line, Any], budgets: np.ndarray) -> str:
+    ours = next(iter(curves.values()))
+    theirs = next(tasks for line, tasks in curves.items() if line.name == name)
+    if ours is None or theirs is None or theirs is ours:
+        return ""
+    value, low, high = reach(ours, theirs, budgets)
+    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
+
+
+def _style(line: Line, recorded: Recorded) -> dict[str, Any]:
+    labels = list(dict.fromkeys(line.block.label for line in recorded.lines))
+    label = f", {line.block.label}" if line.block.label else ""
+    return {
+        "color": COLOURS.get(line.model, "#777777"),
+        "linestyle": _STYLES[labels.index(line.block.label) % len(_STYLES)],
+        "label": LABELS.get(line.model, line.model) + label,
+    }
+
+
+def _finish(figure: Figure, file: Path) -> None:
+    handles = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    if handles:
+        figure.legend(list(handles.values()), list(handles), fontsize=8, loc="outside right upper")
+    save(figure, file)

@@ -1,0 +1,1 @@
+"""Figure 7: learning curves on every task."""

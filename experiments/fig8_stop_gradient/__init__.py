@@ -1,0 +1,1 @@
+"""Figure 8: the stop-gradient on the policy's input."""

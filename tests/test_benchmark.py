@@ -1,0 +1,167 @@
+"""What figures and tables say of recorded runs: the right ones, aggregated, with none left out."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+GRID = """
+[[reduced]]
+tasks = ["harvest", "bacteria"]
+horizons = [20, 50]
+models = ["ssm-awm"]
+variants = ["default", "default env_steps=5000"]
+seeds = 2
+
+[[reduced]]
+label = "full gradient"
+tasks = ["harvest", "bacteria"]
+horizons = [20]
+models = ["ssm-awm"]
+variants = ["default improvement.through_policy=1.0"]
+seeds = 2
+"""
+STEPS = np.array([1600.0, 2000.0, 4000.0, 8000.0])
+
+
+@pytest.fixture(autouse=True)
+def beside_the_library(monkeypatch):
+    """Import from the checkout."""
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    folder = tmp_path / "some_figure"
+    folder.mkdir()
+    (folder / "grid.toml").write_text(GRID)
+    (folder / "README.md").write_text("before\n<!-- measured -->\nold\n<!-- end -->\nafter\n")
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path):
+    return importlib.import_module("experiments._store").Store(tmp_path / "runs")
+
+
+def keep(store, task, horizon, variant, finals):
+    grid = importlib.import_module("experiments._grid")
+    columns = importlib.import_module("experiments._store").FINAL_COLUMNS
+    for seed, value in enumerate(finals):
+        cell = grid.Cell(task, horizon, "ssm-awm", variant, seed)
+        other = dict.fromkeys((c for c in columns if c not in cell._fields), "1")
+        curve = {
+            "env_steps": STEPS,
+            "wall_seconds": STEPS / 100,
+            "normalized_return": value * np.array([0.5, 0.8, 0.9, 1.0]),
+        }
+        store.record(cell, {**other, "normalized_return": str(value)}, curve)
+
+
+def recorded_in(experiment, store):
+    benchmark = importlib.import_module("experiments._benchmark")
+    return benchmark.Recorded.of(experiment / "grid.toml", "reduced", store)
+
+
+def test_the_best_variant_with_every_task_counts(experiment, store):
+    keep(store, "harvest", 20, "default", [0.5, 0.6])
+    keep(store, "bacteria", 20, "default", [0.7, 0.9])
+    # Better, but on one task only.
+    keep(store, "harvest", 20, "default env_steps=5000", [0.99, 0.99])
+    recorded = recorded_in(experiment, store)
+    line, full = recorded.lines
+    point = recorded.point(line, 20)
+    assert point.variant == "default"
+    assert point.runs == 4
+    # A quarter of four runs is left out at either end.
+    assert point.interval.value == pytest.approx((0.6 + 0.7) / 2)
+    assert point.interval.low <= point.interval.value <= point.interval.high
+    assert recorded.point(line, 50) is None
+    assert recorded.point(full, 20) is None
+    keep(store, "bacteria", 20, "default env_steps=5000", [0.2, 0.9])
+    point = recorded_in(experiment, store).point(line, 20)
+    assert point.variant == "default env_steps=5000"
+    assert point.interval.value == pytest.approx((0.9 + 0.99) / 2)
+
+
+def test_what_is_not_run_is_said_to_be(experiment, store):
+    keep(store, "harvest", 20, "default", [0.5, 0.6])
+    keep(store, "bacteria", 20, "default", [0.7, 0.9])
+    benchmark = importlib.import_module("experiments._benchmark")
+    rows = benchmark.rows_by_horizon(recorded_in(experiment, store))
+    assert [(row["horizon"], row["line"], row["runs"], row["wanted"]) for row in rows] == [
+        (20, "ssm-awm", 4, 4),
+        (20, "ssm-awm, full gradient", 0, 4),
+        (50, "ssm-awm", 0, 4),
+    ]
+    assert [row["iqm"] for row in rows] == [pytest.approx(0.65), "", ""]
+
+
+def test_curves_are_read_where_they_were_recorded(experiment, store):
+    keep(store, "harvest", 20, "default", [0.5, 0.6])
+    keep(store, "bacteria", 20, "default", [0.7, 0.9])
+    recorded = recorded_in(experiment, store)
+    budgets = np.array([1000.0, 2000.0, 7999.0, 9000.0])
+    tasks = recorded.learning(recorded.lines[0], 20, budgets, "env_steps")
+    shares = np.array([0.0, 0.8, 0.9, 1.0])
+    for curves, finals in zip(tasks, ([0.5, 0.6], [0.7, 0.9]), strict=True):
+        np.testing.assert_allclose(curves, np.outer(shares, finals))
+    assert recorded.learning(recorded.lines[1], 20, budgets, "env_steps") is None
+
+
+def test_the_ratio_is_that_of_the_first_budgets_at_the_level():
+    benchmark = importlib.import_module("experiments._benchmark")
+    budgets = np.array([10.0, 20.0, 40.0, 80.0])
+    fast = [np.array([[0.95], [0.95], [0.96], [0.97]])] * 2
+    slow = [np.array([[0.1], [0.5], [0.8], [0.95]])] * 2
+    # One seed a task: every sample is the same.
+    assert benchmark.reach(fast, slow, budgets) == (8.0, 8.0, 8.0)
+    assert benchmark.reach(slow, fast, budgets).value == pytest.approx(0.125)
+    never = [np.full((4, 1), 0.5)] * 2
+    assert np.isinf(benchmark.reach(fast, never, budgets).value)
+
+
+@pytest.mark.parametrize(
+    ("drawing", "pictures"),
+    [
+        ("by_horizon", {"by_horizon.png"}),
+        ("tasks", {"tasks.png"}),
+        ("learning", {"learning_env_steps.png", "learning_wall_seconds.png"}),
+    ],
+)
+def test_plots_are_drawn_and_their_table_is_put_in_place(
+    drawing, pictures, experiment, store, monkeypatch, capsys
+):
+    keep(store, "harvest", 20, "default", [0.5, 0.6])
+    keep(store, "bacteria", 20, "default", [0.7, 0.9])
+    figures = importlib.import_module("experiments._benchmark_figures")
+    arguments = ["plot", "--runs", str(store.folder), "--out", str(experiment)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    figures.main(experiment, getattr(figures, drawing))
+    results = experiment / "results"
+    assert {file.name for file in results.glob("*.png")} == pictures
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in results.glob("*.png"))
+    text = (experiment / "README.md").read_text()
+    assert text.startswith("before\n<!-- measured -->\nAt the scale `reduced`")
+    assert text.endswith("<!-- end -->\nafter\n")
+    assert "old" not in text
+    assert "not yet run" in text
+    assert "| ssm-awm, full gradient |" in text
+    expected = "| harvest | 20 | ssm-awm | default | 2 | 2 | 0.550 | 0.500 | 0.600 |"
+    if drawing != "tasks":
+        expected = "| 20 | ssm-awm | default | 4 | 4 | 0.650 |"
+    assert expected in text
+    assert expected in capsys.readouterr().out
+
+
+def test_grid_without_results_is_drawn_too(experiment, store, monkeypatch):
+    figures = importlib.import_module("experiments._benchmark_figures")
+    monkeypatch.setattr(
+        sys, "argv", ["plot", "--runs", str(store.folder), "--out", str(experiment)]
+    )
+    figures.main(experiment, figures.by_horizon)
+    assert "where 3 of 3 rows are not yet run" in (experiment / "README.md").read_text()

@@ -44,10 +44,11 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         link = error.errno == errno.ELOOP
         why = "is a symbolic link" if link else f"cannot be opened ({error.strerror})"
         raise UntrustedError(why) from error
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise UntrustedError("is not a regular file")
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise UntrustedError("is not a regular file")
         yield file, status.st_size
 
 

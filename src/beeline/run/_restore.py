@@ -70,7 +70,7 @@ def restore(folder: Path, config: Config, algorithm: BPO) -> Restored | None:
 def _restore(folder: Path, name: str, config: Config, algorithm: BPO) -> Restored:
     file = folder / name
     peek = checkpoint.peek(file)
-    then = _config_then(folder, file, peek.about, config)
+    then = _config_then(folder, file, peek, config)
     _check_sizes(then, folder, file, peek)
     if then != config:
         algorithm = build(then)
@@ -85,9 +85,14 @@ def _restore(folder: Path, name: str, config: Config, algorithm: BPO) -> Restore
     return Restored(state, rows, position, kept.about)
 
 
-def _config_then(folder: Path, file: Path, about: dict[str, Any], config: Config) -> Config:
+def _config_then(folder: Path, file: Path, peek: checkpoint.Peek, config: Config) -> Config:
+    about = peek.about
     if "config" not in about:
-        # Schema 1 has it beside the checkpoint only.
+        # Schema 1 has it beside the checkpoint only, where the run may have been made longer.
+        room = config.warmup_episodes + config.iterations
+        match peek.arrays.get("buffer.states"):
+            case {"shape": [int(), int(episodes), *_]} if config.warmup_episodes < episodes < room:
+                return dataclasses.replace(config, env_steps=episodes * config.horizon)
         return config
     then = from_json(about["config"], f"{file}: config", about.get("schema"))
     ours, theirs = _flat(to_json(config)), _flat(to_json(then))

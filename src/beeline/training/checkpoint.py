@@ -49,8 +49,10 @@ class Peek(NamedTuple):
     """What a file says of itself."""
 
     about: dict[str, Any]
-    arrays: int
+    arrays: dict[str, Any]
+    """The shape and type of each array, as declared."""
     bytes: int
+    """The size of the file."""
 
 
 class Checkpoint(NamedTuple):
@@ -99,13 +101,13 @@ def peek(path: Path) -> Peek:
         path: The file.
 
     Returns:
-        What was said about it, the number of its arrays, and its size.
+        What was said about it, what its arrays are said to be, and its size.
 
     Raises:
         CheckpointError: If the file is missing, damaged or of another schema.
     """
-    with _reading(path) as (archive, manifest, size):
-        return Peek(manifest["about"], len(archive.namelist()) - 1, size)
+    with _reading(path) as (_, manifest, size):
+        return Peek(manifest["about"], manifest["arrays"], size)
 
 
 def load(path: Path, skeleton: Any) -> Checkpoint:
@@ -198,11 +200,15 @@ def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def _header(member: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        if np.lib.format.read_magic(member) != (1, 0):
-            raise UntrustedError(f"{member.name!r} has an unknown version")
-        return np.lib.format.read_array_header_1_0(member)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            if np.lib.format.read_magic(member) == (1, 0):
+                return np.lib.format.read_array_header_1_0(member)
+    except (ValueError, UserWarning) as error:
+        # NumPy would advise to trust the file.
+        raise UntrustedError(f"the header of {shorten(member.name)} is not one") from error
+    raise UntrustedError(f"the header of {shorten(member.name)} has an unknown version")
 
 
 def _check_names(

@@ -206,8 +206,13 @@ def keeper(
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with storing(path):
         handle = os.open(path / files.METRICS, flags, 0o666)
-    with os.fdopen(handle, "r+b") as records:
+    records = os.fdopen(handle, "r+b")
+    try:
         yield Keeper(path, records, config, cadence, about)
+    finally:
+        # Each line was flushed; only what could not be written is tried, and fails, once more.
+        with contextlib.suppress(OSError):
+            records.close()
 
 
 @contextlib.contextmanager

@@ -86,7 +86,7 @@ def small(task: str, model: str, seed: int) -> Config:
         model=model,
         seed=seed,
         reward="learned" if seed % 2 else "known",
-        env_steps=6 * 24,
+        env_steps=6 * 60,
         world_model=Model(
             width=8, layers=1, heads=2, recurrent=(8,), hidden=(8,), frequencies=1, harmonics=1
         ),
@@ -105,7 +105,7 @@ def train_undisturbed(config: Config, folder: Path) -> float:
         folder: Its directory.
 
     Returns:
-        The seconds between the first line of its records and its end.
+        The seconds between the first and the last line of its records.
 
     Raises:
         RuntimeError: If it fails.
@@ -113,10 +113,12 @@ def train_undisturbed(config: Config, folder: Path) -> float:
     process = _begin(config, folder)
     _wait_for_line(process, folder, 0)
     began = time.monotonic()
+    _wait_for_line(process, folder, config.iterations - 1)
+    seconds = time.monotonic() - began
     process.join()
     if process.exitcode != 0:
         raise RuntimeError(f"training {config.task} with {config.model} ended {process.exitcode}")
-    return time.monotonic() - began
+    return seconds
 
 
 def train_with_kills(
@@ -142,7 +144,7 @@ def train_with_kills(
         process = _begin(config, folder)
         if killed < kills:
             _wait_for_line(process, folder, _lines(folder))
-            process.join(chance.uniform(0, 1.5 * seconds / (kills + 1)))
+            process.join(chance.uniform(0, seconds / kills))
             process.kill()
         process.join()
         if process.exitcode == 0:

@@ -39,15 +39,16 @@ def same_shapes(a, b):
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_can_be_stepped(tiny, model):
     config = dataclasses.replace(tiny, model=model, horizon=4)
-    before, after, record = shape_of_one_iteration(config)
+    before, after, record, faults = shape_of_one_iteration(config)
     assert same_shapes(before, after)
     assert all(value.shape == () for value in record)
+    assert faults.collected.shape == faults.policy.update.shape == ()
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_stepped(name):
     config = preset(name, task="invasive-plant", horizon=4)
-    before, after, _ = shape_of_one_iteration(config)
+    before, after, *_ = shape_of_one_iteration(config)
     assert same_shapes(before, after)
     assert before.buffer.actions.shape == (config.warmup_episodes + config.iterations, 4, 5)
 

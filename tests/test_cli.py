@@ -179,7 +179,7 @@ def test_a_damaged_run_is_answered_in_one_line(copied, capsys, command):
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        (DivergedError("model_loss", 3, 7), 1, "model_loss of seed 3 is not finite in iteration 7"),
+        (DivergedError("return", 3, 7), 1, "return of seed 3 is not finite in iteration 7: lower"),
         (Interrupted(3, 9, None), 130, "interrupted after 3 of 9"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (OSError(28, "No space left on device"), 1, "No space left on device"),

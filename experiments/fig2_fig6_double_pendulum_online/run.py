@@ -112,8 +112,8 @@ def learn(config: Config, seeds: int) -> np.ndarray:
         seeds: How many, from 0.
 
     Returns:
-        The real return of the deterministic policy after every iteration, (seed, iteration); NaN
-        from where weights stopped being finite.
+        The real return of the deterministic policy after every iteration, (seed, iteration).
+        Updates that are not finite are left out.
     """
     algorithm = build(config)
 
@@ -127,7 +127,7 @@ def learn(config: Config, seeds: int) -> np.ndarray:
         arrays, static = eqx.partition(state, eqx.is_array)
 
         def iterate(arrays: Any, index: jax.Array) -> tuple[Any, jax.Array]:
-            state, record = algorithm.iterate(eqx.combine(arrays, static), index)
+            state, record, _ = algorithm.iterate(eqx.combine(arrays, static), index)
             return eqx.filter(state, eqx.is_array), record.return_
 
         return jax.lax.scan(iterate, arrays, jnp.arange(config.iterations))[1]

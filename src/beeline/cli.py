@@ -49,6 +49,8 @@ class Train:
     """Runs side by side, with seeds that follow each other."""
     env_steps: int = 10_000
     """Environment steps in all, the warm-up included."""
+    nonfinite: str = "stop"
+    """About a number that is not finite: `stop`, `skip` the update, or `restore` the weights."""
     out: Path | None = None
     """Directory of the run; runs/TASK-hHORIZON-MODEL-seedSEED if not given."""
     overwrite: bool = False
@@ -347,7 +349,12 @@ def _print_returns(result: dict[str, Any]) -> None:
     for seed, return_, normalized in zip(
         result["seeds"], result["return"], result["normalized_return"], strict=True
     ):
-        print(f"seed {seed:<4} return {return_:.6g}, {normalized:.2%} of the way to the optimum")
+        if return_ is None:
+            print(f"seed {seed:<4} return not finite")
+        else:
+            print(
+                f"seed {seed:<4} return {return_:.6g}, {normalized:.2%} of the way to the optimum"
+            )
 
 
 def _plot(command: Plot) -> int:

@@ -32,6 +32,13 @@ REWARDS = {
 }
 
 
+NONFINITE = {
+    "stop": "End the run at the first number that is not finite, and name it.",
+    "skip": "Leave out the update or the episode it came up in, count it, and go on.",
+    "restore": "Go on from the weights of before the iteration, at half the learning rates.",
+}
+
+
 @dataclass(frozen=True)
 class Model:
     """The world model."""
@@ -148,6 +155,8 @@ class Config:
     """Runs side by side, with seeds that follow each other."""
     env_steps: int = 10_000
     """Environment steps in all, the warm-up included."""
+    nonfinite: str = "stop"
+    """What to do about a number that is not finite: `stop`, `skip` or `restore`."""
     world_model: Model = field(default_factory=Model)
     """The world model."""
     policy: Policy = field(default_factory=Policy)
@@ -170,6 +179,7 @@ class Config:
         choose("model", self.model, MODELS)
         choose("preset", self.preset, PRESETS)
         choose("reward", self.reward, REWARDS)
+        choose("nonfinite", self.nonfinite, NONFINITE)
         _check_counts(self)
         _check_rates(self)
         if self.world_model.width % self.world_model.heads:

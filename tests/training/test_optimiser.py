@@ -29,8 +29,8 @@ def gradients(weights, count):
 def descend(optimiser, weights, steps, progress):
     state = optimiser.init(weights)
     for gradient in gradients(weights, steps):
-        weights, state, norm = optimiser.step(weights, gradient, state, jnp.asarray(progress))
-    return weights, norm
+        weights, state, descent = optimiser.step(weights, gradient, state, jnp.asarray(progress))
+    return weights, descent.gradient_norm
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
@@ -65,6 +65,67 @@ def test_clipping_can_be_left_out(weights):
     ours, _ = descend(Optimiser(0.01, 1.0, float("inf")), weights, 3, 0.0)
     theirs, _ = descend(Optimiser(0.01, 1.0, 1e9), weights, 3, 0.0)
     np.testing.assert_allclose(ours.weight, theirs.weight, rtol=1e-6)
+
+
+@pytest.mark.parametrize("limit", [1.0, float("inf")])
+def test_gradients_of_every_finite_size_are_clipped_alike(weights, limit):
+    exact = jax.tree.map(lambda g: np.asarray(g, np.float64) / 10, gradients(weights, 1)[0])
+    optimiser = Optimiser(0.01, 1.0, limit)
+    descend_once = jax.jit(
+        lambda g: optimiser.step(weights, g, optimiser.init(weights), jnp.zeros(()))
+    )
+    for size in (1e-12, 1.0, 1e10, 1e25, 3e38):
+        norm = size * np.sqrt(sum(np.sum(g**2) for g in jax.tree.leaves(exact)))
+        after, state, descent = descend_once(
+            jax.tree.map(lambda g, size=size: jnp.asarray(g * size, jnp.float32), exact)
+        )
+        assert bool(descent.taken)
+        assert float(descent.gradient_norm) == pytest.approx(norm, rel=1e-5)
+        assert bool(descent.clipped) == (norm >= min(limit, 1e15))
+        clipped = size * min(1.0, min(limit, 1e15) / norm)
+        for mean, g in zip(jax.tree.leaves(state[0].mu), jax.tree.leaves(exact), strict=True):
+            np.testing.assert_allclose(mean, 0.1 * clipped * g, rtol=1e-5)
+        for leaf in jax.tree.leaves((after, state)):
+            assert np.isfinite(leaf).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_no_step_is_taken_along_what_is_not_finite(weights, bad):
+    optimiser = Optimiser(0.01, 1.0, 1.0)
+    gradient = gradients(weights, 1)[0]
+    before, state, _ = optimiser.step(weights, gradient, optimiser.init(weights), jnp.zeros(()))
+    entries = [leaf.size for leaf in jax.tree.leaves(gradient)]
+    broken = eqx.tree_at(lambda w: w.bias, gradient, gradient.bias.at[1].set(bad))
+    cases = {
+        sum(entries[: _position(gradient)]) + 1: (broken, 0.0),
+        -1: (gradient, bad),
+    }
+    for entry, (given, value) in cases.items():
+        after, held, descent = optimiser.step(
+            before, given, state, jnp.zeros(()), value=jnp.asarray(value)
+        )
+        assert not descent.taken
+        assert int(descent.bad_entry) == entry
+        for ours, theirs in zip(
+            *map(jax.tree.leaves, ((after, held), (before, state))), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_lower_rate_takes_a_shorter_step(weights):
+    optimiser = Optimiser(0.01, 0.1, 1.0)
+    gradient, state = gradients(weights, 1)[0], optimiser.init(weights)
+    full, half = (
+        optimiser.step(weights, gradient, state, jnp.asarray(0.3), rate=rate).weights
+        for rate in (1.0, 0.5)
+    )
+    np.testing.assert_allclose(
+        half.weight - weights.weight, 0.5 * (full.weight - weights.weight), rtol=1e-4, atol=1e-7
+    )
+
+
+def _position(gradient):
+    return next(i for i, leaf in enumerate(jax.tree.leaves(gradient)) if leaf.ndim == 1)
 
 
 def _is_matrix(weight):

@@ -23,13 +23,20 @@ class DivergedError(ArithmeticError):
     Attributes:
         quantity: The first such quantity.
         seed: The seed in which it appeared.
-        iteration: The iteration in which it appeared, counted from 1.
+        iteration: The iteration in which it appeared, counted from 1; 0 for the warm-up.
     """
 
-    def __init__(self, quantity: str, seed: int, iteration: int, kept: str = "") -> None:
+    def __init__(
+        self,
+        quantity: str,
+        seed: int,
+        iteration: int,
+        kept: str = "",
+        *,
+        advice: str = "lower the learning rates",
+    ) -> None:
         super().__init__(
-            f"{quantity} of seed {seed} is not finite in iteration {iteration}: "
-            f"try lower learning rates{kept}"
+            f"{quantity} of seed {seed} is not finite in iteration {iteration}: {advice}{kept}"
         )
         self.quantity = quantity
         self.seed = seed

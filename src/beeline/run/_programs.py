@@ -6,14 +6,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar, final
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
-from jaxtyping import Array, Bool, UInt32
+from jaxtyping import Array, UInt32
 
 from beeline import _devices
 from beeline._cache import cache_directory
@@ -21,21 +21,13 @@ from beeline.build import build_model, build_policy, build_reward
 from beeline.config import Config
 from beeline.run._background import in_background
 from beeline.training import BPO, BPOState, Record
+from beeline.training.faults import Faults
 
 T = TypeVar("T")
 
 
-@final
-class Soundness(eqx.Module):
-    """Whether all weights are finite."""
-
-    model_weights: Bool[Array, " seed"]
-    reward_weights: Bool[Array, " seed"]
-    policy_weights: Bool[Array, " seed"]
-
-
 Start = Callable[[], BPOState]
-Iterate = Callable[[BPOState, int], tuple[BPOState, Record, Soundness]]
+Iterate = Callable[[BPOState, int], tuple[BPOState, Record, Faults]]
 
 
 @dataclass(frozen=True)
@@ -126,13 +118,11 @@ def _compile(config: Config, algorithm: BPO, begun: BPOState | None) -> tuple[St
     )
     places, static = eqx.partition(skeleton(config, algorithm), _is_place)
 
-    def advance(arrays: Any, index: Array) -> tuple[Any, Record, Soundness]:
-        state, record = _over_seeds(
+    def advance(arrays: Any, index: Array) -> tuple[Any, Record, Faults]:
+        state, record, faults = _over_seeds(
             lambda state: algorithm.iterate(state, index), config.seeds, eqx.combine(arrays, static)
         )
-        parts = (state.model, state.reward, state.policy)
-        sound = Soundness(*(_finite(part, config.seeds) for part in parts))
-        return eqx.filter(state, eqx.is_array), record, sound
+        return eqx.filter(state, eqx.is_array), record, faults
 
     index = jax.ShapeDtypeStruct((), jnp.asarray(0).dtype)
     everywhere = _devices.everywhere()
@@ -140,11 +130,11 @@ def _compile(config: Config, algorithm: BPO, begun: BPOState | None) -> tuple[St
     iterate = advance.lower(places, index).compile()
     draw = start()
 
-    def run_iteration(state: BPOState, index: int) -> tuple[BPOState, Record, Soundness]:
+    def run_iteration(state: BPOState, index: int) -> tuple[BPOState, Record, Faults]:
         arrays = jax.device_put(eqx.filter(state, eqx.is_array), everywhere)
-        arrays, record, sound = iterate(arrays, np.asarray(index, jnp.asarray(0).dtype))
+        arrays, record, faults = iterate(arrays, np.asarray(index, jnp.asarray(0).dtype))
         wait(record)
-        return eqx.combine(arrays, static), jax.device_get(record), jax.device_get(sound)
+        return eqx.combine(arrays, static), *jax.device_get((record, faults))
 
     return lambda: eqx.combine(draw(), static), run_iteration
 
@@ -212,14 +202,6 @@ def _arrays_of(function: Callable[[Array], Any]) -> Callable[[Array], Any]:
 
 def _seeds(config: Config) -> UInt32[np.ndarray, " seed"]:
     return np.asarray(seeds_of(config), np.uint32)
-
-
-def _finite(weights: Any, seeds: int) -> Bool[Array, " seed"]:
-    leaves = jax.tree.leaves(eqx.filter(weights, eqx.is_inexact_array))
-    finite = jnp.ones(seeds, bool)
-    for leaf in leaves:
-        finite &= jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
-    return finite
 
 
 def _is_place(leaf: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What the iterations measured: as lines of JSON, as columns, and whether it is finite."""
+"""What the iterations measured: as lines of JSON and as columns."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,34 +12,9 @@ from beeline.run._errors import RunError
 from beeline.run._reference import Reference
 from beeline.training import Record
 
-_ONLY_IF = {
-    "model_loss": "model_updates",
-    "model_gradient_norm": "model_updates",
-    "imagined_return": "policy_updates",
-    "entropy": "policy_updates",
-    "policy_gradient_norm": "policy_updates",
-}
 _PER_RUN = ("iteration", "env_steps", "wall_seconds")
 _PER_SEED = ("return", "normalized_return", "normalized_imagined_return")
 _LARGEST = 2**28
-
-
-def first_fault(record: Record) -> tuple[str, int] | None:
-    """Look for a number that is not finite and should be.
-
-    Args:
-        record: What an iteration measured, with an entry for each seed.
-
-    Returns:
-        The first such quantity in the record's order and the position of its seed, or None.
-    """
-    measured = record._asdict()
-    for name, values in measured.items():
-        counted = np.asarray(measured[_ONLY_IF[name]]) > 0 if name in _ONLY_IF else True
-        bad = ~np.isfinite(values) & counted
-        if bad.any():
-            return name.rstrip("_"), int(np.argmax(bad))
-    return None
 
 
 def row(record: Record, reference: Reference) -> dict[str, list[Any]]:

@@ -18,22 +18,23 @@ from beeline.run import _directory as files
 from beeline.run._background import in_background
 from beeline.run._display import Display, display
 from beeline.run._errors import DivergedError, Interrupted, RunError, RunWarning
+from beeline.run._faults import fault_of_warmup, faults_of_iteration
 from beeline.run._keeper import START, Cadence, Keeper, keeper, storing
 from beeline.run._lock import locked
 from beeline.run._programs import (
     Programs,
-    Soundness,
     compile_cache,
     compile_programs,
     seeds_of,
 )
 from beeline.run._provenance import provenance
-from beeline.run._records import first_fault, row
+from beeline.run._records import row
 from beeline.run._reference import Reference
+from beeline.run._remedies import recover
 from beeline.run._restore import Restored, restore
 from beeline.run._result import Run
 from beeline.run._stop import stopping
-from beeline.training import BPOState, Record
+from beeline.training import BPOState
 
 
 def train(
@@ -232,12 +233,16 @@ def _iterate(
     began = time.perf_counter()
     # Together in one object, for an interrupt may come between any two assignments.
     good = programs.start(), kept.position
+    fault = None if rows else fault_of_warmup(good[0], config.warmup_episodes)
+    if fault is not None:
+        raise DivergedError(fault.quantity, config.seed + fault.position, 0, advice=fault.advice)
     with stopping() as stop:
         try:
             stop.heed()
             for index in range(len(rows), config.iterations):
-                after, record, sound = programs.iterate(good[0], index)
-                _check(config, record, sound, index + 1, kept)
+                after, record, faults = programs.iterate(good[0], index)
+                found = faults_of_iteration(record, faults, after)
+                after = recover(config, good[0], after, found, iteration=index + 1, path=kept.path)
                 rows.append(
                     {
                         "iteration": index + 1,
@@ -259,23 +264,6 @@ def _iterate(
             # Also after a failure: it is what the last good iteration left.
             kept.save(*good)
     return good[0]
-
-
-def _check(config: Config, record: Record, sound: Soundness, iteration: int, kept: Keeper) -> None:
-    fault = first_fault(record)
-    for name, finite in (
-        ("model weights", sound.model_weights),
-        ("reward weights", sound.reward_weights),
-        ("policy weights", sound.policy_weights),
-    ):
-        if fault is None and not np.all(finite):
-            fault = name, int(np.argmin(finite))
-    if fault is not None:
-        quantity, position = fault
-        advice = (
-            "" if kept.path is None else f"; {kept.path / files.CHECKPOINT} holds what was good"
-        )
-        raise DivergedError(quantity, seeds_of(config)[position], iteration, advice)
 
 
 def _summarise(
@@ -302,7 +290,14 @@ def _summarise(
         "checkpoint_bytes": kept.save_bytes,
         "return": rows[-1]["return"],
         "normalized_return": rows[-1]["normalized_return"],
+        "skipped_updates": _skipped(rows),
         "optimal_return": reference.optimum.return_,
         "random_return": reference.random_return,
         **origin,
     }
+
+
+def _skipped(rows: list[dict[str, Any]]) -> list[int]:
+    # Rows of an older version of beeline have none.
+    counts = [[count or 0 for count in row["skipped_updates"]] for row in rows]
+    return np.sum(counts, axis=0).tolist()

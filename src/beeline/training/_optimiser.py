@@ -6,9 +6,25 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int
 
 Weights = TypeVar("Weights")
+
+_LARGEST_STEP = 1e15
+"""Above every useful limit, and small enough that Adam's squares are finite in float32."""
+
+
+class Descent(NamedTuple):
+    """How one step of gradient descent went."""
+
+    gradient_norm: Float[Array, ""]
+    """Before clipping; NaN if an entry of the gradient is not finite."""
+    clipped: Bool[Array, ""]
+    taken: Bool[Array, ""]
+    """Whether what is minimised and its gradient were finite; if not, nothing was changed."""
+    bad_entry: Int[Array, ""]
+    """The first entry of the gradient that is not finite, its arrays laid end to end; or -1."""
 
 
 class Step(NamedTuple):
@@ -16,7 +32,7 @@ class Step(NamedTuple):
 
     weights: Any
     state: optax.OptState
-    gradient_norm: Float[Array, ""]
+    descent: Descent
 
 
 @final
@@ -37,7 +53,7 @@ class Optimiser(eqx.Module):
         Returns:
             The optimiser's state.
         """
-        return self._transform().init(eqx.filter(weights, eqx.is_inexact_array))
+        return self._transform(1.0).init(eqx.filter(weights, eqx.is_inexact_array))
 
     def step(
         self,
@@ -45,31 +61,67 @@ class Optimiser(eqx.Module):
         gradient: Weights,
         state: optax.OptState,
         progress: Float[Array, ""],
+        *,
+        value: Float[ArrayLike, ""] = 0.0,
+        rate: Float[ArrayLike, ""] = 1.0,
     ) -> Step:
-        """Descend once.
+        """Descend once, unless there is something that is not finite.
 
         Args:
             weights: The module.
             gradient: Gradient of what is minimised, shaped as the module.
             state: The optimiser's state.
             progress: Share of the run that is done, 0 to 1.
+            value: What is minimised, at these weights.
+            rate: Factor on the learning rate.
 
         Returns:
-            The module and the state after the step, and the norm of the gradient given.
+            The module and the state after the step, and how it went.
         """
         trained = eqx.filter(weights, eqx.is_inexact_array)
-        updates, state = self._transform().update(cast(optax.Updates, gradient), state, trained)
+        shrink, shorten, descent = _measure(gradient, min(self.clip, _LARGEST_STEP))
+        taken = jnp.isfinite(value) & descent.taken
+        shrunk = cast(optax.Updates, jax.tree.map(lambda g: g * shrink, gradient))
+        updates, after = self._transform(shorten).update(shrunk, state, trained)
         cosine = 0.5 * (1 + jnp.cos(jnp.pi * progress))
-        rate = self.learning_rate * (self.final_rate + (1 - self.final_rate) * cosine)
-        updates = jax.tree.map(lambda u: -rate * u, updates)
-        return Step(eqx.apply_updates(weights, updates), state, optax.tree.norm(gradient))
+        rate = rate * self.learning_rate * (self.final_rate + (1 - self.final_rate) * cosine)
+        updates = jax.tree.map(lambda u: jnp.where(taken, -rate * u, 0), updates)
+        after = jax.tree.map(lambda new, old: jnp.where(taken, new, old), after, state)
+        return Step(eqx.apply_updates(weights, updates), after, descent._replace(taken=taken))
 
-    def _transform(self) -> optax.GradientTransformation:
+    def _transform(self, scale: Any) -> optax.GradientTransformation:
         def matrices(weights: Any) -> Any:
             return jax.tree.map(lambda w: w.ndim >= 2, weights)
 
         return optax.chain(
-            optax.clip_by_global_norm(self.clip),
+            optax.scale(scale),
             optax.scale_by_adam(),
             optax.add_decayed_weights(self.weight_decay, matrices),
         )
+
+
+def _measure(gradient: Any, limit: float) -> tuple[Array, Array, Descent]:
+    # The two factors that clip a gradient of any size, and what there is to say of it.
+    flat = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(gradient)])
+    length, shrink, bad_entry = _norm(flat)
+    taken = bad_entry < 0
+    norm = jnp.minimum(length / shrink, jnp.finfo(flat.dtype).max)
+    clipped = norm >= limit
+    factors = jnp.where(clipped, jnp.stack([shrink, limit / length]), 1.0)
+    return *factors, Descent(jnp.where(taken, norm, jnp.nan), clipped, taken, bad_entry)
+
+
+def _norm(flat: Array) -> tuple[Array, Array, Array]:
+    # As a quotient, and where an entry is not finite.
+    norm, one = jnp.linalg.norm(flat), jnp.ones((), flat.dtype)
+
+    def quickly() -> tuple[Array, Array, Array]:
+        return norm, one, jnp.full((), -1)
+
+    def carefully() -> tuple[Array, Array, Array]:
+        # Squares overflow long before their root does. Powers of two change no digit.
+        shrink, bad = 2.0**-100 * one, ~jnp.isfinite(flat)
+        place = jnp.where(bad.any(), jnp.argmax(bad), -1)
+        return jnp.linalg.norm(flat * shrink), shrink, place
+
+    return jax.lax.cond(jnp.isfinite(norm), quickly, carefully)

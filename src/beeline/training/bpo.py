@@ -18,11 +18,16 @@ from beeline.envs import Environment
 from beeline.gradients import Objective
 from beeline.models import RewardModel, WorldModel
 from beeline.policies import Policy
+from beeline.training._updates import Tally, Updated, repeat
 from beeline.training.episodes import Buffer, Episode, act, evaluate, play
 from beeline.training.exploration import Exploration
-from beeline.training.model_fitting import Fitted, ModelFitting
-from beeline.training.policy_improvement import Improved, PolicyImprovement
-from beeline.training.reward_fitting import FittedReward, RewardFitting
+from beeline.training.faults import Faults, finite_leaves, first_in
+from beeline.training.model_fitting import ModelFitting
+from beeline.training.policy_improvement import PolicyImprovement
+from beeline.training.reward_fitting import RewardFitting
+
+_REPLAYED = 4
+"""Older episodes that the model is measured on too, spread evenly over the buffer."""
 
 
 class BPOState(NamedTuple):
@@ -37,34 +42,51 @@ class BPOState(NamedTuple):
     reward_optimiser: optax.OptState | None
     buffer: Buffer
     return_scale: Float[Array, ""]
+    rate: Float[Array, ""]
+    """Factor on all learning rates: 1, or less after a fault."""
     key: PRNGKeyArray
 
 
 class Record(NamedTuple):
-    """What one iteration measured, in the order in which a failure would spread."""
+    """What one iteration measured, in the order in which a failure would spread.
+
+    Means and last values are over the updates taken, and NaN if there were none.
+    """
 
     collected_return: Float[Array, ""]
     """Return of the episode collected, exploration included."""
     fresh_error: Float[Array, ""]
     """Standardised error of the model on that episode, before learning from it."""
+    replayed_error: Float[Array, ""]
+    """The same on older episodes, which it has learned from: the model overfits if it is less."""
     model_updates: Int[Array, ""]
-    """Model updates in the iteration; the next two are NaN if there were none."""
+    """Model updates due in the iteration."""
     model_loss: Float[Array, ""]
     """Mean loss of the iteration's model updates."""
     model_gradient_norm: Float[Array, ""]
     """Gradient norm of the last of them, before clipping."""
+    model_clip_fraction: Float[Array, ""]
+    """Share of them whose gradient was clipped."""
     reward_loss: Float[Array, ""]
     """Loss of the reward model's last update; 0 where the reward is known."""
     policy_updates: Int[Array, ""]
-    """Policy updates in the iteration; the next three are NaN if there were none."""
+    """Policy updates due in the iteration."""
     imagined_return: Float[Array, ""]
     """Return of the last imagined batch."""
     entropy: Float[Array, ""]
     """Mean entropy of the policy there."""
     policy_gradient_norm: Float[Array, ""]
     """Gradient norm there, before clipping."""
+    policy_clip_fraction: Float[Array, ""]
+    """Share of the policy updates whose gradient was clipped."""
     return_: Float[Array, ""]
     """Real return of the deterministic policy after the iteration."""
+    imagined_minus_real_return: Float[Array, ""]
+    """How much the last imagined batch promised beyond that: the policy exploits the model."""
+    skipped_updates: Int[Array, ""]
+    """Updates of any kind not taken because of a number that was not finite."""
+    discarded_episodes: Int[Array, ""]
+    """1 if the episode collected was not finite, and so not kept; 0 otherwise."""
 
 
 @final
@@ -130,45 +152,71 @@ class BPO(eqx.Module):
             None if self.reward_fitting is None else self.reward_fitting.optimiser.init(reward),
             buffer,
             deviation if self.scale_returns else jnp.ones(()),
+            jnp.ones(()),
             key,
         )
 
-    def iterate(self, state: BPOState, index: Int[Array, ""]) -> tuple[BPOState, Record]:
+    def iterate(self, state: BPOState, index: Int[Array, ""]) -> tuple[BPOState, Record, Faults]:
         """One pass through the loop of Algorithm 1. Pure; jit it once.
+
+        An episode that is not finite is not kept, and an update that is not finite not taken.
 
         Args:
             state: The state before.
             index: Number of iterations done before this one.
 
         Returns:
-            The state after, and what was measured.
+            The state after, what was measured, and what was not finite.
         """
         keys = jax.random.split(state.key, 6)
         key, episode_key, fit_key, reward_key, improve_key, evaluate_key = keys
         progress = index / self.iterations
         episode = self._explore(state.policy, key=episode_key)
-        error = self.fitting.error(state.model, episode.states, episode.actions)
-        state = state._replace(buffer=state.buffer.add(episode), key=key)
+        fresh_error, replayed_error = self._errors(state, episode)
+        collected = first_in(episode)
+        state = state._replace(buffer=state.buffer.add(episode, where=collected < 0), key=key)
 
         fits = jnp.asarray(self.updates_due(self.steps_per_fit))[index]
-        fitted, loss = self._fit(state, fits, progress, key=fit_key)
-        state = state._replace(model=fitted.model, model_optimiser=fitted.optimiser_state)
-        state, reward_loss = self._fit_reward(state, fits, progress, key=reward_key)
+        state, model = self._fit(state, fits, progress, key=fit_key)
+        state, reward = self._fit_reward(state, fits, progress, key=reward_key)
         improvements = jnp.asarray(self.updates_due(self.steps_per_improvement))[index]
-        improved = self._improve(state, improvements, progress, key=improve_key)
-        state = state._replace(policy=improved.policy, policy_optimiser=improved.optimiser_state)
-        return state, Record(
+        state, policy = self._improve(state, improvements, progress, key=improve_key)
+        evaluated = evaluate(self.env, state.policy, key=evaluate_key)
+        imagined_return, entropy, _ = policy.last
+        record = Record(
             collected_return=episode.return_,
-            fresh_error=error,
+            fresh_error=fresh_error,
+            replayed_error=replayed_error,
             model_updates=fits,
-            model_loss=loss,
-            model_gradient_norm=fitted.gradient_norm,
-            reward_loss=reward_loss,
+            model_loss=model.mean[0],
+            model_gradient_norm=model.gradient_norm,
+            model_clip_fraction=model.clip_fraction,
+            reward_loss=jnp.zeros(()) if reward is None else reward.last[0],
             policy_updates=improvements,
-            imagined_return=improved.imagined_return,
-            entropy=improved.entropy,
-            policy_gradient_norm=improved.gradient_norm,
-            return_=evaluate(self.env, state.policy, key=evaluate_key).return_,
+            imagined_return=imagined_return,
+            entropy=entropy,
+            policy_gradient_norm=policy.gradient_norm,
+            policy_clip_fraction=policy.clip_fraction,
+            return_=evaluated.return_,
+            imagined_minus_real_return=imagined_return - evaluated.return_,
+            skipped_updates=fits
+            - model.taken
+            + (0 if reward is None else fits - reward.taken)
+            + improvements
+            - policy.taken,
+            discarded_episodes=(collected >= 0).astype(int),
+        )
+        return (
+            state,
+            record,
+            Faults(
+                collected,
+                model.first_skipped,
+                None if reward is None else reward.first_skipped,
+                policy.first_skipped,
+                finite_leaves((state.model, state.reward, state.policy)),
+                first_in(evaluated),
+            ),
         )
 
     def updates_due(self, steps_per_update: float) -> Int[np.ndarray, " iteration"]:
@@ -201,76 +249,83 @@ class BPO(eqx.Module):
         offsets = self.exploration.offsets(*shape, key=offsets_key)
         return act(self.env, policy, noise, offsets, key=env_key)
 
+    def _errors(
+        self, state: BPOState, episode: Episode
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        replayed = jnp.arange(_REPLAYED) * state.buffer.count // _REPLAYED
+        errors = self.fitting.errors(
+            state.model,
+            jnp.concatenate([episode.states[None], state.buffer.states[replayed]]),
+            jnp.concatenate([episode.actions[None], state.buffer.actions[replayed]]),
+        )
+        return errors[0], jnp.sqrt(jnp.mean(errors[1:] ** 2))
+
     def _fit(
         self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
-    ) -> tuple[Fitted, Float[Array, ""]]:
-        def update(i: Array, loop: tuple[Fitted, Array]) -> tuple[Fitted, Array]:
-            fitted, total = loop
+    ) -> tuple[BPOState, Tally]:
+        def update(i: Array, model: WorldModel, optimiser_state: optax.OptState) -> Updated:
             fitted = self.fitting.update(
-                fitted.model,
-                fitted.optimiser_state,
+                model,
+                optimiser_state,
                 state.buffer,
                 progress,
+                rate=state.rate,
                 key=jax.random.fold_in(key, i),
             )
-            return fitted, total + fitted.loss
+            return Updated(fitted.model, fitted.optimiser_state, (fitted.loss,), fitted.descent)
 
-        nothing = jnp.full((), jnp.nan)
-        before = Fitted(state.model, state.model_optimiser, nothing, nothing)
-        fitted, total = _repeat(update, (before, jnp.zeros(())), count)
-        return fitted, total / count
+        model, optimiser_state, tally = repeat(
+            update, state.model, state.model_optimiser, count, values=1
+        )
+        return state._replace(model=model, model_optimiser=optimiser_state), tally
 
     def _fit_reward(
         self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
-    ) -> tuple[BPOState, Float[Array, ""]]:
+    ) -> tuple[BPOState, Tally | None]:
         fitting = self.reward_fitting
-        if fitting is None or state.reward is None or state.reward_optimiser is None:
-            return state, jnp.zeros(())
+        if fitting is None:
+            return state, None
 
-        def update(i: Array, before: FittedReward) -> FittedReward:
-            return fitting.update(
-                before.reward,
-                before.optimiser_state,
+        def update(i: Array, reward: RewardModel, optimiser_state: optax.OptState) -> Updated:
+            fitted = fitting.update(
+                reward,
+                optimiser_state,
                 state.buffer,
                 progress,
+                rate=state.rate,
                 key=jax.random.fold_in(key, i),
             )
+            return Updated(fitted.reward, fitted.optimiser_state, (fitted.loss,), fitted.descent)
 
-        before = FittedReward(state.reward, state.reward_optimiser, jnp.zeros(()))
-        after = _repeat(update, before, count)
-        state = state._replace(reward=after.reward, reward_optimiser=after.optimiser_state)
-        return state, after.loss
+        reward, optimiser_state, tally = repeat(
+            update, state.reward, state.reward_optimiser, count, values=1
+        )
+        return state._replace(reward=reward, reward_optimiser=optimiser_state), tally
 
     def _improve(
         self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
-    ) -> Improved:
+    ) -> tuple[BPOState, Tally]:
         objective = Objective(
             self.env.reward if state.reward is None else state.reward,
             state.return_scale,
             jnp.asarray(self.entropy_weight, dtype=float),
         )
 
-        def update(i: Array, before: Improved) -> Improved:
-            return self.improvement.update(
-                before.policy,
-                before.optimiser_state,
+        def update(i: Array, policy: Policy, optimiser_state: optax.OptState) -> Updated:
+            improved = self.improvement.update(
+                policy,
+                optimiser_state,
                 state.model,
                 self.env,
                 objective,
                 progress,
+                rate=state.rate,
                 key=jax.random.fold_in(key, i),
             )
+            values = (improved.imagined_return, improved.entropy)
+            return Updated(improved.policy, improved.optimiser_state, values, improved.descent)
 
-        nothing = jnp.full((), jnp.nan)
-        before = Improved(state.policy, state.policy_optimiser, nothing, nothing, nothing)
-        return _repeat(update, before, count)
-
-
-def _repeat(function, value, count):
-    # The static parts of a module cannot be carried through a loop.
-    arrays, static = eqx.partition(value, eqx.is_array)
-
-    def body(i, arrays):
-        return eqx.filter(function(i, eqx.combine(arrays, static)), eqx.is_array)
-
-    return eqx.combine(jax.lax.fori_loop(0, count, body, arrays), static)
+        policy, optimiser_state, tally = repeat(
+            update, state.policy, state.policy_optimiser, count, values=2
+        )
+        return state._replace(policy=policy, policy_optimiser=optimiser_state), tally

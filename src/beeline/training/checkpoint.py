@@ -34,7 +34,7 @@ SCHEMA = 2
 1: no checksums. 2: a checksum for each array.
 """
 
-ADDED: dict[int, dict[str, float]] = {2: {}}
+ADDED: dict[int, dict[str, float]] = {2: {"rate": 1.0}}
 """Arrays that the state has only since a schema, with the number that fills them in older files."""
 
 _MANIFEST = "manifest"

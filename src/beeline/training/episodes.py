@@ -5,7 +5,8 @@ from typing import NamedTuple, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from beeline.envs import Environment
 from beeline.policies import Policy
@@ -146,21 +147,24 @@ class Buffer(eqx.Module):
         rewards = None if self.rewards is None else pad(self.rewards)
         return Buffer(pad(self.states), pad(self.actions), self.count, rewards)
 
-    def add(self, episode: Episode) -> "Buffer":
+    def add(self, episode: Episode, *, where: Bool[ArrayLike, ""] = True) -> "Buffer":
         """Keep one more episode, in place of the oldest when full.
 
         Args:
             episode: The episode.
+            where: Whether to keep it; if not, only a free place is touched, so one has to be left.
 
         Returns:
             The buffer with it.
         """
         at = self.count % self.states.shape[0]
+        # A choice between whole buffers would copy them.
+        kept = jax.tree.map(lambda x: jnp.where(where, x, 0), episode)
         return Buffer(
-            self.states.at[at].set(episode.states),
-            self.actions.at[at].set(episode.actions),
-            self.count + 1,
-            None if self.rewards is None else self.rewards.at[at].set(episode.rewards),
+            self.states.at[at].set(kept.states),
+            self.actions.at[at].set(kept.actions),
+            self.count + where,
+            None if self.rewards is None else self.rewards.at[at].set(kept.rewards),
         )
 
     def draw(

@@ -3,14 +3,16 @@
 from typing import NamedTuple, final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline._devices import mean_over_devices
 from beeline._microbatch import group_size, mean_in_groups
 from beeline.models import WorldModel, prediction_loss
-from beeline.training._optimiser import Optimiser
+from beeline.training._optimiser import Descent, Optimiser
 from beeline.training.episodes import Buffer
 
 
@@ -20,7 +22,7 @@ class Fitted(NamedTuple):
     model: WorldModel
     optimiser_state: optax.OptState
     loss: Float[Array, ""]
-    gradient_norm: Float[Array, ""]
+    descent: Descent
 
 
 @final
@@ -37,6 +39,7 @@ class ModelFitting(eqx.Module):
         buffer: Buffer,
         progress: Float[Array, ""],
         *,
+        rate: Float[ArrayLike, ""] = 1.0,
         key: PRNGKeyArray,
     ) -> Fitted:
         """Take one step on one batch.
@@ -46,6 +49,7 @@ class ModelFitting(eqx.Module):
             optimiser_state: Its optimiser's state.
             buffer: Episodes to draw from.
             progress: Share of the run that is done.
+            rate: Factor on the learning rate.
             key: Random key.
 
         Returns:
@@ -63,23 +67,29 @@ class ModelFitting(eqx.Module):
             return mean_in_groups(group, states, actions, size=size)
 
         (loss, gradient), _ = mean_over_devices(share, model, states, actions)
-        step = self.optimiser.step(model, gradient, optimiser_state, progress)
-        return Fitted(step.weights, step.state, loss, step.gradient_norm)
+        step = self.optimiser.step(
+            model, gradient, optimiser_state, progress, value=loss, rate=rate
+        )
+        return Fitted(step.weights, step.state, loss, step.descent)
 
-    def error(
+    def errors(
         self,
         model: WorldModel,
-        states: Float[Array, "times state"],
-        actions: Float[Array, "time action"],
-    ) -> Float[Array, ""]:
-        """Measure the model on an episode it has not seen.
+        states: Float[Array, "batch times state"],
+        actions: Float[Array, "batch time action"],
+    ) -> Float[Array, " batch"]:
+        """Measure the model on each of some episodes.
 
         Args:
             model: The world model.
-            states: The episode's states.
-            actions: Its actions.
+            states: The episodes' states.
+            actions: Their actions.
 
         Returns:
-            Root mean squared error of the predicted states, in standardised units.
+            Root mean squared errors of the predicted states, in standardised units.
         """
-        return jnp.sqrt(prediction_loss(model, states[None], actions[None]))
+
+        def error(states: Array, actions: Array) -> Array:
+            return jnp.sqrt(prediction_loss(model, states[None], actions[None]))
+
+        return jax.vmap(error)(states, actions)

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline._devices import mean_over_devices
@@ -13,7 +14,7 @@ from beeline.envs import Environment
 from beeline.gradients import Imagined, Objective, PolicyGradient, draw_noise
 from beeline.models import WorldModel
 from beeline.policies import Policy
-from beeline.training._optimiser import Optimiser
+from beeline.training._optimiser import Descent, Optimiser
 
 
 class Improved(NamedTuple):
@@ -23,7 +24,7 @@ class Improved(NamedTuple):
     optimiser_state: optax.OptState
     imagined_return: Float[Array, ""]
     entropy: Float[Array, ""]
-    gradient_norm: Float[Array, ""]
+    descent: Descent
 
 
 @final
@@ -43,6 +44,7 @@ class PolicyImprovement(eqx.Module):
         objective: Objective,
         progress: Float[Array, ""],
         *,
+        rate: Float[ArrayLike, ""] = 1.0,
         key: PRNGKeyArray,
     ) -> Improved:
         """Take one step on one batch of imagined episodes.
@@ -54,6 +56,7 @@ class PolicyImprovement(eqx.Module):
             env: Says where episodes start and how long they are.
             objective: What to maximise.
             progress: Share of the run that is done.
+            rate: Factor on the learning rate.
             key: Random key.
 
         Returns:
@@ -67,19 +70,21 @@ class PolicyImprovement(eqx.Module):
 
         def share(
             whole: tuple[Policy, WorldModel, Objective], starts: Array, noise: Array
-        ) -> tuple[Policy, Imagined]:
+        ) -> tuple[tuple[Array, Policy], Imagined]:
             policy, model, objective = whole
-            (_, imagined), gradient = self.gradient(policy, model, objective, starts, noise)
-            return gradient, imagined
+            (value, imagined), gradient = self.gradient(policy, model, objective, starts, noise)
+            return (value, gradient), imagined
 
         whole = policy, model, objective
-        gradient, imagined = mean_over_devices(share, whole, starts, noise)
-        descent = jax.tree.map(jnp.negative, gradient)
-        step = self.optimiser.step(policy, descent, optimiser_state, progress)
+        (value, gradient), imagined = mean_over_devices(share, whole, starts, noise)
+        downwards = jax.tree.map(jnp.negative, gradient)
+        step = self.optimiser.step(
+            policy, downwards, optimiser_state, progress, value=-value, rate=rate
+        )
         return Improved(
             step.weights,
             step.state,
             imagined.return_.mean(),
             imagined.entropy.mean(),
-            step.gradient_norm,
+            step.descent,
         )

@@ -4,10 +4,11 @@ from typing import NamedTuple, final
 
 import equinox as eqx
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline.models import RewardModel
-from beeline.training._optimiser import Optimiser
+from beeline.training._optimiser import Descent, Optimiser
 from beeline.training.episodes import Buffer
 
 
@@ -17,6 +18,7 @@ class FittedReward(NamedTuple):
     reward: RewardModel
     optimiser_state: optax.OptState
     loss: Float[Array, ""]
+    descent: Descent
 
 
 @final
@@ -33,6 +35,7 @@ class RewardFitting(eqx.Module):
         buffer: Buffer,
         progress: Float[Array, ""],
         *,
+        rate: Float[ArrayLike, ""] = 1.0,
         key: PRNGKeyArray,
     ) -> FittedReward:
         """Take one step on one batch.
@@ -42,6 +45,7 @@ class RewardFitting(eqx.Module):
             optimiser_state: Its optimiser's state.
             buffer: Episodes to draw from.
             progress: Share of the run that is done.
+            rate: Factor on the learning rate.
             key: Random key.
 
         Returns:
@@ -53,5 +57,7 @@ class RewardFitting(eqx.Module):
             return reward.loss(states, actions, rewards)
 
         value, gradient = eqx.filter_value_and_grad(loss)(reward)
-        step = self.optimiser.step(reward, gradient, optimiser_state, progress)
-        return FittedReward(step.weights, step.state, value)
+        step = self.optimiser.step(
+            reward, gradient, optimiser_state, progress, value=value, rate=rate
+        )
+        return FittedReward(step.weights, step.state, value, step.descent)

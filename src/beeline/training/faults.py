@@ -1,0 +1,59 @@
+"""Where a number stopped being finite.
+
+Looking costs next to nothing, for a gradient whose norm is finite is finite itself. No step is
+ever taken along one that is not, and no episode that is not finite is kept, so that the weights
+after an iteration are good ones whatever is then decided.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from beeline.training._updates import Skipped
+from beeline.training.episodes import Episode
+
+
+class Faults(NamedTuple):
+    """What was not finite in one iteration, in the order in which it is computed."""
+
+    collected: Int[Array, ""]
+    """Where in the collected episode; see `first_in`."""
+    model: Skipped
+    reward: Skipped | None
+    policy: Skipped
+    weights: Bool[Array, " leaf"]
+    """Whether each array of the model, the reward and the policy is finite afterwards."""
+    evaluated: Int[Array, ""]
+    """Where in the episode of the evaluation."""
+
+
+def first_in(episode: Episode) -> Int[Array, ""]:
+    """Find the first number of an episode that is not finite, in the order of its making.
+
+    Args:
+        episode: The episode.
+
+    Returns:
+        Its place when every step's state, action and reward are laid out in a row, the last
+        state after them; -1 if all are finite.
+    """
+    columns = (episode.states[:-1], episode.actions, episode.rewards[:, None])
+    laid_out = jnp.concatenate([jnp.concatenate(columns, axis=1).ravel(), episode.states[-1]])
+    bad = ~jnp.isfinite(laid_out)
+    return jnp.where(bad.any(), jnp.argmax(bad), -1)
+
+
+def finite_leaves(tree: Any) -> Bool[Array, " leaf"]:
+    """Look at each trained array.
+
+    Args:
+        tree: Modules.
+
+    Returns:
+        Whether all of its entries are finite, in the order of the tree.
+    """
+    leaves = jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves])

@@ -11,15 +11,32 @@ from beeline.envs._registry import descriptions, names
 
 if TYPE_CHECKING:
     from beeline.envs._base import Environment
+    from beeline.envs._contract import check
     from beeline.envs._control_system import ControlSystem, ControlTask
     from beeline.envs._make import make
+    from beeline.envs._violations import CheckReport, ContractError, Violation
 
-__all__ = ["ControlSystem", "ControlTask", "Environment", "descriptions", "make", "names"]
+__all__ = [
+    "CheckReport",
+    "ContractError",
+    "ControlSystem",
+    "ControlTask",
+    "Environment",
+    "Violation",
+    "check",
+    "descriptions",
+    "make",
+    "names",
+]
 
 _HOMES = {
+    "CheckReport": "beeline.envs._violations",
+    "ContractError": "beeline.envs._violations",
     "ControlSystem": "beeline.envs._control_system",
     "ControlTask": "beeline.envs._control_system",
     "Environment": "beeline.envs._base",
+    "Violation": "beeline.envs._violations",
+    "check": "beeline.envs._contract",
     "make": "beeline.envs._make",
 }
 

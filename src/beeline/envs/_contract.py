@@ -1,0 +1,207 @@
+"""Check that an environment keeps the contract that training leans on."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from beeline.envs._base import Environment
+from beeline.envs._probing import Probe, draw_actions, live, outputs, slopes
+from beeline.envs._violations import CheckReport, ContractError, Violation
+
+_PROBES = 8
+_TOLERANCE = 1e-4
+"""Of numbers in single precision that two programs compute, relative to the largest of them."""
+
+
+def check(
+    env: Environment, *, clips_actions: bool = False, raises: bool = False, seed: int = 0
+) -> CheckReport:
+    """Check an environment of one's own before training on it.
+
+    Episodes are lived through with random actions and with actions from the corners of their
+    box, and every rule is tried on what they visit: attributes, shapes and precision; the same
+    answer to the same input, whether under `jax.jit` and `jax.vmap` or not; finite numbers; and,
+    in double precision, derivatives of `step` and `reward` against finite differences. At a kink
+    a derivative has to lie between the slopes on both sides.
+
+    Args:
+        env: The environment.
+        clips_actions: Whether it promises to clip actions outside [-1, 1], which is then tried.
+        raises: Whether to raise if a rule is broken.
+        seed: Seed of the actions.
+
+    Returns:
+        The violations, each with an input that shows it. A rule that cannot be tried because
+        of another, such as derivatives of what cannot be traced, is not tried.
+
+    Raises:
+        ContractError: If `raises` and a rule is broken.
+    """
+    found = list(_attributes(env))
+    if not found:
+        found = list(_signatures(env))
+        rules = {violation.rule for violation in found}
+        if "shape" not in rules:
+            found += _behaviour(env, not rules, clips_actions, seed)
+    report = CheckReport(str(getattr(env, "name", type(env).__name__)), tuple(found))
+    if raises and not report.ok:
+        raise ContractError(str(report))
+    return report
+
+
+def _attributes(env: Any) -> Iterator[Violation]:
+    if not isinstance(env, Environment):
+        kind = type(env).__name__
+        yield Violation("attributes", f"{kind} is no subclass of beeline.envs.Environment")
+    for name, least in (("state_dim", 1), ("action_dim", 1), ("horizon", 2)):
+        value = getattr(env, name, None)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            wrong = f"{name} is {value!r}, not an integer of at least {least}"
+            yield Violation("horizon" if name == "horizon" else "attributes", wrong)
+    dt = getattr(env, "dt", None)
+    if isinstance(dt, bool) or not isinstance(dt, (int, float)) or not 0 < dt < np.inf:
+        yield Violation("attributes", f"dt is {dt!r}, not a finite number above 0")
+    if not isinstance(getattr(env, "name", None), str):
+        yield Violation("attributes", f"name is {getattr(env, 'name', None)!r}, not a text")
+
+
+def _signatures(env: Environment) -> Iterator[Violation]:
+    for double in (False, True):
+        with jax.enable_x64(double):
+            kind, key, t = jnp.zeros(()).dtype, jax.random.key(0), jnp.asarray(0)
+            state, action = (jnp.zeros(size, kind) for size in (env.state_dim, env.action_dim))
+            given = f"a state and an action of {kind}, and a traced t"
+            calls: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
+                "initial_state": (lambda s, a, t, k: env.initial_state(key=k), state.shape),
+                "step": (lambda s, a, t, k: env.step(s, a, t, key=k), state.shape),
+                "reward": (lambda s, a, t, k: env.reward(s, a, t), ()),
+            }
+            for name, (function, shape) in calls.items():
+                try:
+                    out = jax.eval_shape(function, state, action, t, key)
+                except Exception as error:
+                    yield Violation("tracing", f"{name} raises {_said(error)}", given)
+                    continue
+                if not isinstance(out, jax.ShapeDtypeStruct):
+                    yield Violation("shape", f"{name} gives a {type(out).__name__}", given)
+                elif out.shape != shape:
+                    yield Violation("shape", f"{name} has shape {out.shape}, not {shape}", given)
+                elif out.dtype != kind:
+                    yield Violation("precision", f"{name} gives {out.dtype}, not {kind}", given)
+
+
+def _behaviour(
+    env: Environment, compiled: bool, clips_actions: bool, seed: int
+) -> Iterator[Violation]:
+    generator = np.random.default_rng(seed)
+    actions = draw_actions(env, generator)
+    try:
+        states, rewards = live(env, actions, compiled=compiled)
+    except Exception as error:
+        yield Violation("horizon", f"an episode of {env.horizon} steps raises {_said(error)}")
+        return
+    yield from _finite(states, actions, rewards)
+    episodes = generator.integers(len(states), size=_PROBES).tolist()
+    times = [0, env.horizon - 1, *generator.integers(env.horizon, size=_PROBES - 2).tolist()]
+    places = [p for p in zip(episodes, times, strict=True) if np.isfinite(states[p]).all()]
+    probes = [Probe(states[place], actions[place], place[1]) for place in places]
+    yield from _repetition(env, probes)
+    if compiled:
+        seen = [np.append(states[e, t + 1], rewards[e, t]) for e, t in places]
+        yield from _compilation(env, probes, seen)
+        yield from _derivatives(env, probes)
+    if clips_actions:
+        yield from _clipping(env, probes)
+
+
+def _finite(states: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> Iterator[Violation]:
+    good = np.isfinite(states).all(axis=-1)
+    if not good[:, 0].all():
+        yield Violation("finite", f"initial_state gives {states[0, 0].tolist()}")
+    bad_step, bad_reward = good[:, :-1] & ~good[:, 1:], good[:, :-1] & ~np.isfinite(rewards)
+    for name, bad, values in (("step", bad_step, states[:, 1:]), ("reward", bad_reward, rewards)):
+        if bad.any():
+            place = tuple(np.argwhere(bad)[0].tolist())
+            probe = Probe(states[place], actions[place], place[1])
+            yield Violation("finite", f"{name} gives {values[place].tolist()}", str(probe))
+
+
+def _repetition(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
+    for probe in probes:
+        once, again = (_eagerly(env, probe) for _ in range(2))
+        if not np.array_equal(once, again, equal_nan=True):
+            what = f"step and reward give {once.tolist()} and then {again.tolist()}"
+            yield Violation("determinism", what, str(probe))
+            return
+
+
+def _compilation(
+    env: Environment, probes: list[Probe], seen: list[np.ndarray]
+) -> Iterator[Violation]:
+    for probe, together in zip(probes, seen, strict=True):
+        alone = _eagerly(env, probe)
+        if _close(alone, together):
+            continue
+        inputs, t = jnp.append(probe.state, probe.action), jnp.asarray(probe.t)
+        jitted = np.asarray(jax.jit(lambda x, t: outputs(env, x, t))(inputs, t))
+        rule, other = ("vmap", together) if _close(alone, jitted) else ("jit", jitted)
+        what = f"step and reward give {alone.tolist()}, and {other.tolist()} under jax.{rule}"
+        yield Violation(rule, what, str(probe))
+        return
+
+
+def _derivatives(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
+    if not probes:
+        return
+    try:
+        found = slopes(env, probes)
+    except Exception as error:
+        yield Violation("derivative", f"differentiating raises {_said(error)}", str(probes[0]))
+        return
+    # Past the edge of a domain a difference is not a number, and the other side decides.
+    lowest, highest = np.fmin(found.left, found.right), np.fmax(found.left, found.right)
+    slack = found.noise + _TOLERANCE * np.fmax(np.abs(lowest), np.abs(highest))
+    outside = (found.derivative < lowest - slack) | (found.derivative > highest + slack)
+    wrong = outside | ~np.isfinite(found.derivative)
+    for output, entry in np.argwhere(wrong.any(axis=0)).tolist():
+        at = int(np.argmax(wrong[:, output, entry]))
+        of = f"entry {output} of step" if output < env.state_dim else "reward"
+        by = f"state entry {entry}" if entry < env.state_dim else "action entry "
+        by += "" if entry < env.state_dim else str(entry - env.state_dim)
+        got, left, right = (float(x[at, output, entry]) for x in found[:3])
+        what = f"{of} by {by} is {got:.6g}, and by differences {left:.6g} to {right:.6g}"
+        yield Violation("derivative", what, str(probes[at]))
+
+
+def _clipping(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
+    for probe in probes:
+        edge = np.where(probe.action < 0, -1, 1).astype(probe.action.dtype)
+        beyond = probe._replace(action=1.5 * edge)
+        try:
+            outside = _eagerly(env, beyond)
+        except Exception as error:
+            yield Violation("clipping", f"raises {_said(error)}", str(beyond))
+            return
+        inside = _eagerly(env, probe._replace(action=edge))
+        if not _close(inside, outside):
+            what = f"step and reward give {outside.tolist()}, and {inside.tolist()} at the edge"
+            yield Violation("clipping", what, str(beyond))
+            return
+
+
+def _eagerly(env: Environment, probe: Probe) -> np.ndarray:
+    inputs = jnp.append(probe.state, probe.action)
+    return np.asarray(outputs(env, inputs, jnp.asarray(probe.t)))
+
+
+def _close(a: np.ndarray, b: np.ndarray) -> bool:
+    size = np.max(np.abs(a), initial=0, where=np.isfinite(a))
+    return np.allclose(a, b, rtol=0, atol=1e-6 + _TOLERANCE * size, equal_nan=True)
+
+
+def _said(error: Exception) -> str:
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__} ({first})"

@@ -48,7 +48,7 @@ class Fragile(Environment):
     reward_at: Array
     """Step whose reward is infinite."""
     gain: Array
-    """Slope of the reward, whose value stays small."""
+    """Slope of the reward, whose value stays finite, as that of a rollout that explodes."""
     horizon: int = eqx.field(static=True)
     name = "fragile"
     state_dim = 1
@@ -64,7 +64,7 @@ class Fragile(Environment):
         return jnp.where(state > self.ceiling, jnp.nan, 0.9 * state + 0.1 * action)
 
     def reward(self, state, action, t):
-        reward = -((state[0] - action[0]) ** 2) + 0.01 * jnp.sin(self.gain * state[0])
+        reward = -((state[0] - action[0]) ** 2) + 100 * jnp.sin(self.gain * state[0])
         return jnp.where(t == self.reward_at, jnp.inf, reward)
 
 

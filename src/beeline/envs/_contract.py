@@ -17,7 +17,7 @@ _TOLERANCE = 1e-4
 
 
 def check(
-    env: Environment, *, clips_actions: bool = False, raises: bool = False, seed: int = 0
+    env: object, *, clips_actions: bool = False, raises: bool = False, seed: int = 0
 ) -> CheckReport:
     """Check an environment of one's own before training on it.
 
@@ -28,7 +28,7 @@ def check(
     a derivative has to lie between the slopes on both sides.
 
     Args:
-        env: The environment.
+        env: The environment, an `Environment` if it is any good.
         clips_actions: Whether it promises to clip actions outside [-1, 1], which is then tried.
         raises: Whether to raise if a rule is broken.
         seed: Seed of the actions.
@@ -41,7 +41,7 @@ def check(
         ContractError: If `raises` and a rule is broken.
     """
     found = list(_attributes(env))
-    if not found:
+    if isinstance(env, Environment) and not found:
         found = list(_signatures(env))
         rules = {violation.rule for violation in found}
         if "shape" not in rules:
@@ -97,7 +97,7 @@ def _behaviour(
     env: Environment, compiled: bool, clips_actions: bool, seed: int
 ) -> Iterator[Violation]:
     generator = np.random.default_rng(seed)
-    actions = draw_actions(env, generator)
+    actions = draw_actions(env, generator, few=not compiled)
     try:
         states, rewards = live(env, actions, compiled=compiled)
     except Exception as error:
@@ -118,7 +118,7 @@ def _behaviour(
 
 
 def _finite(states: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> Iterator[Violation]:
-    good = np.isfinite(states).all(axis=-1)
+    good = np.asarray(np.isfinite(states).all(axis=-1))
     if not good[:, 0].all():
         yield Violation("finite", f"initial_state gives {states[0, 0].tolist()}")
     bad_step, bad_reward = good[:, :-1] & ~good[:, 1:], good[:, :-1] & ~np.isfinite(rewards)

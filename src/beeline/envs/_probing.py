@@ -43,13 +43,14 @@ class Slopes(NamedTuple):
 
 
 def draw_actions(
-    env: Environment, generator: np.random.Generator
+    env: Environment, generator: np.random.Generator, *, few: bool
 ) -> Float[np.ndarray, "episode time action"]:
     """Choose actions for some episodes.
 
     Args:
         env: The environment.
         generator: Source of randomness.
+        few: Whether to choose only four, for episodes that take long.
 
     Returns:
         Corners of the box held all the time, then corners in turn, then actions from within.
@@ -61,7 +62,9 @@ def draw_actions(
     corners = np.unique(np.concatenate([corners, -corners]), axis=0)
     held = np.broadcast_to(corners[:, None], (len(corners), *size[1:]))
     bangs = generator.choice((-1.0, 1.0), size)
-    return np.concatenate([held, bangs, generator.uniform(-1, 1, size)]).astype(np.float32)
+    inside = generator.uniform(-1, 1, size)
+    kinds = [held[[0, -1]], bangs[:1], inside[:1]] if few else [held, bangs, inside]
+    return np.concatenate(kinds).astype(np.float32)
 
 
 def live(
@@ -72,7 +75,7 @@ def live(
     Args:
         env: The environment.
         actions: The actions of each.
-        compiled: Whether to trace; if not, Python walks through the first and the last of them.
+        compiled: Whether to trace; if not, Python walks through them.
 
     Returns:
         All states, and the rewards.
@@ -93,7 +96,7 @@ def live(
         states, rewards = jax.jit(jax.vmap(episode))(actions)
     else:
         with jax.disable_jit():
-            lived = [episode(jnp.asarray(actions[i])) for i in (0, -1)]
+            lived = [episode(jnp.asarray(given)) for given in actions]
         states, rewards = (jnp.stack(part) for part in zip(*lived, strict=True))
     return np.asarray(states), np.asarray(rewards)
 

@@ -84,7 +84,11 @@ class Optimiser(eqx.Module):
         shrunk = cast(optax.Updates, jax.tree.map(lambda g: g * shrink, gradient))
         updates, after = self._transform(shorten).update(shrunk, state, trained)
         cosine = 0.5 * (1 + jnp.cos(jnp.pi * progress))
-        rate = rate * self.learning_rate * (self.final_rate + (1 - self.final_rate) * cosine)
+        rate = (
+            jnp.asarray(rate)
+            * self.learning_rate
+            * (self.final_rate + (1 - self.final_rate) * cosine)
+        )
         updates = jax.tree.map(lambda u: jnp.where(taken, -rate * u, 0), updates)
         after = jax.tree.map(lambda new, old: jnp.where(taken, new, old), after, state)
         return Step(eqx.apply_updates(weights, updates), after, descent._replace(taken=taken))

@@ -83,7 +83,7 @@ def test_gradients_of_every_finite_size_are_clipped_alike(weights, limit):
         assert float(descent.gradient_norm) == pytest.approx(norm, rel=1e-5)
         assert bool(descent.clipped) == (norm >= min(limit, 1e15))
         clipped = size * min(1.0, min(limit, 1e15) / norm)
-        for mean, g in zip(jax.tree.leaves(state[0].mu), jax.tree.leaves(exact), strict=True):
+        for mean, g in zip(jax.tree.leaves(state[1].mu), jax.tree.leaves(exact), strict=True):
             np.testing.assert_allclose(mean, 0.1 * clipped * g, rtol=1e-5)
         for leaf in jax.tree.leaves((after, state)):
             assert np.isfinite(leaf).all()

@@ -48,13 +48,13 @@ def test_files_have_no_nondescript_names(path):
 
 
 FLOORS = (
-    {"envs", "policies", "sequence"},
+    {"envs", "policies", "sequence", "statistics"},
     {"models"},
     {"gradients"},
     {"control", "diagnostics", "training"},
     {"config"},
     {"build"},
-    {"diagnose", "run"},
+    {"baselines", "diagnose", "run"},
     {"cli"},
 )
 """Each imports from those before it only; files with an underscore serve all."""

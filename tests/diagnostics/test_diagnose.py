@@ -9,8 +9,8 @@ import pytest
 from beeline.build import build_model, build_policy
 from beeline.config import Config
 from beeline.diagnose import diagnose
-from beeline.diagnose._subjects import of_run
-from beeline.diagnostics.diagnosis import TRUTH
+from beeline.diagnose._subjects import of_run, of_task
+from beeline.diagnostics.diagnosis import TRUTH, measure
 from beeline.envs import make
 
 
@@ -42,6 +42,27 @@ def test_diagnosing_a_task(tmp_path, models):
     assert measured.maps[TRUTH].total.shape == (2, 2)
     assert {f"H = 3: fitting {name}" for name in learned} <= set(said)
     assert measured.landscapes[0].returns[TRUTH].shape == (5,)
+
+
+def test_all_models_see_the_same_draws():
+    subject = of_task(
+        "one-bounce",
+        [],
+        3,
+        transitions=12,
+        fit_steps=0,
+        preset_name="default",
+        key=jax.random.key(0),
+        say=print,
+    )
+    truth = subject.models[TRUTH]
+    twice = subject._replace(models={TRUTH: truth, "copy": truth})
+    measured = measure({3: twice}, samples=2, points=5, key=jax.random.key(1))
+    alignment = measured.alignments["copy"][3]
+    np.testing.assert_allclose([alignment.cosine, alignment.norm_ratio], 1, rtol=1e-6)
+    for landscape in measured.landscapes:
+        np.testing.assert_array_equal(landscape.returns["copy"], landscape.returns[TRUTH])
+        assert np.ptp(landscape.returns[TRUTH]) > 0
 
 
 def a_run():

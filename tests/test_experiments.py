@@ -22,6 +22,7 @@ FOLDERS = {
         "landscape_errors",
         "ascent",
         "ascent_summary",
+        "blur",
     },
     "fig2_fig6_double_pendulum_online": {"finals", "curves", "summary"},
 }
@@ -85,6 +86,18 @@ def test_ascent_finds_the_known_best_action():
     np.testing.assert_allclose(ends[0], best, atol=0.03)
     # A rate of next to nothing stays where it is: rates and starts are not mixed up.
     np.testing.assert_allclose(ends[1], starts, atol=1e-4)
+
+
+def test_a_blur_shrinks_a_wave_as_its_width_says():
+    blur = importlib.import_module("experiments.fig4_double_pendulum.blur").blur
+    actions = np.linspace(-1, 1, 801)
+    states = np.stack([np.sin(30 * actions), np.ones(801)], axis=1)
+    blurred = blur(actions, states, 0.05)
+    # Away from the edges, the Fourier transform of the Gaussian.
+    np.testing.assert_allclose(
+        blurred[200:-200, 0], np.exp(-((30 * 0.05) ** 2) / 2) * states[200:-200, 0], atol=1e-4
+    )
+    np.testing.assert_allclose(blurred[:, 1], 1)
 
 
 def test_data_are_random_episodes_of_the_task():

@@ -19,6 +19,7 @@ from beeline.models import WorldModel
 from experiments._ascent import ascend
 from experiments._offline import TRUTH, Offline, fitted_models, landscape, true_model
 from experiments._results import parse, save
+from experiments.fig4_double_pendulum.blur import blur_rows
 from experiments.fig4_double_pendulum.sensitivity import (
     growth_rows,
     norm_rows,
@@ -37,7 +38,9 @@ class Scale:
     horizons: tuple[int, ...]
     """Episode lengths, each with its own data and models; landscapes are of the longest."""
     seeds: int
-    """Repetitions: new data, weights, batches and random actions."""
+    """Repetitions at the longest horizon: new data, weights, batches and random actions."""
+    shorter_seeds: int
+    """Repetitions at the others."""
     models: tuple[str, ...]
     """The models to compare."""
     climbed: tuple[str, ...]
@@ -62,6 +65,7 @@ SCALES = {
     "smoke": Scale(
         horizons=(5, 21),
         seeds=1,
+        shorter_seeds=1,
         models=("markov",),
         climbed=("markov",),
         plan=Offline(transitions=84, fitting_steps=2, batch_size=4),
@@ -73,6 +77,7 @@ SCALES = {
     "reduced": Scale(
         horizons=(5, 10, 20, 50, 100),
         seeds=1,
+        shorter_seeds=1,
         models=MODELS,
         climbed=("transformer-awm", "ssm-awm", "markov"),
         plan=Offline(batch_size=16),
@@ -80,6 +85,7 @@ SCALES = {
     "full": Scale(
         horizons=(5, 10, 20, 50, 100),
         seeds=10,
+        shorter_seeds=10,
         models=(*MODELS, "lstm-awm", "ssm-history"),
         climbed=(*MODELS, "lstm-awm", "ssm-history"),
         points=2001,
@@ -102,8 +108,10 @@ def run(scale: str, out: Path) -> None:
     paths: dict[str, list[np.ndarray]] = {}
     for seed in range(size.seeds):
         for horizon in sorted(size.horizons, reverse=True):
-            env = make("double-pendulum", horizon=horizon)
             longest = horizon == max(size.horizons)
+            if not longest and seed >= size.shorter_seeds:
+                continue
+            env = make("double-pendulum", horizon=horizon)
             truth = np.zeros(0)
             for name, error, model in _models(env, size, seed):
                 began = time.perf_counter()
@@ -129,6 +137,11 @@ def run(scale: str, out: Path) -> None:
     for name, rows in tables.items():
         save(out / f"{name}.csv", rows, command)
     save(out / "landscapes.csv", landscapes, command)
+    save(
+        out / "blur.csv",
+        blur_rows(make("double-pendulum", horizon=max(size.horizons)), size.points),
+        command,
+    )
     save(out / "growth.csv", growth_rows(tables["gradient_norms"], along), command)
     save(out / "growth_in_episode.csv", path_growth_rows(along), command)
     save(out / "ascent_summary.csv", ascent_summary(tables["ascent"]), command)

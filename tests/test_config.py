@@ -13,6 +13,7 @@ from beeline.cli import Train
 from beeline.config import PRESETS, Config, preset
 from beeline.run import RunError
 from beeline.run._config_file import from_json, to_json
+from beeline.run._directory import SCHEMA
 
 
 def changed(path, value):
@@ -121,7 +122,7 @@ def test_a_preset_or_field_that_is_not_there():
 def test_json_and_back(name):
     config = preset(name, task="harvest", horizon=7, model="markov")
     text = json.dumps(to_json(config), allow_nan=False)
-    assert from_json(json.loads(text), "here") == config
+    assert from_json(json.loads(text), "here", SCHEMA) == config
 
 
 def broken(change):
@@ -135,7 +136,7 @@ def broken(change):
     [
         (lambda d: d.pop("horizon"), "here: the field horizon is missing: another version"),
         (lambda d: d["fitting"].pop("clip"), "here: the field fitting.clip is missing"),
-        (lambda d: d.update(colour=1), "here: there is no field colour: another version"),
+        (lambda d: d.update(colour=1), "here: there is no field 'colour': another version"),
         (lambda d: d.update(fitting=3), "here: fitting is not a group of fields"),
         (lambda d: d.update(horizon="20"), "here: horizon is '20', not of type int"),
         (lambda d: d.update(horizon=True), "here: horizon is True, not of type int"),
@@ -148,7 +149,7 @@ def broken(change):
 )
 def test_json_that_is_no_configuration(change, message):
     with pytest.raises(RunError, match=message):
-        from_json(broken(change), "here")
+        from_json(broken(change), "here", SCHEMA)
 
 
 def test_the_command_line_has_every_field_with_the_same_default():
@@ -156,7 +157,8 @@ def test_the_command_line_has_every_field_with_the_same_default():
     for field in dataclasses.fields(Config):
         assert getattr(Train(), field.name) == getattr(Config(), field.name)
         assert field.name in ours
-    assert set(ours) - {field.name for field in dataclasses.fields(Config)} == {"out", "overwrite"}
+    own = {"out", "overwrite", "checkpoint_steps", "checkpoint_minutes"}
+    assert set(ours) - {field.name for field in dataclasses.fields(Config)} == own
 
 
 def test_every_number_is_checked():

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ import beeline.run
 from beeline.cli import main
 from beeline.config import MODELS, PRESETS, preset
 from beeline.envs import names
-from beeline.run import DivergedError, Interrupted
+from beeline.run import DivergedError, Interrupted, StorageError
 
 
 def flags(config):
@@ -141,7 +142,7 @@ def test_where_runs_go(asked):
         (["train", "--improvement.learning-rate", "nan"], "improvement.learning-rate is nan"),
         (["train", "--horizn", "3"], "Unrecognized options: --horizn, 3; perhaps you meant --hor"),
         (["trian"], "unknown command 'trian': did you mean 'train'"),
-        ([], "Expected one of {train, evaluate, plot, "),
+        ([], "Expected one of {train, resume, evaluate, plot, "),
         (["plot"], "name at least one run directory to plot"),
         (["evaluate"], "Missing from beeline evaluate"),
         (["evaluate", "no/such/run"], "there is no run directory no/such/run"),
@@ -181,6 +182,8 @@ def test_a_damaged_run_is_answered_in_one_line(copied, capsys, command):
     [
         (DivergedError("return", 3, 7), 1, "return of seed 3 is not finite in iteration 7: lower"),
         (Interrupted(3, 9, None), 130, "interrupted after 3 of 9"),
+        (Interrupted(3, 9, None, signal.SIGTERM), 143, "interrupted after 3 of 9"),
+        (StorageError("cannot write to here"), 1, "cannot write to here"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (OSError(28, "No space left on device"), 1, "No space left on device"),
     ],

@@ -93,16 +93,25 @@ def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(tiny, trained,
         beeline.resume(out)
 
 
-def test_a_run_without_a_checkpoint_begins_again(copied, trained):
+def fail(*arguments):
+    """Stand in for compiling, where a test is about what comes before."""
+    raise MemoryError
+
+
+def test_a_run_without_a_checkpoint_begins_again(copied, monkeypatch):
     for name in ("checkpoint.npz", "summary.json"):
         (copied / name).unlink()
     with pytest.raises(RunError, match=r"there is no checkpoint .*checkpoint\.npz"):
         beeline.load(copied)
-    with pytest.warns(RunWarning, match="has no checkpoint yet: it begins again"):
-        ended = beeline.resume(copied)
-    assert_same_bits(ended.state, trained.state)
+    monkeypatch.setattr(training, "compile_programs", fail)
+    with (
+        pytest.warns(RunWarning, match="has no checkpoint yet: it begins again"),
+        pytest.raises(MemoryError),
+    ):
+        beeline.resume(copied)
 
 
+@pytest.mark.slow
 def test_a_run_that_has_ended_can_be_made_longer(copied, trained, hasty):
     with pytest.raises(RunError, match=r"env-steps is 490, but .* is a run of 500: give more"):
         beeline.resume(copied, env_steps=490)
@@ -116,10 +125,17 @@ def test_a_run_that_has_ended_can_be_made_longer(copied, trained, hasty):
     assert_same_bits(beeline.load(copied).state, longer.state)
 
 
-def test_nothing_is_changed_until_training_begins(copied, monkeypatch):
-    def fail(*arguments):
-        raise MemoryError
+def test_other_versions_or_cores_are_said_to_change_the_bits(trained):
+    about = {"versions": {"jax": "0.1"}, "devices": 2}
+    begun = training.Restored(trained.state, [], training.START, about)
+    now = {"versions": {"jax": "0.1"}, "devices": 1}
+    with pytest.warns(RunWarning, match="with other devices than there are now") as said:
+        training._check_origin(trained.path, begun, now)
+    assert len(said) == 1
+    training._check_origin(trained.path, begun, about)
 
+
+def test_nothing_is_changed_until_training_begins(copied, monkeypatch):
     before = {path.name: path.read_bytes() for path in copied.iterdir()}
     monkeypatch.setattr(training, "compile_programs", fail)
     with pytest.raises(MemoryError):

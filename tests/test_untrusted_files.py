@@ -155,11 +155,12 @@ def test_only_regular_files_of_a_sane_size_are_read(tmp_path):
 def test_links_out_of_the_directory_are_not_followed(copied, tmp_path, name):
     shutil.move(copied / name, tmp_path / "outside")
     (copied / name).symlink_to(tmp_path / "outside")
+    if name == "metrics.jsonl":
+        (copied / "summary.json").unlink()
     before = snapshot(tmp_path), snapshot(copied)
-    for load in (beeline.load, lambda folder: beeline.resume(folder, env_steps=600)):
-        assert f"{name} is a symbolic link" in refuse(load, copied).replace(
-            "is not a whole checkpoint (is a symbolic link)", "is a symbolic link"
-        )
+    message = refuse(beeline.resume if name == "metrics.jsonl" else beeline.load, copied)
+    assert name in message
+    assert "is a symbolic link" in message
     assert (snapshot(tmp_path), snapshot(copied)) == before
 
 
@@ -439,7 +440,7 @@ def test_a_configuration_with_anything_in_a_field(data):
 def test_mutated_text_is_refused_or_equal(copied, trained, name):
     """The state is not read anew each time: what refuses is that the files belong together."""
     chance, content = random.Random(name), (copied / name).read_bytes()
-    for _ in range(3):
+    for _ in range(2):
         (copied / name).write_bytes(mutate(content, chance))
         loaded, refusal = attempt(beeline.load, copied)
         if loaded is None:

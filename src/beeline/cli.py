@@ -298,7 +298,7 @@ def _finish(training: Callable[[], Any]) -> int:
     )
     print(
         f"saving    a checkpoint of {summary['checkpoint_bytes'] / 1e6:.2f} MB; "
-        f"{summary['saves']} saves took {summary['save_seconds']:.2f} s"
+        f"saves: {summary['saves']}, {summary['save_seconds']:.2f} s in all"
     )
     _print_returns(summary)
     return 0

@@ -176,6 +176,8 @@ def _train(
     use_every_core(config.fitting.batch_size, config.improvement.batch_size)
     algorithm = build(config)
     begun = restore(path, config, algorithm) if resumed and path is not None else None
+    if resumed and begun is None:
+        warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=3)
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")
         known = in_background(lambda: (Reference.of(algorithm.env), provenance()))
@@ -183,7 +185,7 @@ def _train(
         programs = in_background(lambda: compile_programs(config, algorithm, state))()
         shown.phase("solving for the optimum")
         reference, origin = known()
-        if resumed:
+        if begun is not None:
             _check_origin(path, begun, origin)
         shown.phase("training")
         if path is not None:
@@ -207,10 +209,7 @@ def _train(
     return run
 
 
-def _check_origin(path: Path | None, begun: Restored | None, now: dict[str, Any]) -> None:
-    if begun is None:
-        warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=4)
-        return
+def _check_origin(path: Path | None, begun: Restored, now: dict[str, Any]) -> None:
     for field in ("versions", "devices"):
         if field in begun.about and begun.about[field] != now[field]:
             warnings.warn(

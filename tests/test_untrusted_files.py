@@ -472,6 +472,19 @@ def test_a_run_of_the_first_schema_may_have_been_made_longer(tmp_path):
     assert not np.any(after.rewards[:, 6:])
 
 
+@pytest.mark.slow
+def test_a_run_of_the_first_schema_goes_on_in_this_one(tmp_path):
+    folder = Path(shutil.copytree(FIXTURES[0], tmp_path / "run"))
+    old = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    longer = beeline.resume(folder, env_steps=24)
+    again = beeline.load(folder)
+    assert [row["iteration"] for row in again.records] == [1, 2, 3, 4, 5, 6]
+    for row, before in zip(again.records, old, strict=False):
+        assert {name: row[name] for name in before} == before
+    assert again.summary == longer.summary
+    assert np.all(np.isfinite(np.asarray(longer.state.buffer.states)))
+
+
 def test_there_is_a_fixture_of_each_schema_before_this_one():
     assert [folder.name for folder in FIXTURES] == [f"schema-{n}" for n in range(1, SCHEMA)]
 

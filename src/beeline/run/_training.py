@@ -298,5 +298,6 @@ def _summarise(
 
 def _skipped(rows: list[dict[str, Any]]) -> list[int]:
     # Rows of an older version of beeline have none.
-    counts = [[count or 0 for count in row["skipped_updates"]] for row in rows]
+    nothing = [0] * len(rows[-1]["skipped_updates"])
+    counts = [[count or 0 for count in row.get("skipped_updates", nothing)] for row in rows]
     return np.sum(counts, axis=0).tolist()

@@ -178,7 +178,7 @@ def test_a_fault_is_recovered_from_at_half_the_rate(train):
     assert not same(weights(states[1]), weights(states[2]))
     expected = iterate(
         algorithm(),
-        states[2]._replace(**_weights_of(states[1]), rate=jnp.full(2, 0.5)),
+        states[2]._replace(**_weights_of(states[1]), rate=0.5 * states[2].rate),
         jnp.asarray(2),
     )[0]
     assert same(expected.model, states[3].model)

@@ -1,5 +1,7 @@
 """The tasks through Gymnasium: its own checker, and the same episodes as without it."""
 
+import importlib
+import importlib.util
 import sys
 
 import gymnasium
@@ -10,6 +12,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 from beeline import envs
+from beeline.envs import _gymnasium_names
 from beeline.envs._gymnasium_names import gymnasium_name, register_tasks
 
 HORIZON = 3
@@ -34,6 +37,22 @@ def test_the_order_of_imports_does_not_matter(monkeypatch):
     register_tasks()
     assert gymnasium_name("harvest") in others
     assert not any(type(finder).__name__ == "_AfterImport" for finder in sys.meta_path)
+
+
+def test_looking_for_the_package_is_not_importing_it(tmp_path, monkeypatch):
+    (tmp_path / "simulated_gymnasium.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(_gymnasium_names, "_PACKAGE", "simulated_gymnasium")
+    told = []
+    monkeypatch.setattr(_gymnasium_names, "_register", lambda: told.append(True))
+    before = list(sys.meta_path)
+    register_tasks()
+    assert importlib.util.find_spec("simulated_gymnasium") is not None
+    assert told == []
+    importlib.import_module("simulated_gymnasium")
+    assert told == [True]
+    assert sys.meta_path == before
+    monkeypatch.delitem(sys.modules, "simulated_gymnasium")
 
 
 # Warnings are errors here: the checker warns of what it does not refuse.

@@ -4,10 +4,9 @@ Gymnasium looks for no plugins since version 1.0, and importing it takes longer 
 package: so it is told of the tasks as soon as both are imported, whichever comes first.
 """
 
-import importlib.util
 import sys
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -40,14 +39,13 @@ class _AfterImport(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Any, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != _PACKAGE:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(_PACKAGE)
+        # Asked for the package, which may be no more than a question whether it is there.
+        spec = PathFinder.find_spec(fullname, path) if fullname == _PACKAGE else None
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_and_register(module: ModuleType) -> None:
+                sys.meta_path.remove(self)
                 execute(module)
                 _register()
 

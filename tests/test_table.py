@@ -1,0 +1,60 @@
+"""The page of results: medians, intervals, gaps and origins."""
+
+import numpy as np
+import pytest
+
+from experiments._grid import TASKS, Cell, GridError
+from experiments.table import page
+
+
+def row(value, date="2026-01-02"):
+    return {
+        "normalized_return": value,
+        "env_steps": "10000",
+        "date": date,
+        "machine": "a machine",
+    }
+
+
+@pytest.fixture
+def finals():
+    runs = {
+        Cell(task, 20, "markov", "default", seed): row(f"{0.9 + 0.01 * seed:.3f}")
+        for task in TASKS
+        for seed in range(3)
+    }
+    runs[Cell("harvest", 500, "sac", "default", 0)] = row("0.5", "2026-03-04")
+    runs[Cell("harvest", 500, "sac", "default", 1)] = row("", "2026-03-04")
+    runs[Cell("harvest", 20, "markov", "default fitting.clip=2", 0)] = row("-9")
+    return runs
+
+
+def cells(text, start):
+    line = next(line for line in text.splitlines() if line.startswith(f"| {start} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_every_run_is_counted(finals):
+    short, long = page(finals, "default").split("## H = 500")
+    assert cells(short, "harvest") == ["harvest", "0.910 (0.900)"]
+    mean = np.mean(sorted([0.9, 0.91, 0.92] * 8)[6:-6])
+    assert cells(short, "all tasks")[1].startswith(f"{mean:.3f} [0.9")
+    # A run that has nothing to show counts as random actions, and tasks not run are gaps.
+    assert cells(long, "harvest") == ["harvest", "0.250 (0.000)"]
+    assert cells(long, "bacteria") == ["bacteria", ""]
+    assert cells(long, "all tasks") == ["all tasks", ""]
+
+
+def test_the_page_says_where_its_numbers_come_from(finals):
+    text = page(finals, "default")
+    assert cells(text, "markov")[1:] == ["24", "3", "10,000", "2026-01-02", "a machine"]
+    assert cells(text, "sac")[4] == "2026-03-04"
+    assert "python -m experiments.table\n" in text
+    other = page(finals, "default fitting.clip=2")
+    assert 'python -m experiments.table --variant "default fitting.clip=2"' in other
+    assert cells(other, "harvest") == ["harvest", "-9.000"]
+
+
+def test_a_variant_without_runs(finals):
+    with pytest.raises(GridError, match="no run of the variant 'paper' is recorded: choose from"):
+        page(finals, "paper")

@@ -17,7 +17,7 @@ from jaxtyping import Array
 
 from beeline._devices import everywhere, mean_over_devices, use_every_core
 from beeline._memory import keep_freed_memory
-from beeline.build import build, build_model, build_policy, build_reward
+from beeline.build import build_bpo, build_model, build_policy, build_reward
 from beeline.config import Config, preset
 from beeline.envs import Environment
 from beeline.gradients import Direct, Objective, PolicyGradient, Unrolled, draw_noise, rollout
@@ -129,7 +129,7 @@ def _prepare(case: Case) -> tuple[Config, Environment, Any, Any]:
         model=case.model,
         env_steps=1500 + 3 * case.horizon,
     )
-    algorithm = build(config)
+    algorithm = build_bpo(config)
     env = algorithm.env
     keys = jax.random.split(jax.random.key(0), 6)
     model = build_model(config, env, key=keys[0])

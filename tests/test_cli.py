@@ -13,7 +13,7 @@ import pytest
 
 import beeline.run
 from beeline.cli import main
-from beeline.config import MODELS, PRESETS, preset
+from beeline.config import BASELINES, MODELS, PRESETS, preset
 from beeline.envs import names
 from beeline.run import DivergedError, Interrupted, StorageError
 
@@ -92,7 +92,7 @@ def test_a_run_can_be_measured_and_drawn_again(copied, tmp_path, capsys):
 def test_the_list_has_every_name(capsys):
     assert main(["list"]) == 0
     printed = capsys.readouterr().out
-    for name in (*names(), *MODELS, *PRESETS):
+    for name in (*names(), *MODELS, *BASELINES, *PRESETS):
         assert f"\n  {name} " in printed
 
 

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from beeline import config as configuration
+from beeline import _config_checks as checks
 from beeline.cli import Train
-from beeline.config import PRESETS, Config, preset
+from beeline.config import PRESETS, Config, Exploration, Fitting, SoftActorCritic, preset
 from beeline.run import RunError
 from beeline.run._config_file import from_json, to_json
 from beeline.run._directory import SCHEMA
@@ -54,6 +54,42 @@ def changed(path, value):
 def test_a_value_out_of_range(path, value, message):
     with pytest.raises(ValueError, match=message):
         changed(path, value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"model": "sac", "fitting": Fitting(clip=3.0)},
+            r"fitting.clip is 3.0, but the model 'sac'",
+        ),
+        ({"model": "sac", "reward": "learned"}, "reward is learned, but the model 'sac' has no"),
+        ({"model": "sac", "nonfinite": "skip"}, "nonfinite is skip, but the model 'sac' has no"),
+        (
+            {"model": "sac", "exploration": Exploration(amplitude=0.1)},
+            "exploration.amplitude is 0.1, but the model 'sac' has no such option: leave it out",
+        ),
+        ({"sac": SoftActorCritic(batch_size=3)}, "sac.batch-size is 3, but the model 'transf"),
+        (
+            {"model": "sac", "sac": SoftActorCritic(env_steps_per_policy_update=3)},
+            "sac.env-steps-per-policy-update is 3, not a multiple of sac.env-steps-per-update = 2",
+        ),
+    ],
+)
+def test_an_option_that_the_model_does_not_have(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**fields)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_baseline_has_its_own_options_and_those_of_all(name):
+    given = preset(name, exploration=dataclasses.replace(preset(name).exploration, warmup_steps=50))
+    made = preset(
+        name, model="sac", exploration=given.exploration, sac=SoftActorCritic(hidden=(8,))
+    )
+    assert made.warmup_episodes == 2
+    assert preset("paper").sac == SoftActorCritic(normalise=False)
+    assert preset(name, sac=SoftActorCritic()).sac.normalise
 
 
 def test_a_count_that_is_not_an_integer():
@@ -163,9 +199,9 @@ def test_the_command_line_has_every_field_with_the_same_default():
 
 def test_every_number_is_checked():
     checked = (
-        set(configuration._COUNTS)
-        | {*configuration._POSITIVE, *configuration._FROM_ZERO, *configuration._SHARES}
-        | {"world_model.hidden", "world_model.recurrent", "policy.hidden"}
+        set(checks._COUNTS)
+        | {*checks._POSITIVE, *checks._FROM_ZERO, *checks._SHARES}
+        | {"world_model.hidden", "world_model.recurrent", "policy.hidden", "sac.hidden"}
     )
     for field in dataclasses.fields(Config):
         value = getattr(Config(), field.name)

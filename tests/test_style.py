@@ -53,8 +53,9 @@ FLOORS = (
     {"gradients"},
     {"control", "diagnostics", "training"},
     {"config"},
+    {"baselines"},
     {"build"},
-    {"baselines", "diagnose", "run"},
+    {"diagnose", "run"},
     {"cli"},
 )
 """Each imports from those before it only; files with an underscore serve all."""

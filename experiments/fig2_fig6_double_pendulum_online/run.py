@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from beeline.build import build, build_model, build_policy
+from beeline.build import build_bpo, build_model, build_policy
 from beeline.config import Config, preset
 from beeline.control import random_return
 from beeline.envs import make
@@ -115,7 +115,7 @@ def learn(config: Config, seeds: int) -> np.ndarray:
         The real return of the deterministic policy after every iteration, (seed, iteration).
         Updates that are not finite are left out.
     """
-    algorithm = build(config)
+    algorithm = build_bpo(config)
 
     def one(key: jax.Array) -> jax.Array:
         model_key, policy_key, key = jax.random.split(key, 3)

@@ -8,7 +8,8 @@ from jaxtyping import PRNGKeyArray
 
 from beeline._choices import choose
 from beeline._scaling import StateScaling
-from beeline.config import MODELS, Config
+from beeline.baselines.sac import SAC
+from beeline.config import BASELINES, MODELS, Config
 from beeline.envs import Environment, make
 from beeline.gradients import Direct, Unrolled
 from beeline.models import (
@@ -95,11 +96,23 @@ def build_reward(config: Config, env: Environment, *, key: PRNGKeyArray) -> Rewa
     )
 
 
-def build(config: Config) -> BPO:
-    """Set Algorithm 1 up.
+def build(config: Config) -> BPO | SAC:
+    """Set up what a run trains with.
 
     Args:
         config: The run.
+
+    Returns:
+        Algorithm 1, or a baseline that takes its place.
+    """
+    return _BASELINES[config.model](config) if config.model in BASELINES else build_bpo(config)
+
+
+def build_bpo(config: Config) -> BPO:
+    """Set Algorithm 1 up.
+
+    Args:
+        config: The run, of a world model.
 
     Returns:
         The algorithm; `init` it with a model and a policy.
@@ -212,3 +225,5 @@ _MODELS: dict[str, Callable[[Config, Environment, PRNGKeyArray], WorldModel]] = 
     "markov": _markov,
     "simulator": _simulator,
 }
+
+_BASELINES: dict[str, Callable[[Config], SAC]] = {"sac": SAC}

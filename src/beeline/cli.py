@@ -22,7 +22,18 @@ import tyro
 
 from beeline import config as configuration
 from beeline._choices import choose
-from beeline.config import MODELS, PRESETS, Config, Exploration, Fitting, Improvement, Model, Policy
+from beeline.config import (
+    BASELINES,
+    MODELS,
+    PRESETS,
+    Config,
+    Exploration,
+    Fitting,
+    Improvement,
+    Model,
+    Policy,
+    SoftActorCritic,
+)
 from beeline.envs import descriptions
 
 _COMMANDS = ("train", "resume", "evaluate", "plot", "diagnose", "list")
@@ -64,6 +75,7 @@ class Train:
     fitting: Fitting = field(default_factory=Fitting)
     improvement: Improvement = field(default_factory=Improvement)
     exploration: Exploration = field(default_factory=Exploration)
+    sac: SoftActorCritic = field(default_factory=SoftActorCritic)
 
 
 @dataclass(frozen=True)
@@ -413,6 +425,7 @@ def _list() -> int:
     tables = {
         "tasks": descriptions(),
         "models": MODELS,
+        "baselines": BASELINES,
         "presets": {name: text for name, (text, _) in PRESETS.items()},
     }
     for title, entries in tables.items():

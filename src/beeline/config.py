@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from beeline._choices import choose
+from beeline._config_checks import check_counts, check_rates, check_unused
 from beeline.envs import names as task_names
 
 MODELS = {
@@ -23,6 +24,10 @@ MODELS = {
     "ssm-history": "State-space model over states and actions, its predictions fed back.",
     "markov": "One-step network on state and action, unrolled.",
     "simulator": "The true dynamics, differentiated through; nothing is learned of them.",
+}
+
+BASELINES = {
+    "sac": "Soft actor-critic by Stable-Baselines3, without a world model.",
 }
 
 
@@ -136,6 +141,32 @@ class Exploration:
 
 
 @dataclass(frozen=True)
+class SoftActorCritic:
+    """Soft actor-critic (paper, Appendix C.2 and Table 2)."""
+
+    learning_rate: float = 1e-3
+    """Adam's step size; the paper tries 0.001, 0.0001 and 0.00001."""
+    entropy_weight: float = 0.01
+    """Weight of the entropy beside the reward; the paper tries 1, 0.01 and 0.001."""
+    hidden: tuple[int, ...] = (256, 256)
+    """Hidden layers of the actor and of the critics."""
+    batch_size: int = 128
+    """Transitions an update."""
+    discount: float = 0.995
+    """Share of a value that is left a step earlier."""
+    averaging: float = 0.995
+    """Share of the target critics that an update keeps."""
+    buffer_size: int = 1_000_000
+    """Transitions kept."""
+    env_steps_per_update: int = 2
+    """Environment steps between updates of the critics."""
+    env_steps_per_policy_update: int = 16
+    """Environment steps between updates of the actor; a multiple of those of the critics."""
+    normalise: bool = True
+    """Whether observations and rewards are normalised with statistics of all seen so far."""
+
+
+@dataclass(frozen=True)
 class Config:
     """One training run."""
 
@@ -167,6 +198,8 @@ class Config:
     """Improving the policy."""
     exploration: Exploration = field(default_factory=Exploration)
     """Exploring."""
+    sac: SoftActorCritic = field(default_factory=SoftActorCritic)
+    """Soft actor-critic."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot run, before anything is done.
@@ -176,16 +209,24 @@ class Config:
             ValueError: If a value is out of range, naming the field, the value and the range.
         """
         choose("task", self.task, dict.fromkeys(task_names()))
-        choose("model", self.model, MODELS)
+        choose("model", self.model, MODELS | BASELINES)
         choose("preset", self.preset, PRESETS)
         choose("reward", self.reward, REWARDS)
         choose("nonfinite", self.nonfinite, NONFINITE)
-        _check_counts(self)
-        _check_rates(self)
+        check_counts(self)
+        check_rates(self)
+        # Runs of before a baseline was added have its default options, whatever their preset.
+        check_unused(self, _usual(self.preset), _usual("default"))
         if self.world_model.width % self.world_model.heads:
             raise ValueError(
                 f"world-model.width is {self.world_model.width}, not a multiple of "
                 f"world-model.heads = {self.world_model.heads}: change one of them"
+            )
+        if self.sac.env_steps_per_policy_update % self.sac.env_steps_per_update:
+            raise ValueError(
+                f"sac.env-steps-per-policy-update is {self.sac.env_steps_per_policy_update}, not a "
+                f"multiple of sac.env-steps-per-update = {self.sac.env_steps_per_update}: change "
+                "one of them"
             )
         if self.policy.least_deviation > self.policy.greatest_deviation:
             raise ValueError(
@@ -232,114 +273,44 @@ def preset(name: str, **fields: Any) -> Config:
         ValueError: If the name is unknown or a field out of range.
         TypeError: If a field is unknown or of the wrong type.
     """
-    return dataclasses.replace(choose("preset", name, PRESETS)[1](), preset=name, **fields)
+    return Config(**{**choose("preset", name, PRESETS)[1], "preset": name, **fields})
 
 
-def _default() -> Config:
-    return Config()
-
-
-def _paper() -> Config:
-    return Config(
-        env_steps=200_000,
-        world_model=Model(positions=True, frequencies=0, harmonics=0, standardise=False),
-        policy=Policy(frequencies=0, mean_bound=10.0, least_deviation=1e-3, greatest_deviation=7.0),
-        fitting=Fitting(
-            learning_rate=1e-3,
-            batch_size=64,
-            env_steps_per_update=2.0,
-            clip=math.inf,
-            final_rate=1.0,
-        ),
-        improvement=Improvement(
-            learning_rate=1e-4,
-            env_steps_per_update=16.0,
-            clip=100.0,
-            final_rate=1.0,
-            entropy_weight=0.01,
-            scale_returns=False,
-        ),
-        exploration=Exploration(fit_warmup=False, correlated=False, amplitude=0.0),
-    )
-
-
-PRESETS = {
-    "default": ("Few environment steps and little time.", _default),
-    "paper": ("Table 1 and Appendix C of the paper, to the letter.", _paper),
+_PAPER: dict[str, Any] = {
+    "env_steps": 200_000,
+    "world_model": Model(positions=True, frequencies=0, harmonics=0, standardise=False),
+    "policy": Policy(frequencies=0, mean_bound=10.0, least_deviation=1e-3, greatest_deviation=7.0),
+    "fitting": Fitting(
+        learning_rate=1e-3,
+        batch_size=64,
+        env_steps_per_update=2.0,
+        clip=math.inf,
+        final_rate=1.0,
+    ),
+    "improvement": Improvement(
+        learning_rate=1e-4,
+        env_steps_per_update=16.0,
+        clip=100.0,
+        final_rate=1.0,
+        entropy_weight=0.01,
+        scale_returns=False,
+    ),
+    "exploration": Exploration(fit_warmup=False, correlated=False, amplitude=0.0),
+    "sac": SoftActorCritic(normalise=False),
 }
 
-_COUNTS = {
-    "horizon": 2,
-    "seeds": 1,
-    "env_steps": 1,
-    "world_model.width": 1,
-    "world_model.layers": 1,
-    "world_model.heads": 1,
-    "world_model.frequencies": 0,
-    "world_model.harmonics": 0,
-    "policy.frequencies": 0,
-    "fitting.batch_size": 1,
-    "improvement.batch_size": 1,
-    "exploration.warmup_steps": 0,
-    "seed": 0,
+
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "default": ("Few environment steps and little time.", {}),
+    "paper": ("Table 1 and Appendix C of the paper, to the letter.", _PAPER),
 }
 
-_POSITIVE = (
-    "policy.mean_bound",
-    "policy.least_deviation",
-    "policy.greatest_deviation",
-    "fitting.learning_rate",
-    "fitting.clip",
-    "fitting.env_steps_per_update",
-    "improvement.learning_rate",
-    "improvement.clip",
-    "improvement.env_steps_per_update",
-)
 
-_FROM_ZERO = ("fitting.weight_decay", "improvement.entropy_weight", "exploration.amplitude")
-
-_SHARES = (
-    "fitting.final_rate",
-    "improvement.final_rate",
-    "improvement.through_policy",
-    "improvement.through_states",
-)
-
-
-def _read(config: Config, path: str) -> Any:
-    value: Any = config
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value
-
-
-def _flag(path: str) -> str:
-    return path.replace("_", "-")
-
-
-def _check_counts(config: Config) -> None:
-    for path, least in _COUNTS.items():
-        value = _read(config, path)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{_flag(path)} is {value!r}: give an integer of at least {least}")
-        if value < least:
-            raise ValueError(f"{_flag(path)} is {value}: give an integer of at least {least}")
-    for path in ("world_model.hidden", "world_model.recurrent", "policy.hidden"):
-        sizes = _read(config, path)
-        if not sizes or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes):
-            raise ValueError(f"{_flag(path)} is {sizes!r}: give at least one positive integer")
-
-
-def _check_rates(config: Config) -> None:
-    for path in _POSITIVE:
-        value = _read(config, path)
-        if not value > 0:
-            raise ValueError(f"{_flag(path)} is {value}: give a number above 0")
-    for path in _FROM_ZERO:
-        value = _read(config, path)
-        if not 0 <= value < math.inf:
-            raise ValueError(f"{_flag(path)} is {value}: give a finite number of at least 0")
-    for path in _SHARES:
-        value = _read(config, path)
-        if not 0 <= value <= 1:
-            raise ValueError(f"{_flag(path)} is {value}: give a share from 0 to 1")
+def _usual(name: str) -> dict[str, Any]:
+    plain = {
+        field.name: field.default
+        if field.default_factory is dataclasses.MISSING
+        else field.default_factory()
+        for field in dataclasses.fields(Config)
+    }
+    return plain | PRESETS[name][1]

@@ -9,7 +9,7 @@ import jax
 from jaxtyping import Array, PRNGKeyArray
 
 from beeline._choices import choose
-from beeline.build import build, build_model, build_policy
+from beeline.build import build_bpo, build_model, build_policy
 from beeline.config import MODELS, Config, preset
 from beeline.diagnostics.diagnosis import TRUTH, Subject
 from beeline.envs import Environment, make
@@ -97,7 +97,7 @@ def of_task(
         say(f"H = {horizon}: fitting {name}")
         config = _config(task, name, horizon, transitions, preset_name)
         drawn_key, fit_key = jax.random.split(model_key)
-        algorithm = build(config)
+        algorithm = build_bpo(config)
         model = build_model(config, env, key=drawn_key)
         fitted[name], policy = _fit(algorithm, model, policy, fit_steps, data_key, key=fit_key)
     return Subject(env, fitted, policy)

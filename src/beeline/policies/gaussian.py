@@ -1,8 +1,4 @@
-"""A Gaussian policy squashed into the action box.
-
-References:
-    Haarnoja et al. 2018, "Soft actor-critic", Appendix C (density of a squashed Gaussian).
-"""
+"""A Gaussian policy squashed into the action box."""
 
 from typing import final
 
@@ -15,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from beeline._layers import MLP
 from beeline._scaling import StateScaling, time_features
 from beeline.policies._base import Policy
+from beeline.policies._squash import squashed_sample
 
 
 @final
@@ -101,11 +98,7 @@ class SquashedGaussian(Policy):
         Returns:
             The action in [-1, 1], and minus its log-density: a one-sample entropy estimate.
         """
-        mean, deviation = self.distribution(state, t)
-        before = mean + deviation * noise
-        density = -0.5 * noise**2 - jnp.log(deviation) - 0.5 * jnp.log(2 * jnp.pi)
-        slope = 2 * (jnp.log(2.0) - before - jax.nn.softplus(-2 * before))
-        return jnp.tanh(before), -jnp.sum(density - slope, axis=-1)
+        return squashed_sample(*self.distribution(state, t), noise)
 
     def mode(
         self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from beeline.baselines.sac import SAC
 from beeline.training import BPO
 
 
@@ -32,11 +33,11 @@ class Display:
 
 
 @contextlib.contextmanager
-def display(algorithm: BPO, env_steps: int, *, shown: bool | None) -> Iterator[Display]:
+def display(algorithm: BPO | SAC, env_steps: int, *, shown: bool | None) -> Iterator[Display]:
     """Show how a run is doing, on standard error.
 
     Args:
-        algorithm: Algorithm 1, which tells how much work each iteration is.
+        algorithm: What trains, which tells how much work each iteration is.
         env_steps: Environment steps of the whole run.
         shown: Whether to; None shows it if standard error is a terminal.
 
@@ -66,12 +67,8 @@ class _Lines(Progress):
         yield from (Text(task.fields["measured"]) for task in self.tasks if task.fields["measured"])
 
 
-def _bar(progress: Progress, task: TaskID, algorithm: BPO, env_steps: int) -> Display:
-    updates = algorithm.updates_due(algorithm.steps_per_fit) + algorithm.updates_due(
-        algorithm.steps_per_improvement
-    )
-    # The first iteration may catch up on the warm-up: only updates tell how much time is left.
-    work = np.cumsum(updates + 1)
+def _bar(progress: Progress, task: TaskID, algorithm: BPO | SAC, env_steps: int) -> Display:
+    work = _work(algorithm)
 
     def phase(text: str) -> None:
         progress.update(task, description=text)
@@ -90,12 +87,23 @@ def _bar(progress: Progress, task: TaskID, algorithm: BPO, env_steps: int) -> Di
     return Display(phase, iteration)
 
 
-def _measured(row: dict[str, Any]) -> str:
-    error, imagined, real = (
-        _median(row[name])
-        for name in ("fresh_error", "normalized_imagined_return", "normalized_return")
+def _work(algorithm: BPO | SAC) -> np.ndarray:
+    if isinstance(algorithm, SAC):
+        return np.arange(1, algorithm.iterations + 1)
+    updates = algorithm.updates_due(algorithm.steps_per_fit) + algorithm.updates_due(
+        algorithm.steps_per_improvement
     )
-    return f"model error {error}, normalised return {real} (imagined {imagined})"
+    # The first iteration may catch up on the warm-up: only updates tell how much time is left.
+    return np.cumsum(updates + 1)
+
+
+def _measured(row: dict[str, Any]) -> str:
+    named = {
+        "model error": "fresh_error",
+        "normalised return": "normalized_return",
+        "imagined": "normalized_imagined_return",
+    }
+    return ", ".join(f"{name} {_median(row[key])}" for name, key in named.items() if key in row)
 
 
 def _median(values: list[float | None]) -> str:

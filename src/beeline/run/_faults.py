@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from beeline.baselines.sac import SACRecord, SACState
 from beeline.training import BPOState, Episode, Record
 from beeline.training.faults import Faults, Skipped, first_in
 
@@ -25,7 +26,7 @@ class Fault(NamedTuple):
     in_weights: bool = False
 
 
-def fault_of_warmup(state: BPOState, episodes: int) -> Fault | None:
+def fault_of_warmup(state: BPOState | SACState, episodes: int) -> Fault | None:
     """Look for what is not finite before the first iteration.
 
     Args:
@@ -35,6 +36,9 @@ def fault_of_warmup(state: BPOState, episodes: int) -> Fault | None:
     Returns:
         The first such quantity of the first seed that has one, or None.
     """
+    if not isinstance(state, BPOState):
+        # Its warm-up trains nothing, and what it saw is not kept here.
+        return None
     buffer = jax.tree.map(lambda x: np.asarray(x[:, :episodes]), _episodes(state))
     weights = [np.asarray(x) for part in _parts(state).values() for x in _trained(part)]
     for seed in range(len(state.rate)):
@@ -48,17 +52,23 @@ def fault_of_warmup(state: BPOState, episodes: int) -> Fault | None:
     return None
 
 
-def faults_of_iteration(record: Record, faults: Faults, state: BPOState) -> Iterator[Fault]:
+def faults_of_iteration(
+    record: Record | SACRecord, faults: Faults | None, state: BPOState | SACState
+) -> Iterator[Fault]:
     """Look for what was not finite in an iteration.
 
     Args:
         record: What the iteration measured, with an axis of seeds.
-        faults: What was found on the way, likewise.
+        faults: What was found on the way, likewise; None for a baseline.
         state: The state after it, likewise.
 
     Yields:
         The first fault of each seed that has one.
     """
+    if isinstance(record, SACRecord):
+        yield from _of_baseline(record)
+        return
+    assert isinstance(state, BPOState)
     for seed in range(len(record.return_)):
         measured, found = (
             jax.tree.map(lambda x, seed=seed: x[seed], tree) for tree in (record, faults)
@@ -66,6 +76,16 @@ def faults_of_iteration(record: Record, faults: Faults, state: BPOState) -> Iter
         fault = next(_of_one_seed(measured, found, state), None)
         if fault is not None:
             yield fault._replace(position=seed)
+
+
+def _of_baseline(record: SACRecord) -> Iterator[Fault]:
+    only_if = {"critic_loss": record.critic_updates, "policy_loss": record.policy_updates}
+    for seed in range(len(record.return_)):
+        for name, values in record._asdict().items():
+            counted = name not in only_if or only_if[name][seed] > 0
+            if counted and not _is_finite(values[seed]):
+                yield Fault(name.rstrip("_"), seed, "lower sac.learning-rate")
+                break
 
 
 def _of_one_seed(record: Record, faults: Faults, state: BPOState) -> Iterator[Fault]:

@@ -86,10 +86,10 @@ def _learning_curve(run: Run, evaluation: Evaluation) -> Figure:
     figure, axes = _figure(7.5, 4.5)
     measured = columns(run.records)
     steps = measured["env_steps"]
-    imagined = np.median(measured["normalized_imagined_return"], axis=1)
-    axes.plot(
-        steps, imagined, color=_IMAGINED, linewidth=1.2, linestyle=":", label="in the world model"
-    )
+    if "normalized_imagined_return" in measured:
+        imagined = np.median(measured["normalized_imagined_return"], axis=1)
+        style = {"color": _IMAGINED, "linewidth": 1.2, "linestyle": ":"}
+        axes.plot(steps, imagined, label="in the world model", **style)
     final = float(np.median(measured["normalized_return"][-1]))
     real = f"real, {_count(run)}: {final:.3f} at the end"
     _draw_seeds(axes, steps, measured["normalized_return"], _LEARNED, real)

@@ -17,6 +17,7 @@ from jaxtyping import Array, UInt32
 
 from beeline import _devices
 from beeline._cache import cache_directory
+from beeline.baselines.sac import SAC, SACRecord
 from beeline.build import build_model, build_policy, build_reward
 from beeline.config import Config
 from beeline.run._background import in_background
@@ -26,8 +27,10 @@ from beeline.training.faults import Faults
 T = TypeVar("T")
 
 
-Start = Callable[[], BPOState]
-Iterate = Callable[[BPOState, int], tuple[BPOState, Record, Faults]]
+State = Any
+"""A `BPOState` or a `SACState`."""
+Start = Callable[[], State]
+Iterate = Callable[[State, int], tuple[State, Record | SACRecord, Faults | None]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def seeds_of(config: Config) -> list[int]:
     return list(range(config.seed, config.seed + config.seeds))
 
 
-def skeleton(config: Config, algorithm: BPO) -> BPOState:
+def skeleton(config: Config, algorithm: BPO | SAC) -> State:
     """Shape the state of a run without computing anything.
 
     Args:
@@ -92,10 +95,12 @@ def skeleton(config: Config, algorithm: BPO) -> BPOState:
     Returns:
         The state with `jax.ShapeDtypeStruct` in place of arrays.
     """
+    if isinstance(algorithm, SAC):
+        return algorithm.skeleton()
     return eqx.filter_eval_shape(_start(config, algorithm), _seeds(config))
 
 
-def compile_programs(config: Config, algorithm: BPO, begun: BPOState | None = None) -> Programs:
+def compile_programs(config: Config, algorithm: BPO | SAC, begun: State | None = None) -> Programs:
     """Trace and compile ahead of time what a run needs.
 
     Args:
@@ -107,9 +112,18 @@ def compile_programs(config: Config, algorithm: BPO, begun: BPOState | None = No
         The programs.
     """
     began = time.perf_counter()
-    with _collector_paused():
-        start, iterate = _compile(config, algorithm, begun)
+    if isinstance(algorithm, SAC):
+        start, iterate = _prepare(config, algorithm)
+    else:
+        with _collector_paused():
+            start, iterate = _compile(config, algorithm, begun)
     return Programs(start, iterate, time.perf_counter() - began)
+
+
+def _prepare(config: Config, algorithm: SAC) -> tuple[Start, Iterate]:
+    algorithm.prepare(seeds_of(config))
+    # The library keeps a state of its own, of which this one is what there is to use.
+    return algorithm.warm_up, lambda state, index: (*algorithm.iterate(index), None)
 
 
 def _compile(config: Config, algorithm: BPO, begun: BPOState | None) -> tuple[Start, Iterate]:

@@ -4,6 +4,7 @@ import datetime
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ import beeline
 _PACKAGES = ("beeline", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
 
 
-def provenance() -> dict[str, Any]:
+def provenance(beside: Sequence[str] = ()) -> dict[str, Any]:
     """Say what is needed to repeat a run.
+
+    Args:
+        beside: More packages that compute.
 
     Returns:
         The versions of Python and of the packages that compute, the platform, the revision of
@@ -23,7 +27,7 @@ def provenance() -> dict[str, Any]:
         work, and the time in UTC.
     """
     versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *beside):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

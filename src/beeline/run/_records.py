@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from beeline._untrusted import UntrustedError, parse_json, read_bytes, shorten
+from beeline.baselines.sac import SACRecord
 from beeline.run._errors import RunError
 from beeline.run._reference import Reference
 from beeline.training import Record
 
 _PER_RUN = ("iteration", "env_steps", "wall_seconds")
-_PER_SEED = ("return", "normalized_return", "normalized_imagined_return")
+_PER_SEED = ("return", "normalized_return")
 _LARGEST = 2**28
 
 
-def row(record: Record, reference: Reference) -> dict[str, list[Any]]:
+def row(record: Record | SACRecord, reference: Reference) -> dict[str, list[Any]]:
     """Put the measurements of an iteration as JSON has them.
 
     Args:
@@ -28,8 +29,9 @@ def row(record: Record, reference: Reference) -> dict[str, list[Any]]:
         A list with an entry for each seed by name, None where nothing was measured.
     """
     named = {name.rstrip("_"): np.asarray(values) for name, values in record._asdict().items()}
-    named["normalized_imagined_return"] = reference.normalize(named["imagined_return"])
-    named["normalized_return"] = reference.normalize(named["return"])
+    for name in ("imagined_return", "return"):
+        if name in named:
+            named[f"normalized_{name}"] = reference.normalize(named[name])
     return {
         name: [None if not math.isfinite(value) else value for value in values.tolist()]
         for name, values in named.items()

@@ -12,7 +12,7 @@ from beeline.config import Config
 from beeline.run import _directory as files
 from beeline.run._errors import DivergedError
 from beeline.run._faults import Fault
-from beeline.run._programs import seeds_of
+from beeline.run._programs import State, seeds_of
 from beeline.training import BPOState
 
 _LOG = logging.getLogger("beeline")
@@ -21,13 +21,13 @@ _HALVINGS = 10
 
 def recover(
     config: Config,
-    before: BPOState,
-    after: BPOState,
+    before: State,
+    after: State,
     faults: Iterable[Fault],
     *,
     iteration: int,
     path: Path | None = None,
-) -> BPOState:
+) -> State:
     """Do about faults what the configuration says.
 
     Args:

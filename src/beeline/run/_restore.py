@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import equinox as eqx
 
 from beeline._untrusted import UntrustedError, opened, shorten
+from beeline.baselines.sac import SAC, SACState
 from beeline.build import build
-from beeline.config import Config
+from beeline.config import BASELINES, Config
 from beeline.run import _directory as files
 from beeline.run._config_file import from_json, to_json
 from beeline.run._errors import RunError, RunWarning
@@ -26,20 +27,20 @@ _NUMBERS = 10_000
 class Restored(NamedTuple):
     """A run as of its last good checkpoint."""
 
-    state: BPOState
+    state: BPOState | SACState
     rows: list[dict[str, Any]]
     position: Position
     about: dict[str, Any]
     """What its checkpoint says, of which the versions and devices are for others to judge."""
 
 
-def restore(folder: Path, config: Config, algorithm: BPO) -> Restored | None:
+def restore(folder: Path, config: Config, algorithm: BPO | SAC) -> Restored | None:
     """Read the last good state of a run, with room for all iterations that its config asks for.
 
     Args:
         folder: Its directory.
         config: Its configuration.
-        algorithm: Algorithm 1, built for it.
+        algorithm: What trains, built for it.
 
     Returns:
         The state and its records; None if the run has no checkpoint yet.
@@ -67,7 +68,7 @@ def restore(folder: Path, config: Config, algorithm: BPO) -> Restored | None:
     return None
 
 
-def _restore(folder: Path, name: str, config: Config, algorithm: BPO) -> Restored:
+def _restore(folder: Path, name: str, config: Config, algorithm: BPO | SAC) -> Restored:
     file = folder / name
     peek = checkpoint.peek(file)
     then = _config_then(folder, file, peek, config)
@@ -75,12 +76,15 @@ def _restore(folder: Path, name: str, config: Config, algorithm: BPO) -> Restore
     if then != config:
         algorithm = build(then)
     kept = checkpoint.load(file, skeleton(then, algorithm))
-    state: BPOState = kept.tree
+    state: BPOState | SACState = kept.tree
     iterations = _count(file, kept.about, "iterations", then.iterations)
-    if (state.buffer.count != then.warmup_episodes + iterations).any():
+    if (
+        isinstance(state, BPOState)
+        and (state.buffer.count != then.warmup_episodes + iterations).any()
+    ):
         raise RunError(f"{file}: iterations is {iterations}, but 'buffer.count' says otherwise")
     rows, position = _records(folder, file, kept.about, iterations, config.seeds)
-    if then != config:
+    if then != config and isinstance(state, BPOState):
         state = state._replace(buffer=_enlarged(state, config))
     return Restored(state, rows, position, kept.about)
 
@@ -116,8 +120,20 @@ def _flat(group: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _check_sizes(config: Config, folder: Path, file: Path, peek: checkpoint.Peek) -> None:
     # Shaping the state takes time and memory that the configuration asks for: a file that is
     # too small to hold such a state is not worth them.
+    for field, numbers in _sizes(config).items():
+        if numbers > max(peek.bytes // 4, _NUMBERS):
+            raise RunError(
+                f"{folder / files.CONFIG}: {field} is larger than {file} of {peek.bytes} bytes "
+                "can hold"
+            )
+
+
+def _sizes(config: Config) -> dict[str, int]:
     fields = config.world_model
-    asked = {
+    if config.model in BASELINES:
+        hidden = config.sac.hidden
+        return {"seeds": config.seeds, "sac.hidden": max(sum(hidden), 100 * len(hidden))}
+    return {
         "env_steps": config.env_steps * config.seeds,
         "world_model.width": fields.width,
         "world_model.frequencies": fields.frequencies,
@@ -128,12 +144,6 @@ def _check_sizes(config: Config, folder: Path, file: Path, peek: checkpoint.Peek
         "policy.frequencies": config.policy.frequencies,
         "world_model.layers": 100 * fields.layers,
     }
-    for field, numbers in asked.items():
-        if numbers > max(peek.bytes // 4, _NUMBERS):
-            raise RunError(
-                f"{folder / files.CONFIG}: {field} is larger than {file} of {peek.bytes} bytes "
-                "can hold"
-            )
 
 
 def _count(file: Path, group: Any, field: str, most: int) -> int:

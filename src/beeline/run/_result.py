@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from beeline._untrusted import shorten
+from beeline.baselines.sac import SAC, SACState
 from beeline.build import build
 from beeline.config import Config
 from beeline.envs import Environment
@@ -30,9 +31,9 @@ class Run:
 
     config: Config
     """What the run was."""
-    algorithm: BPO
-    """Algorithm 1 as it was set up."""
-    state: BPOState
+    algorithm: BPO | SAC
+    """Algorithm 1, or a baseline in its place, as it was set up."""
+    state: BPOState | SACState
     """Everything it had learned and seen; every array has a leading axis of seeds."""
     records: list[dict[str, Any]]
     """What each iteration measured, as `metrics.jsonl` has it."""
@@ -74,7 +75,12 @@ class Run:
 
         Returns:
             One for each seed.
+
+        Raises:
+            RunError: If the run is of a baseline, which has none.
         """
+        if not isinstance(self.state, BPOState):
+            raise RunError(f"a run of {self.config.model} has no world model")
         return tuple(_pick(self.state.model, i) for i in range(self.config.seeds))
 
     @property

@@ -11,8 +11,10 @@ import numpy as np
 
 from beeline._devices import use_every_core
 from beeline._memory import keep_freed_memory
+from beeline.baselines._extra import PACKAGES, missing_package
+from beeline.baselines.sac import SAC, SACState
 from beeline.build import build
-from beeline.config import Config
+from beeline.config import BASELINES, Config
 from beeline.config import preset as from_preset
 from beeline.run import _directory as files
 from beeline.run._background import in_background
@@ -101,6 +103,12 @@ def train(
         raise TypeError("give a preset or a configuration, not both")
     else:
         config = dataclasses.replace(config, **given)
+    missing = missing_package(config.model)
+    if missing is not None:
+        raise RunError(
+            f"the model {config.model!r} needs {missing}, which is not installed: "
+            "pip install 'beeline[baselines]'"
+        )
     if out is None:
         return _train(config, None, cadence, progress)
     path = Path(out)
@@ -144,7 +152,12 @@ def resume(
     """
     cadence = Cadence(checkpoint_steps, checkpoint_minutes)
     folder = Path(path)
-    files.read_config(folder)
+    model = files.read_config(folder).model
+    if model in BASELINES:
+        raise RunError(
+            f"{folder} is a run of {model}, which cannot be continued, for only its policy is "
+            "kept: train it again with --overwrite"
+        )
     with locked(folder):
         config = _lengthened(folder, files.read_config(folder), env_steps)
         return _train(config, folder, cadence, progress, resumed=True)
@@ -180,7 +193,8 @@ def _train(
         warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=3)
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")
-        known = in_background(lambda: (Reference.of(algorithm.env), provenance()))
+        beside = PACKAGES if isinstance(algorithm, SAC) else ()
+        known = in_background(lambda: (Reference.of(algorithm.env), provenance(beside)))
         state = None if begun is None else begun.state
         programs = in_background(lambda: compile_programs(config, algorithm, state))()
         shown.phase("solving for the optimum")
@@ -227,7 +241,7 @@ def _iterate(
     rows: list[dict[str, Any]],
     kept: Keeper,
     shown: Display,
-) -> BPOState:
+) -> BPOState | SACState:
     before = rows[-1]["wall_seconds"] if rows else 0.0
     began = time.perf_counter()
     # Together in one object, for an interrupt may come between any two assignments.
@@ -297,7 +311,7 @@ def _summarise(
 
 
 def _skipped(rows: list[dict[str, Any]]) -> list[int]:
-    # Rows of an older version of beeline have none.
-    nothing = [0] * len(rows[-1]["skipped_updates"])
-    counts = [[count or 0 for count in row.get("skipped_updates", nothing)] for row in rows]
+    # Rows of an older version of beeline have none, nor have those of baselines.
+    none = [0] * len(rows[-1]["return"])
+    counts = [[count or 0 for count in row.get("skipped_updates", none)] for row in rows]
     return np.sum(counts, axis=0).tolist()

@@ -1,0 +1,1 @@
+"""Methods to compare with, which learn without a world model."""

@@ -1,0 +1,21 @@
+"""What the baselines need beside the library's own dependencies."""
+
+import importlib.util
+
+PACKAGES = ("gymnasium", "stable_baselines3", "torch")
+"""What the extra `baselines` installs."""
+
+_NEEDS = {"sac": PACKAGES}
+
+
+def missing_package(model: str) -> str | None:
+    """Look for the packages that training a model needs.
+
+    Args:
+        model: Name of a model or baseline.
+
+    Returns:
+        The first that is not installed, or None.
+    """
+    absent = (name for name in _NEEDS.get(model, ()) if importlib.util.find_spec(name) is None)
+    return next(absent, None)

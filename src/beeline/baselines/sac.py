@@ -1,0 +1,138 @@
+"""Soft actor-critic, by Stable-Baselines3, in the place of Algorithm 1.
+
+References:
+    Paper, Appendix C.2 and Table 2. Haarnoja et al. 2018, "Soft actor-critic".
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from beeline.baselines._actor import Actor
+from beeline.config import Config
+from beeline.envs import Environment, make
+from beeline.training import evaluate
+
+if TYPE_CHECKING:
+    from beeline.baselines._seed_learner import SeedLearner
+
+
+class SACState(NamedTuple):
+    """What there is to use of a run; every array has a leading axis of seeds."""
+
+    policy: Actor
+
+
+class SACRecord(NamedTuple):
+    """What one episode of learning measured, with an entry for each seed."""
+
+    collected_return: Float[np.ndarray, " seed"]
+    """Return of the last episode collected, exploration included."""
+    critic_updates: Int[np.ndarray, " seed"]
+    """Updates of the critics in the episode; the next is NaN if there were none."""
+    critic_loss: Float[np.ndarray, " seed"]
+    """Their mean loss."""
+    policy_updates: Int[np.ndarray, " seed"]
+    """Updates of the actor in the episode; the next is NaN if there were none."""
+    policy_loss: Float[np.ndarray, " seed"]
+    """Their mean loss."""
+    return_: Float[np.ndarray, " seed"]
+    """Real return of the deterministic policy afterwards."""
+
+
+@final
+class SAC:
+    """Learn from every step, an episode at a time, without a world model.
+
+    The seeds take turns, and each learns as it would alone.
+    """
+
+    def __init__(self, config: Config) -> None:
+        """Set it up, without the library: that is needed to train, and not to use a run.
+
+        Args:
+            config: The run.
+        """
+        self.config = config
+        self.env: Environment = make(config.task, horizon=config.horizon)
+        self.iterations = config.iterations
+        self._learners: list[SeedLearner] = []
+
+    def prepare(self, seeds: Sequence[int]) -> None:
+        """Draw the networks, and compile what evaluates them.
+
+        Args:
+            seeds: One for each policy to learn.
+        """
+        # Imported this late because it takes seconds.
+        from beeline.baselines._seed_learner import SeedLearner
+
+        self._learners = [SeedLearner(self.config, seed) for seed in seeds]
+        _evaluate(self.env, self._state().policy)
+
+    def warm_up(self) -> SACState:
+        """Act at random through the warm-up.
+
+        Returns:
+            The state before the first iteration.
+        """
+        for learner in self._learners:
+            learner.learn(self.config.warmup_episodes * self.config.horizon)
+            learner.take_losses()
+        return self._state()
+
+    def iterate(self, index: int) -> tuple[SACState, SACRecord]:
+        """Learn through one more episode.
+
+        Args:
+            index: Number of iterations done before this one.
+
+        Returns:
+            The state after, and what was measured.
+        """
+        before = [learner.updates for learner in self._learners]
+        steps = (self.config.warmup_episodes + index + 1) * self.config.horizon
+        for learner in self._learners:
+            learner.learn(steps)
+        updates = np.asarray([learner.updates for learner in self._learners]) - before
+        losses = np.asarray([learner.take_losses() for learner in self._learners])
+        state = self._state()
+        return state, SACRecord(
+            collected_return=np.asarray([one.collected_return for one in self._learners]),
+            critic_updates=updates[:, 0],
+            critic_loss=losses[:, 0],
+            policy_updates=updates[:, 1],
+            policy_loss=losses[:, 1],
+            return_=np.asarray(_evaluate(self.env, state.policy)),
+        )
+
+    def skeleton(self) -> SACState:
+        """Shape the state without computing anything.
+
+        Returns:
+            The state with `jax.ShapeDtypeStruct` in place of arrays.
+        """
+        keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), self.config.seeds))
+        return eqx.filter_eval_shape(eqx.filter_vmap(self._draw), keys)
+
+    def _draw(self, key: Array) -> SACState:
+        env, hidden = self.env, self.config.sac.hidden
+        actor = Actor(env.state_dim, env.action_dim, env.horizon, hidden_sizes=hidden, key=key)
+        return SACState(actor)
+
+    def _state(self) -> SACState:
+        like = self._draw(jax.random.key(0)).policy
+        policies = [learner.policy(like) for learner in self._learners]
+        return SACState(jax.tree.map(lambda *leaves: jnp.stack(leaves), *policies))
+
+
+@eqx.filter_jit
+def _evaluate(env: Environment, policies: Actor) -> Float[Array, " seed"]:
+    # The task is deterministic: the key is not used.
+    key = jax.random.key(0)
+    return eqx.filter_vmap(lambda policy: evaluate(env, policy, key=key).return_)(policies)

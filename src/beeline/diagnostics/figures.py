@@ -38,7 +38,7 @@ def growth_figure(
     Args:
         curves: Samples of the norm by horizon, by model.
         fits: The laws, for the models that have one.
-        quantity: What the norm is of, with its unit, for the axis.
+        quantity: What the norm is of, with its unit, for the title.
 
     Returns:
         The figure: geometric means, bands from the 10th to the 90th percentile, fits dotted,
@@ -67,7 +67,7 @@ def growth_figure(
     axes.plot([], [], ":", color="#888888", linewidth=1, label="fits to the geometric means")
     axes.set_yscale("log")
     axes.set_xlabel("horizon H [steps]")
-    axes.set_ylabel(quantity)
+    axes.set_title(quantity, loc="left", fontsize="medium")
     axes.grid(alpha=0.2)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", frameon=False)
     return figure
@@ -118,18 +118,19 @@ def alignment_figure(alignments: Mapping[str, Mapping[int, Alignment]]) -> Figur
         alignments: By model and horizon.
 
     Returns:
-        The figure: cosines of averaged gradients with one standard error either way, and the
-        ratio of norms.
+        The figure: cosines of averaged gradients with one standard error either way, as far as
+        a cosine can be, and the ratio of norms.
     """
-    figure = Figure(figsize=(9.5, 4), dpi=150, layout="constrained")
+    figure = Figure(figsize=(9.5, 4.4), dpi=150, layout="constrained")
     left, right = figure.subplots(1, 2)
     for colour, (name, by_horizon) in zip(_colours(alignments), alignments.items(), strict=True):
         horizons = sorted(by_horizon)
-        cosines = [float(by_horizon[h].cosine) for h in horizons]
-        errors = [float(by_horizon[h].deviation) for h in horizons]
+        cosines = np.array([float(by_horizon[h].cosine) for h in horizons])
+        errors = np.array([float(by_horizon[h].deviation) for h in horizons])
+        bars = np.minimum(errors, [1 + cosines, 1 - cosines]).clip(min=0)
         ratios = [float(by_horizon[h].norm_ratio) for h in horizons]
         left.errorbar(
-            horizons, cosines, errors, fmt="o-", color=colour, markersize=4, capsize=3, label=name
+            horizons, cosines, bars, fmt="o-", color=colour, markersize=4, capsize=3, label=name
         )
         right.plot(horizons, ratios, "o-", color=colour, markersize=4, label=name)
     for level in (0, 1):
@@ -142,7 +143,8 @@ def alignment_figure(alignments: Mapping[str, Mapping[int, Alignment]]) -> Figur
     for axes in (left, right):
         axes.set_xlabel("horizon H [steps]")
         axes.grid(alpha=0.2)
-    left.legend(frameon=False)
+    handles = left.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower left", frameon=False, ncol=4)
     return figure
 
 

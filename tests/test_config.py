@@ -200,7 +200,7 @@ def test_the_command_line_has_every_field_with_the_same_default():
 def test_every_number_is_checked():
     checked = (
         set(checks._COUNTS)
-        | {*checks._POSITIVE, *checks._FROM_ZERO, *checks._SHARES}
+        | {*checks._POSITIVE, *checks._FROM_ZERO, *checks._SHARES, *checks._FINITE}
         | {"world_model.hidden", "world_model.recurrent", "policy.hidden", "sac.hidden"}
     )
     for field in dataclasses.fields(Config):

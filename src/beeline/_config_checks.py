@@ -22,6 +22,13 @@ _COUNTS = {
     "sac.buffer_size": 1,
     "sac.env_steps_per_update": 1,
     "sac.env_steps_per_policy_update": 1,
+    "online_dt.context": 1,
+    "online_dt.width": 1,
+    "online_dt.layers": 1,
+    "online_dt.heads": 1,
+    "online_dt.rate_warmup": 0,
+    "online_dt.batch_size": 1,
+    "online_dt.capacity": 1,
     "seed": 0,
 }
 
@@ -36,6 +43,11 @@ _POSITIVE = (
     "improvement.clip",
     "improvement.env_steps_per_update",
     "sac.learning_rate",
+    "online_dt.learning_rate",
+    "online_dt.clip",
+    "online_dt.temperature",
+    "online_dt.temperature_rate",
+    "online_dt.env_steps_per_update",
 )
 
 _FROM_ZERO = (
@@ -43,6 +55,7 @@ _FROM_ZERO = (
     "improvement.entropy_weight",
     "exploration.amplitude",
     "sac.entropy_weight",
+    "online_dt.weight_decay",
 )
 
 _SHARES = (
@@ -54,11 +67,14 @@ _SHARES = (
     "sac.averaging",
 )
 
+_FINITE = ("online_dt.target",)
+
 _SHARED = ("task", "horizon", "model", "preset", "seed", "seeds", "env_steps")
 """Fields that all models and baselines have."""
 
 _OWN = {
     "sac": ("sac", "exploration.warmup_steps"),
+    "online-dt": ("online_dt", "exploration.warmup_steps", "exploration.correlated"),
 }
 """What a baseline has beside them; its first entry is nobody else's."""
 
@@ -113,6 +129,10 @@ def check_rates(config: Any) -> None:
         value = _read(config, path)
         if not 0 <= value < math.inf:
             raise ValueError(f"{_flag(path)} is {value}: give a finite number of at least 0")
+    for path in _FINITE:
+        value = _read(config, path)
+        if not math.isfinite(value):
+            raise ValueError(f"{_flag(path)} is {value}: give a finite number")
     for path in _SHARES:
         value = _read(config, path)
         if not 0 <= value <= 1:

@@ -8,6 +8,8 @@ from jaxtyping import PRNGKeyArray
 
 from beeline._choices import choose
 from beeline._scaling import StateScaling
+from beeline.baselines._base import Baseline
+from beeline.baselines.online_dt import OnlineDT
 from beeline.baselines.sac import SAC
 from beeline.config import BASELINES, MODELS, Config
 from beeline.envs import Environment, make
@@ -96,7 +98,7 @@ def build_reward(config: Config, env: Environment, *, key: PRNGKeyArray) -> Rewa
     )
 
 
-def build(config: Config) -> BPO | SAC:
+def build(config: Config) -> BPO | Baseline:
     """Set up what a run trains with.
 
     Args:
@@ -226,4 +228,4 @@ _MODELS: dict[str, Callable[[Config, Environment, PRNGKeyArray], WorldModel]] = 
     "simulator": _simulator,
 }
 
-_BASELINES: dict[str, Callable[[Config], SAC]] = {"sac": SAC}
+_BASELINES: dict[str, Callable[[Config], Baseline]] = {"sac": SAC, "online-dt": OnlineDT}

@@ -31,6 +31,7 @@ from beeline.config import (
     Fitting,
     Improvement,
     Model,
+    OnlineDecisionTransformer,
     Policy,
     SoftActorCritic,
 )
@@ -76,6 +77,7 @@ class Train:
     improvement: Improvement = field(default_factory=Improvement)
     exploration: Exploration = field(default_factory=Exploration)
     sac: SoftActorCritic = field(default_factory=SoftActorCritic)
+    online_dt: OnlineDecisionTransformer = field(default_factory=OnlineDecisionTransformer)
 
 
 @dataclass(frozen=True)

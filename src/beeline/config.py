@@ -28,6 +28,7 @@ MODELS = {
 
 BASELINES = {
     "sac": "Soft actor-critic by Stable-Baselines3, without a world model.",
+    "online-dt": "Online decision transformer: asks for a return, imitates what it has seen.",
 }
 
 
@@ -167,6 +168,40 @@ class SoftActorCritic:
 
 
 @dataclass(frozen=True)
+class OnlineDecisionTransformer:
+    """Online decision transformer (paper, Appendix F.3)."""
+
+    target: float = 1.0
+    """Normalised return that it asks for: 1 is the optimum's (expert), 2 overshoots."""
+    context: int = 20
+    """Steps that it looks back."""
+    width: int = 64
+    """Size of a token."""
+    layers: int = 2
+    """Blocks of the transformer."""
+    heads: int = 4
+    """Attention heads a block; divides the width."""
+    learning_rate: float = 1e-3
+    """LAMB's step size."""
+    rate_warmup: int = 100
+    """Updates over which the step size grows to its full size."""
+    weight_decay: float = 5e-4
+    """Decoupled weight decay of the matrices."""
+    clip: float = 0.25
+    """Largest gradient norm."""
+    temperature: float = 0.1
+    """First weight of the entropy."""
+    temperature_rate: float = 1e-3
+    """Adam's step size for its logarithm."""
+    batch_size: int = 64
+    """Parts of episodes an update."""
+    env_steps_per_update: float = 5.0
+    """Environment steps between updates."""
+    capacity: int = 1000
+    """Episodes kept."""
+
+
+@dataclass(frozen=True)
 class Config:
     """One training run."""
 
@@ -200,6 +235,8 @@ class Config:
     """Exploring."""
     sac: SoftActorCritic = field(default_factory=SoftActorCritic)
     """Soft actor-critic."""
+    online_dt: OnlineDecisionTransformer = field(default_factory=OnlineDecisionTransformer)
+    """Online decision transformer."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot run, before anything is done.
@@ -217,11 +254,13 @@ class Config:
         check_rates(self)
         # Runs of before a baseline was added have its default options, whatever their preset.
         check_unused(self, _usual(self.preset), _usual("default"))
-        if self.world_model.width % self.world_model.heads:
-            raise ValueError(
-                f"world-model.width is {self.world_model.width}, not a multiple of "
-                f"world-model.heads = {self.world_model.heads}: change one of them"
-            )
+        for name in ("world_model", "online_dt"):
+            sizes, flag = getattr(self, name), name.replace("_", "-")
+            if sizes.width % sizes.heads:
+                raise ValueError(
+                    f"{flag}.width is {sizes.width}, not a multiple of {flag}.heads = "
+                    f"{sizes.heads}: change one of them"
+                )
         if self.sac.env_steps_per_policy_update % self.sac.env_steps_per_update:
             raise ValueError(
                 f"sac.env-steps-per-policy-update is {self.sac.env_steps_per_policy_update}, not a "
@@ -297,6 +336,15 @@ _PAPER: dict[str, Any] = {
     ),
     "exploration": Exploration(fit_warmup=False, correlated=False, amplitude=0.0),
     "sac": SoftActorCritic(normalise=False),
+    "online_dt": OnlineDecisionTransformer(
+        width=512,
+        layers=4,
+        learning_rate=1e-4,
+        rate_warmup=10_000,
+        temperature_rate=1e-4,
+        batch_size=256,
+        env_steps_per_update=10 / 3,
+    ),
 }
 
 

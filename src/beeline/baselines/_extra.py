@@ -8,6 +8,18 @@ PACKAGES = ("gymnasium", "stable_baselines3", "torch")
 _NEEDS = {"sac": PACKAGES}
 
 
+def packages_of(model: str) -> tuple[str, ...]:
+    """Name the packages that training a model needs.
+
+    Args:
+        model: Name of a model or baseline.
+
+    Returns:
+        Those beside the library's own dependencies.
+    """
+    return _NEEDS.get(model, ())
+
+
 def missing_package(model: str) -> str | None:
     """Look for the packages that training a model needs.
 
@@ -17,5 +29,5 @@ def missing_package(model: str) -> str | None:
     Returns:
         The first that is not installed, or None.
     """
-    absent = (name for name in _NEEDS.get(model, ()) if importlib.util.find_spec(name) is None)
+    absent = (name for name in packages_of(model) if importlib.util.find_spec(name) is None)
     return next(absent, None)

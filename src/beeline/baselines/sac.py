@@ -11,21 +11,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline.baselines._actor import Actor
+from beeline.baselines._base import Baseline, BaselineState
 from beeline.config import Config
 from beeline.envs import Environment, make
-from beeline.training import evaluate
+from beeline.training import Episode, evaluate
 
 if TYPE_CHECKING:
     from beeline.baselines._seed_learner import SeedLearner
-
-
-class SACState(NamedTuple):
-    """What there is to use of a run; every array has a leading axis of seeds."""
-
-    policy: Actor
 
 
 class SACRecord(NamedTuple):
@@ -46,7 +41,7 @@ class SACRecord(NamedTuple):
 
 
 @final
-class SAC:
+class SAC(Baseline):
     """Learn from every step, an episode at a time, without a world model.
 
     The seeds take turns, and each learns as it would alone.
@@ -75,7 +70,7 @@ class SAC:
         self._learners = [SeedLearner(self.config, seed) for seed in seeds]
         _evaluate(self.env, self._state().policy)
 
-    def warm_up(self) -> SACState:
+    def warm_up(self) -> BaselineState:
         """Act at random through the warm-up.
 
         Returns:
@@ -86,7 +81,7 @@ class SAC:
             learner.take_losses()
         return self._state()
 
-    def iterate(self, index: int) -> tuple[SACState, SACRecord]:
+    def iterate(self, index: int) -> tuple[BaselineState, SACRecord]:
         """Learn through one more episode.
 
         Args:
@@ -111,7 +106,7 @@ class SAC:
             return_=np.asarray(_evaluate(self.env, state.policy)),
         )
 
-    def skeleton(self) -> SACState:
+    def skeleton(self) -> BaselineState:
         """Shape the state without computing anything.
 
         Returns:
@@ -120,15 +115,27 @@ class SAC:
         keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), self.config.seeds))
         return eqx.filter_eval_shape(eqx.filter_vmap(self._draw), keys)
 
-    def _draw(self, key: Array) -> SACState:
+    def evaluate(self, policy: Actor, *, key: PRNGKeyArray) -> Episode:
+        """Live through an episode with the deterministic actions.
+
+        Args:
+            policy: The policy of one seed.
+            key: Random key of the environment.
+
+        Returns:
+            The episode.
+        """
+        return evaluate(self.env, policy, key=key)
+
+    def _draw(self, key: Array) -> BaselineState:
         env, hidden = self.env, self.config.sac.hidden
         actor = Actor(env.state_dim, env.action_dim, env.horizon, hidden_sizes=hidden, key=key)
-        return SACState(actor)
+        return BaselineState(actor)
 
-    def _state(self) -> SACState:
+    def _state(self) -> BaselineState:
         like = self._draw(jax.random.key(0)).policy
         policies = [learner.policy(like) for learner in self._learners]
-        return SACState(jax.tree.map(lambda *leaves: jnp.stack(leaves), *policies))
+        return BaselineState(jax.tree.map(lambda *leaves: jnp.stack(leaves), *policies))
 
 
 @eqx.filter_jit

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from beeline._untrusted import shorten
-from beeline.config import Config, SoftActorCritic
+from beeline.config import Config, OnlineDecisionTransformer, SoftActorCritic
 from beeline.run._errors import RunError
 
-ADDED: dict[int, dict[str, Any]] = {2: {"nonfinite": "stop", "sac": SoftActorCritic()}}
+ADDED: dict[int, dict[str, Any]] = {
+    2: {"nonfinite": "stop", "sac": SoftActorCritic(), "online_dt": OnlineDecisionTransformer()}
+}
 """Fields that a configuration has only since a schema, with the value that does as before.
 
 Whoever adds a field to `Config` adds it here under the next schema that is released, such as

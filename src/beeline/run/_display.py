@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from beeline.baselines.sac import SAC
+from beeline.baselines._base import Baseline
 from beeline.training import BPO
 
 
@@ -33,7 +33,7 @@ class Display:
 
 
 @contextlib.contextmanager
-def display(algorithm: BPO | SAC, env_steps: int, *, shown: bool | None) -> Iterator[Display]:
+def display(algorithm: BPO | Baseline, env_steps: int, *, shown: bool | None) -> Iterator[Display]:
     """Show how a run is doing, on standard error.
 
     Args:
@@ -67,7 +67,7 @@ class _Lines(Progress):
         yield from (Text(task.fields["measured"]) for task in self.tasks if task.fields["measured"])
 
 
-def _bar(progress: Progress, task: TaskID, algorithm: BPO | SAC, env_steps: int) -> Display:
+def _bar(progress: Progress, task: TaskID, algorithm: BPO | Baseline, env_steps: int) -> Display:
     work = _work(algorithm)
 
     def phase(text: str) -> None:
@@ -87,8 +87,8 @@ def _bar(progress: Progress, task: TaskID, algorithm: BPO | SAC, env_steps: int)
     return Display(phase, iteration)
 
 
-def _work(algorithm: BPO | SAC) -> np.ndarray:
-    if isinstance(algorithm, SAC):
+def _work(algorithm: BPO | Baseline) -> np.ndarray:
+    if isinstance(algorithm, Baseline):
         return np.arange(1, algorithm.iterations + 1)
     updates = algorithm.updates_due(algorithm.steps_per_fit) + algorithm.updates_due(
         algorithm.steps_per_improvement

@@ -8,11 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from beeline.baselines.sac import SACRecord, SACState
+from beeline.baselines._base import BaselineState
 from beeline.training import BPOState, Episode, Record
 from beeline.training.faults import Faults, Skipped, first_in
 
 _LOWER = "lower the learning rates, or set nonfinite to skip or restore"
+_ONLY_IF = {
+    "critic_loss": "critic_updates",
+    "policy_loss": "policy_updates",
+    "negative_log_likelihood": "policy_updates",
+    "entropy": "policy_updates",
+    "policy_gradient_norm": "policy_updates",
+}
 _CHECK = "try beeline.envs.check on the environment"
 
 
@@ -26,7 +33,7 @@ class Fault(NamedTuple):
     in_weights: bool = False
 
 
-def fault_of_warmup(state: BPOState | SACState, episodes: int) -> Fault | None:
+def fault_of_warmup(state: BPOState | BaselineState, episodes: int) -> Fault | None:
     """Look for what is not finite before the first iteration.
 
     Args:
@@ -53,7 +60,7 @@ def fault_of_warmup(state: BPOState | SACState, episodes: int) -> Fault | None:
 
 
 def faults_of_iteration(
-    record: Record | SACRecord, faults: Faults | None, state: BPOState | SACState
+    record: Any, faults: Faults | None, state: BPOState | BaselineState
 ) -> Iterator[Fault]:
     """Look for what was not finite in an iteration.
 
@@ -65,7 +72,7 @@ def faults_of_iteration(
     Yields:
         The first fault of each seed that has one.
     """
-    if isinstance(record, SACRecord):
+    if faults is None:
         yield from _of_baseline(record)
         return
     assert isinstance(state, BPOState)
@@ -78,13 +85,12 @@ def faults_of_iteration(
             yield fault._replace(position=seed)
 
 
-def _of_baseline(record: SACRecord) -> Iterator[Fault]:
-    only_if = {"critic_loss": record.critic_updates, "policy_loss": record.policy_updates}
+def _of_baseline(record: Any) -> Iterator[Fault]:
     for seed in range(len(record.return_)):
         for name, values in record._asdict().items():
-            counted = name not in only_if or only_if[name][seed] > 0
+            counted = name not in _ONLY_IF or getattr(record, _ONLY_IF[name])[seed] > 0
             if counted and not _is_finite(values[seed]):
-                yield Fault(name.rstrip("_"), seed, "lower sac.learning-rate")
+                yield Fault(name.rstrip("_"), seed, "lower the learning rates")
                 break
 
 

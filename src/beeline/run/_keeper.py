@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from beeline.baselines.sac import SACState
+from beeline.baselines._base import BaselineState
 from beeline.config import Config
 from beeline.run import _directory as files
 from beeline.run._config_file import to_json
@@ -148,7 +148,7 @@ class Keeper:
         wait = max(60 * self._cadence.minutes, self._pause)
         return time.monotonic() - self._saved_at >= wait
 
-    def save(self, state: BPOState | SACState, position: Position) -> None:
+    def save(self, state: BPOState | BaselineState, position: Position) -> None:
         """Save the state, unless it already is.
 
         Args:

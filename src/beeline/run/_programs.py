@@ -17,7 +17,7 @@ from jaxtyping import Array, UInt32
 
 from beeline import _devices
 from beeline._cache import cache_directory
-from beeline.baselines.sac import SAC, SACRecord
+from beeline.baselines._base import Baseline
 from beeline.build import build_model, build_policy, build_reward
 from beeline.config import Config
 from beeline.run._background import in_background
@@ -28,9 +28,9 @@ T = TypeVar("T")
 
 
 State = Any
-"""A `BPOState` or a `SACState`."""
+"""A `BPOState` or a `BaselineState`."""
 Start = Callable[[], State]
-Iterate = Callable[[State, int], tuple[State, Record | SACRecord, Faults | None]]
+Iterate = Callable[[State, int], tuple[State, Any, Faults | None]]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def seeds_of(config: Config) -> list[int]:
     return list(range(config.seed, config.seed + config.seeds))
 
 
-def skeleton(config: Config, algorithm: BPO | SAC) -> State:
+def skeleton(config: Config, algorithm: BPO | Baseline) -> State:
     """Shape the state of a run without computing anything.
 
     Args:
@@ -95,12 +95,14 @@ def skeleton(config: Config, algorithm: BPO | SAC) -> State:
     Returns:
         The state with `jax.ShapeDtypeStruct` in place of arrays.
     """
-    if isinstance(algorithm, SAC):
+    if isinstance(algorithm, Baseline):
         return algorithm.skeleton()
     return eqx.filter_eval_shape(_start(config, algorithm), _seeds(config))
 
 
-def compile_programs(config: Config, algorithm: BPO | SAC, begun: State | None = None) -> Programs:
+def compile_programs(
+    config: Config, algorithm: BPO | Baseline, begun: State | None = None
+) -> Programs:
     """Trace and compile ahead of time what a run needs.
 
     Args:
@@ -112,7 +114,7 @@ def compile_programs(config: Config, algorithm: BPO | SAC, begun: State | None =
         The programs.
     """
     began = time.perf_counter()
-    if isinstance(algorithm, SAC):
+    if isinstance(algorithm, Baseline):
         start, iterate = _prepare(config, algorithm)
     else:
         with _collector_paused():
@@ -120,7 +122,7 @@ def compile_programs(config: Config, algorithm: BPO | SAC, begun: State | None =
     return Programs(start, iterate, time.perf_counter() - began)
 
 
-def _prepare(config: Config, algorithm: SAC) -> tuple[Start, Iterate]:
+def _prepare(config: Config, algorithm: Baseline) -> tuple[Start, Iterate]:
     algorithm.prepare(seeds_of(config))
     # The library keeps a state of its own, of which this one is what there is to use.
     return algorithm.warm_up, lambda state, index: (*algorithm.iterate(index), None)

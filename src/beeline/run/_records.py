@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 
 from beeline._untrusted import UntrustedError, parse_json, read_bytes, shorten
-from beeline.baselines.sac import SACRecord
 from beeline.run._errors import RunError
 from beeline.run._reference import Reference
-from beeline.training import Record
 
 _PER_RUN = ("iteration", "env_steps", "wall_seconds")
 _PER_SEED = ("return", "normalized_return")
 _LARGEST = 2**28
 
 
-def row(record: Record | SACRecord, reference: Reference) -> dict[str, list[Any]]:
+def row(record: Any, reference: Reference) -> dict[str, list[Any]]:
     """Put the measurements of an iteration as JSON has them.
 
     Args:

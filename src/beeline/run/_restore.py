@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import equinox as eqx
 
 from beeline._untrusted import UntrustedError, opened, shorten
-from beeline.baselines.sac import SAC, SACState
+from beeline.baselines._base import Baseline, BaselineState
 from beeline.build import build
-from beeline.config import BASELINES, Config
+from beeline.config import Config
 from beeline.run import _directory as files
 from beeline.run._config_file import from_json, to_json
 from beeline.run._errors import RunError, RunWarning
@@ -27,14 +27,14 @@ _NUMBERS = 10_000
 class Restored(NamedTuple):
     """A run as of its last good checkpoint."""
 
-    state: BPOState | SACState
+    state: BPOState | BaselineState
     rows: list[dict[str, Any]]
     position: Position
     about: dict[str, Any]
     """What its checkpoint says, of which the versions and devices are for others to judge."""
 
 
-def restore(folder: Path, config: Config, algorithm: BPO | SAC) -> Restored | None:
+def restore(folder: Path, config: Config, algorithm: BPO | Baseline) -> Restored | None:
     """Read the last good state of a run, with room for all iterations that its config asks for.
 
     Args:
@@ -68,7 +68,7 @@ def restore(folder: Path, config: Config, algorithm: BPO | SAC) -> Restored | No
     return None
 
 
-def _restore(folder: Path, name: str, config: Config, algorithm: BPO | SAC) -> Restored:
+def _restore(folder: Path, name: str, config: Config, algorithm: BPO | Baseline) -> Restored:
     file = folder / name
     peek = checkpoint.peek(file)
     then = _config_then(folder, file, peek, config)
@@ -76,7 +76,7 @@ def _restore(folder: Path, name: str, config: Config, algorithm: BPO | SAC) -> R
     if then != config:
         algorithm = build(then)
     kept = checkpoint.load(file, skeleton(then, algorithm))
-    state: BPOState | SACState = kept.tree
+    state: BPOState | BaselineState = kept.tree
     iterations = _count(file, kept.about, "iterations", then.iterations)
     if (
         isinstance(state, BPOState)
@@ -130,7 +130,14 @@ def _check_sizes(config: Config, folder: Path, file: Path, peek: checkpoint.Peek
 
 def _sizes(config: Config) -> dict[str, int]:
     fields = config.world_model
-    if config.model in BASELINES:
+    if config.model == "online-dt":
+        sizes = config.online_dt
+        return {
+            "seeds": config.seeds,
+            "online_dt.width": sizes.width,
+            "online_dt.layers": 100 * sizes.layers,
+        }
+    if config.model == "sac":
         hidden = config.sac.hidden
         return {"seeds": config.seeds, "sac.hidden": max(sum(hidden), 100 * len(hidden))}
     return {

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from beeline._untrusted import shorten
-from beeline.baselines.sac import SAC, SACState
+from beeline.baselines._base import Baseline, BaselineState
 from beeline.build import build
 from beeline.config import Config
 from beeline.envs import Environment
@@ -21,7 +21,7 @@ from beeline.run._errors import RunError
 from beeline.run._programs import compile_cache, seeds_of
 from beeline.run._reference import Reference
 from beeline.run._restore import restore
-from beeline.training import BPO, BPOState, evaluate
+from beeline.training import BPO, BPOState
 
 
 @final
@@ -31,9 +31,9 @@ class Run:
 
     config: Config
     """What the run was."""
-    algorithm: BPO | SAC
+    algorithm: BPO | Baseline
     """Algorithm 1, or a baseline in its place, as it was set up."""
-    state: BPOState | SACState
+    state: BPOState | BaselineState
     """Everything it had learned and seen; every array has a leading axis of seeds."""
     records: list[dict[str, Any]]
     """What each iteration measured, as `metrics.jsonl` has it."""
@@ -158,9 +158,9 @@ def evaluate_run(run: Run | str | Path) -> Evaluation:
         reference = Reference.of(env)
         # The task is deterministic unless it has process noise: then this is one draw of it.
         key = jax.random.key(0)
-        episodes = eqx.filter_jit(eqx.filter_vmap(lambda policy: evaluate(env, policy, key=key)))(
-            run.state.policy
-        )
+        episodes = eqx.filter_jit(
+            eqx.filter_vmap(lambda policy: run.algorithm.evaluate(policy, key=key))
+        )(run.state.policy)
     returns = np.asarray(episodes.return_)
     return Evaluation(
         states=np.asarray(episodes.states),

@@ -11,8 +11,8 @@ import numpy as np
 
 from beeline._devices import use_every_core
 from beeline._memory import keep_freed_memory
-from beeline.baselines._extra import PACKAGES, missing_package
-from beeline.baselines.sac import SAC, SACState
+from beeline.baselines._base import BaselineState
+from beeline.baselines._extra import missing_package, packages_of
 from beeline.build import build
 from beeline.config import BASELINES, Config
 from beeline.config import preset as from_preset
@@ -193,7 +193,7 @@ def _train(
         warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=3)
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")
-        beside = PACKAGES if isinstance(algorithm, SAC) else ()
+        beside = packages_of(config.model)
         known = in_background(lambda: (Reference.of(algorithm.env), provenance(beside)))
         state = None if begun is None else begun.state
         programs = in_background(lambda: compile_programs(config, algorithm, state))()
@@ -241,7 +241,7 @@ def _iterate(
     rows: list[dict[str, Any]],
     kept: Keeper,
     shown: Display,
-) -> BPOState | SACState:
+) -> BPOState | BaselineState:
     before = rows[-1]["wall_seconds"] if rows else 0.0
     began = time.perf_counter()
     # Together in one object, for an interrupt may come between any two assignments.

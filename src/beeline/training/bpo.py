@@ -219,6 +219,18 @@ class BPO(eqx.Module):
             ),
         )
 
+    def evaluate(self, policy: Policy, *, key: PRNGKeyArray) -> Episode:
+        """Live through an episode with the deterministic actions.
+
+        Args:
+            policy: The policy.
+            key: Random key of the environment.
+
+        Returns:
+            The episode.
+        """
+        return evaluate(self.env, policy, key=key)
+
     def updates_due(self, steps_per_update: float) -> Int[np.ndarray, " iteration"]:
         """Count the updates of each iteration; over the run they keep to one in so many steps.
 

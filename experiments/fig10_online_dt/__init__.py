@@ -1,0 +1,1 @@
+"""Figure 10: the online decision transformer."""

@@ -1,0 +1,1 @@
+"""Figure 5b: sample efficiency against model-free baselines."""

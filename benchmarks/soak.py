@@ -219,7 +219,10 @@ def _round(config: Config, folder: Path, chance: random.Random, counts: Counts) 
     counts.kills += kills
     counts.kills_while_saving += while_saving
     counts.resumes += resumes
-    counts.mismatches += bool(differences(undisturbed, disturbed))
+    different = differences(undisturbed, disturbed)
+    counts.mismatches += bool(different)
+    if different:
+        print(f"{config.task} {config.model}: {different} differ", file=sys.stderr)
     run.draw_run(run.load(disturbed))
     counts.evaluated_and_plotted += 1
     _try_bad_files(disturbed, folder / "damaged", chance, counts)
@@ -289,8 +292,13 @@ def _begin(config: Config | None, folder: Path, env_steps: int | None = None) ->
 
 
 def _train(config: Config | None, folder: Path, env_steps: int | None) -> None:
+    import jax
+
     from beeline import run
 
+    # How many devices share the work decides the order of sums, and so the bits; but cores may be
+    # given to this process and taken away while it soaks.
+    jax.config.update("jax_num_cpu_devices", 1)
     if (folder / "config.json").exists():
         run.resume(folder, env_steps=env_steps, checkpoint_steps=1, progress=False)
     else:

@@ -27,6 +27,7 @@ def test_thirty_kills_leave_no_trace(tmp_path):
             range(1, config.iterations + 1)
         )
         assert run.load(folder).summary is not None
+    print(f"{killed} kills, {while_saving} of them while saving")
     assert while_saving >= 1
 
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from beeline import _config_checks as checks
-from beeline.cli import Train
+from beeline._commands import Train
 from beeline.config import PRESETS, Config, Exploration, Fitting, SoftActorCritic, preset
 from beeline.run import RunError
 from beeline.run._config_file import from_json, to_json

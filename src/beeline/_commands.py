@@ -1,0 +1,120 @@
+"""The commands and their options, as the command line shows them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from beeline.config import (
+    Exploration,
+    Fitting,
+    Improvement,
+    Model,
+    OnlineDecisionTransformer,
+    Policy,
+    SoftActorCritic,
+)
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train policies through learned world models."""
+
+    task: tyro.conf.Positional[str] = "cancer-treatment"
+    """Name of the task; `beeline list` shows them."""
+    horizon: int = 100
+    """Steps in an episode, at least 2."""
+    model: str = "transformer-awm"
+    """Name of the world model."""
+    reward: str = "known"
+    """The task's own reward function, or `learned`: a model of the rewards seen."""
+    preset: str = "default"
+    """Where the defaults of all other options come from."""
+    seed: int = 0
+    """Seed of the first run."""
+    seeds: int = 1
+    """Runs side by side, with seeds that follow each other."""
+    env_steps: int = 10_000
+    """Environment steps in all, the warm-up included."""
+    nonfinite: str = "stop"
+    """About a number that is not finite: `stop`, `skip` the update, or `restore` the weights."""
+    out: Path | None = None
+    """Directory of the run; runs/TASK-hHORIZON-MODEL-seedSEED if not given."""
+    overwrite: bool = False
+    """Whether to replace another run in that directory."""
+    checkpoint_steps: int | None = None
+    """Environment steps between checkpoints; time alone counts if not given."""
+    checkpoint_minutes: float = 1.0
+    """Minutes between checkpoints; more where they would take over 2% of the time."""
+    world_model: Model = field(default_factory=Model)
+    policy: Policy = field(default_factory=Policy)
+    fitting: Fitting = field(default_factory=Fitting)
+    improvement: Improvement = field(default_factory=Improvement)
+    exploration: Exploration = field(default_factory=Exploration)
+    sac: SoftActorCritic = field(default_factory=SoftActorCritic)
+    online_dt: OnlineDecisionTransformer = field(default_factory=OnlineDecisionTransformer)
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Continue a run from its last checkpoint, or make one that has ended longer."""
+
+    run: tyro.conf.Positional[Path]
+    """Directory of the run."""
+    env_steps: int | None = None
+    """Environment steps in all, more than the run has; the learning rates follow the new length."""
+    checkpoint_steps: int | None = None
+    """Environment steps between checkpoints; time alone counts if not given."""
+    checkpoint_minutes: float = 1.0
+    """Minutes between checkpoints; more where they would take over 2% of the time."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure the policies of a run."""
+
+    run: tyro.conf.Positional[Path]
+    """Directory of the run."""
+    json: bool = False
+    """Whether to print JSON."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Draw the figures of a run again, or the learning curves of several together."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Directories of the runs."""
+    out: Path = Path("learning_curves.png")
+    """Where to put the figure of several runs."""
+
+
+@dataclass(frozen=True)
+class Diagnose:
+    """Measure the gradients that world models give, beside the true dynamics."""
+
+    task_or_run: tyro.conf.Positional[str]
+    """Name of a task, or directory of a run."""
+    models: tuple[str, ...] = ()
+    """Names of models, for a task; a run has its own."""
+    horizons: tuple[int, ...] = (5, 10, 20, 40)
+    """Steps in an episode; a growth law needs four different numbers."""
+    out: Path = Path("diagnosis")
+    """Directory for the tables and figures."""
+    transitions: int = 20_000
+    """Environment steps of random actions to fit a task's models to."""
+    fit_steps: int = 1000
+    """Updates of each of a task's models; 0 leaves them untrained."""
+    samples: int = 50
+    """Random action sequences and noise draws at each horizon."""
+    points: int = 201
+    """Points of each return landscape."""
+    preset: str = "default"
+    """Preset of a task's models and of their fitting."""
+    seed: int = 0
+    """Seed of everything random."""
+
+
+@dataclass(frozen=True)
+class List:
+    """List the tasks, models and presets."""

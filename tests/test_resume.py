@@ -17,6 +17,7 @@ from beeline.run import Interrupted, RunError, RunWarning, draw_run
 from beeline.run import _training as training
 from beeline.run._keeper import Cadence, Keeper, keeper
 from beeline.run._lock import locked
+from beeline.run._restore import devices_then
 from beeline.training import checkpoint
 
 
@@ -133,6 +134,14 @@ def test_other_versions_or_cores_are_said_to_change_the_bits(trained):
         training._check_origin(trained.path, begun, now)
     assert len(said) == 1
     training._check_origin(trained.path, begun, about)
+
+
+def test_a_run_goes_on_with_as_many_devices_as_it_had(trained, tmp_path):
+    assert devices_then(trained.path) == jax.local_device_count()
+    assert devices_then(tmp_path) is None
+    for said, heeded in ((3, 3), (10**6, None), (True, None), ("2", None)):
+        checkpoint.save(tmp_path / "checkpoint.npz", {}, {"devices": said})
+        assert devices_then(tmp_path) == heeded
 
 
 def test_nothing_is_changed_until_training_begins(copied, monkeypatch):

@@ -42,6 +42,19 @@ def use_every_core(*batches: int) -> None:
         jax.config.update("jax_num_cpu_devices", shares)
 
 
+def use_devices(count: int) -> None:
+    """Make a number of devices of this processor, whatever its cores.
+
+    Nothing is changed where `use_every_core` would not change anything either.
+
+    Args:
+        count: How many.
+    """
+    if jax.config.values["jax_num_cpu_devices"] <= 0:
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", count)
+
+
 def everywhere() -> NamedSharding:
     """Say that an array is to be on all devices, whole.
 

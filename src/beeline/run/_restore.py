@@ -20,6 +20,7 @@ from beeline.run._programs import skeleton
 from beeline.run._records import parse_rows
 from beeline.training import BPO, BPOState, checkpoint
 
+_DEVICES = 1024
 _NUMBERS = 10_000
 """Sizes in a configuration up to which no file is asked whether it bears them out."""
 
@@ -66,6 +67,22 @@ def restore(folder: Path, config: Config, algorithm: BPO | Baseline) -> Restored
     if faults:
         raise RunError(faults[0])
     return None
+
+
+def devices_then(folder: Path) -> int | None:
+    """Read how many devices shared the work of a run, before JAX looks for any.
+
+    Args:
+        folder: Its directory.
+
+    Returns:
+        Their number; None if there is no checkpoint that says so.
+    """
+    try:
+        devices = checkpoint.peek(folder / files.CHECKPOINT).about.get("devices")
+    except checkpoint.CheckpointError:
+        return None
+    return devices if type(devices) is int and 1 <= devices <= _DEVICES else None
 
 
 def _restore(folder: Path, name: str, config: Config, algorithm: BPO | Baseline) -> Restored:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from beeline._devices import use_every_core
+from beeline._devices import use_devices, use_every_core
 from beeline._memory import keep_freed_memory
 from beeline.baselines._base import BaselineState
 from beeline.baselines._extra import missing_package, packages_of
@@ -33,7 +33,7 @@ from beeline.run._provenance import provenance
 from beeline.run._records import row
 from beeline.run._reference import Reference
 from beeline.run._remedies import recover
-from beeline.run._restore import Restored, restore
+from beeline.run._restore import Restored, devices_then, restore
 from beeline.run._result import Run
 from beeline.run._stop import stopping
 from beeline.training import BPOState
@@ -186,7 +186,12 @@ def _train(
     resumed: bool = False,
 ) -> Run:
     keep_freed_memory()
-    use_every_core(config.fitting.batch_size, config.improvement.batch_size)
+    devices = devices_then(path) if resumed and path is not None else None
+    if devices is None:
+        use_every_core(config.fitting.batch_size, config.improvement.batch_size)
+    else:
+        # Sums over shares of a batch have the same bits only if there are as many shares.
+        use_devices(devices)
     algorithm = build(config)
     begun = restore(path, config, algorithm) if resumed and path is not None else None
     if resumed and begun is None:

@@ -7,6 +7,7 @@ import numpy as np
 from experiments._figures import COLOURS, LABELS, in_order, panels, save
 from experiments._results import column, load
 
+NOISY = "noisy"
 HERE = Path(__file__).parent / "results"
 
 
@@ -16,8 +17,11 @@ def draw(folder: Path = HERE) -> None:
     Args:
         folder: Where the CSV files are; the figures go beside them.
     """
-    summary, curves = load(folder / "summary.csv"), load(folder / "curves.csv")
-    _finals(folder, summary, load(folder / "finals.csv"))
+    summary, curves, finals = (
+        [row for row in load(folder / f"{name}.csv") if row["policy"] == NOISY]
+        for name in ("summary", "curves", "finals")
+    )
+    _finals(folder, summary, finals)
     _curves(folder, summary, curves)
 
 

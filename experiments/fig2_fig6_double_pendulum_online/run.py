@@ -5,9 +5,11 @@ References:
 """
 
 import dataclasses
+import itertools
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -21,6 +23,18 @@ from beeline.envs import make
 from experiments._results import mean, parse, save
 
 TASK = "double-pendulum"
+NOISY, STILL = "noisy", "still"
+"""Policies of the preset's deviations, and of next to none."""
+
+
+class Case(NamedTuple):
+    """What is run with several seeds."""
+
+    horizon: int
+    model: str
+    rate: float
+    policy: str
+    seeds: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,16 +47,35 @@ class Scale:
     """Adam's step sizes for the policy; the best of them counts, for each model and horizon."""
     seeds: int
     """Repetitions: new weights and episodes."""
+    swept: tuple[int, ...]
+    """Horizons at which there are other rates than the first, and still policies."""
     env_steps: int
     """Environment steps, the warm-up of random actions included."""
     models: tuple[str, ...] = ("transformer-awm", "simulator", "markov", "transformer-history")
     """The models to compare."""
+    still: tuple[str, ...] = ()
+    """The models of them that still policies are trained with too."""
     preset: str = "default"
     """The recipe of the library to start from."""
     warmup_steps: int = 1500
     """Environment steps with random actions."""
+    steps_per_fit: float | None = None
+    """Environment steps between model updates, if not the preset's."""
     steps_per_improvement: float | None = None
     """Environment steps between policy updates, if not the preset's."""
+
+    def cases(self) -> Iterator[Case]:
+        """List what is run.
+
+        Yields:
+            Every combination, the noisy policies of a model before its still ones.
+        """
+        for horizon, name in itertools.product(self.horizons, self.models):
+            for rate in self.rates:
+                if rate == self.rates[0] or horizon in self.swept:
+                    yield Case(horizon, name, rate, NOISY, self.seeds)
+            if horizon in self.swept and name in self.still:
+                yield Case(horizon, name, self.rates[0], STILL, self.seeds)
 
 
 SCALES = {
@@ -50,17 +83,26 @@ SCALES = {
         horizons=(4,),
         rates=(1e-2,),
         seeds=2,
+        swept=(),
         env_steps=16,
         models=("markov",),
         warmup_steps=8,
     ),
     "reduced": Scale(
-        horizons=(50,), rates=(1e-2,), seeds=5, env_steps=4500, steps_per_improvement=15.0
+        horizons=(100, 20, 10),
+        rates=(1e-2, 1e-3),
+        seeds=5,
+        swept=(100,),
+        still=("transformer-awm", "simulator"),
+        env_steps=4500,
+        steps_per_fit=5.0,
+        steps_per_improvement=15.0,
     ),
     "full": Scale(
         horizons=(5, 10, 20, 50, 100),
         rates=(1e-2, 1e-3, 1e-4, 1e-5),
         seeds=10,
+        swept=(5, 10, 20, 50, 100),
         env_steps=100_000,
         preset="paper",
     ),
@@ -83,25 +125,19 @@ def run(scale: str, out: Path) -> None:
     command = f"python -m experiments.fig2_fig6_double_pendulum_online.run --scale {scale}"
     finals: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
-    for horizon in size.horizons:
-        for name in size.models:
-            for rate in size.rates:
-                began = time.perf_counter()
-                config = _config(size, horizon, name, rate)
-                returns = learn(config, size.seeds)
-                label = {"horizon": horizon, "model": name, "rate": rate}
-                finals += _final_rows(label, returns)
-                curves += _curve_rows(label, returns, config)
-                seconds = time.perf_counter() - began
-                print(
-                    label,
-                    [row["final_return"] for row in finals[-size.seeds :]],
-                    f"{seconds:.1f} s",
-                )
-                # After each: a long run that is cut short keeps what it has.
-                save(out / "finals.csv", finals, command)
-                save(out / "curves.csv", curves, command)
-                save(out / "summary.csv", _summary(finals), command)
+    for one in size.cases():
+        began = time.perf_counter()
+        config = _config(size, one)
+        returns = learn(config, one.seeds)
+        label = {k: v for k, v in one._asdict().items() if k != "seeds"}
+        finals += _final_rows(label, returns)
+        curves += _curve_rows(label, returns, config)
+        seconds = time.perf_counter() - began
+        print(label, [r["final_return"] for r in finals[-one.seeds :]], f"{seconds:.1f} s")
+        # After each: a long run that is cut short keeps what it has.
+        save(out / "finals.csv", finals, command)
+        save(out / "curves.csv", curves, command)
+        save(out / "summary.csv", _summary(finals), command)
 
 
 def learn(config: Config, seeds: int) -> np.ndarray:
@@ -136,10 +172,16 @@ def learn(config: Config, seeds: int) -> np.ndarray:
     return np.asarray(jax.jit(jax.vmap(one))(keys))
 
 
-def _config(size: Scale, horizon: int, name: str, rate: float) -> Config:
+def _config(size: Scale, one: Case) -> Config:
     config = preset(size.preset)
+    policy = config.policy
+    if one.policy == STILL:
+        policy = dataclasses.replace(policy, least_deviation=1e-3, greatest_deviation=1e-3)
     exploration = dataclasses.replace(config.exploration, warmup_steps=size.warmup_steps)
-    improvement = dataclasses.replace(config.improvement, learning_rate=rate)
+    fitting = config.fitting
+    if size.steps_per_fit is not None:
+        fitting = dataclasses.replace(fitting, env_steps_per_update=size.steps_per_fit)
+    improvement = dataclasses.replace(config.improvement, learning_rate=one.rate)
     if size.steps_per_improvement is not None:
         improvement = dataclasses.replace(
             improvement, env_steps_per_update=size.steps_per_improvement
@@ -147,10 +189,12 @@ def _config(size: Scale, horizon: int, name: str, rate: float) -> Config:
     return dataclasses.replace(
         config,
         task=TASK,
-        horizon=horizon,
-        model=name,
+        horizon=one.horizon,
+        model=one.model,
         env_steps=size.env_steps,
+        policy=policy,
         exploration=exploration,
+        fitting=fitting,
         improvement=improvement,
     )
 
@@ -180,8 +224,13 @@ def _curve_rows(label: dict[str, Any], returns: np.ndarray, config: Config) -> l
 
 def _summary(finals: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
-    for horizon, name in dict.fromkeys((row["horizon"], row["model"]) for row in finals):
-        mine = [row for row in finals if (row["horizon"], row["model"]) == (horizon, name)]
+    groups = dict.fromkeys((row["horizon"], row["model"], row["policy"]) for row in finals)
+    for horizon, name, policy in groups:
+        mine = [
+            row
+            for row in finals
+            if (row["horizon"], row["model"], row["policy"]) == (horizon, name, policy)
+        ]
         by_rate = {
             rate: np.array([row["final_return"] for row in mine if row["rate"] == rate])
             for rate in dict.fromkeys(row["rate"] for row in mine)
@@ -194,6 +243,7 @@ def _summary(finals: list[dict[str, Any]]) -> list[dict[str, Any]]:
             {
                 "horizon": horizon,
                 "model": name,
+                "policy": policy,
                 "best_rate": rate,
                 "seeds": len(values),
                 "diverged": len(values) - len(finite),

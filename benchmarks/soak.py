@@ -6,6 +6,7 @@ until it ends. Both must leave the same bits. This process evaluates and plots t
 copies of it with random damage, and watches its own memory.
 """
 
+import gc
 import json
 import multiprocessing
 import random
@@ -52,6 +53,8 @@ def run(minutes: float, seed: int, out: Path | None) -> None:
         seed: Seed of the order, the instants and the damage.
         out: JSON file to write.
     """
+    import jax
+
     chance, counts, memory = random.Random(seed), Counts(), []
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
@@ -59,8 +62,14 @@ def run(minutes: float, seed: int, out: Path | None) -> None:
             if time.monotonic() - began >= 60 * minutes:
                 break
             _round(small(task, model, counts.rounds), Path(folder), chance, counts)
+            # The programs of a round serve no other: kept, they would look like a leak.
+            jax.clear_caches()
+            gc.collect()
             memory.append(((time.monotonic() - began) / 3600, _resident_megabytes()))
-            print(f"{memory[-1][0] * 60:.1f} min {task} {model} {counts}", file=sys.stderr)
+            print(
+                f"{memory[-1][0] * 60:.1f} min {memory[-1][1]:.0f} MB {task} {model} {counts}",
+                file=sys.stderr,
+            )
     hours = (time.monotonic() - began) / 3600
     table = {"minutes": round(60 * hours, 1), **asdict(counts), **_growth(memory)}
     for name, value in table.items():

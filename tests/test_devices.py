@@ -46,8 +46,9 @@ import json, sys
 import jax
 import beeline
 from beeline.run._config_file import from_json
+from beeline.run._directory import SCHEMA
 
-run = beeline.train(config=from_json(json.loads(sys.argv[1]), "the test"))
+run = beeline.train(config=from_json(json.loads(sys.argv[1]), "the test", SCHEMA))
 print(json.dumps({"devices": jax.device_count(), "records": run.records}))
 """
 

@@ -42,7 +42,14 @@ def results():
     return importlib.import_module("experiments._results")
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize(
+    "folder",
+    [
+        # It does what the others do, on two models more.
+        pytest.param(name, marks=pytest.mark.slow if name == "fig4_double_pendulum" else ())
+        for name in FOLDERS
+    ],
+)
 def test_the_smallest_scale_runs_and_draws(folder, tmp_path, monkeypatch, results):
     name = f"experiments.{folder}"
     run, plot = (importlib.import_module(f"{name}.{part}") for part in ("run", "plot"))

@@ -70,9 +70,13 @@ def test_listing_tasks_does_not_import_jax():
 
 def test_public_names():
     assert set(envs.__all__) == {
+        "CheckReport",
+        "ContractError",
         "ControlSystem",
         "ControlTask",
         "Environment",
+        "Violation",
+        "check",
         "descriptions",
         "make",
         "names",

@@ -40,6 +40,15 @@ def compare(before: Positional[Path], after: Positional[Path]) -> None:
     _speed.compare(before, after)
 
 
+def table(files: Positional[tuple[Path, ...]]) -> None:
+    """Print what `speed` wrote as a Markdown table.
+
+    Args:
+        files: Files of one machine.
+    """
+    print(_speed.markdown(files))
+
+
 def learning(
     tasks: tuple[str, ...] = (),
     horizons: tuple[int, ...] = (100,),
@@ -76,6 +85,6 @@ def soak(minutes: float = 60.0, seed: int = 0, out: Path | None = None) -> None:
 
 if __name__ == "__main__":
     tyro.extras.subcommand_cli_from_dict(
-        {"speed": speed, "compare": compare, "learning": learning, "soak": soak},
+        {"speed": speed, "compare": compare, "table": table, "learning": learning, "soak": soak},
         prog="python -m benchmarks",
     )

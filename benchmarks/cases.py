@@ -151,6 +151,13 @@ def _prepare(case: Case) -> tuple[Config, Environment, Any, Any]:
 
         return mean_over_devices(share, (policy, model), starts, noise)[1]
 
+    def sweep(policy: Policy, model: WorldModel) -> Any:
+        def share(both: Any, starts: Array, noise: Array) -> Any:
+            settled = sweep_rollout(*both, starts, noise)
+            return settled.sweeps.astype(float), (settled.states, settled.actions)
+
+        return mean_over_devices(share, (policy, model), starts, noise)
+
     def differentiate(route: PolicyGradient) -> Any:
         def share(both: Any, starts: Array, noise: Array) -> Any:
             (_, imagined), gradient = route(*both, objective, starts, noise)
@@ -167,7 +174,7 @@ def _prepare(case: Case) -> tuple[Config, Environment, Any, Any]:
         "rollout": roll_out,
         "direct": differentiate(Direct()),
         "unrolled": differentiate(Unrolled()),
-        "sweeps": lambda policy, model: sweep_rollout(policy, model, starts, noise),
+        "sweeps": sweep,
         "reference-fit": lambda policy, model: reference.fit_gradient(model, states, actions),
         "reference-gradient": lambda policy, model: reference.policy_gradient(
             policy, model, objective, starts, noise

@@ -193,6 +193,36 @@ def compare(before: Path, after: Path) -> None:
     Console(width=120).print(table)
 
 
+def markdown(paths: tuple[Path, ...]) -> str:
+    """Set what `run` saved as a table for a page.
+
+    Args:
+        paths: JSON files, all of one machine.
+
+    Returns:
+        Markdown.
+    """
+    records = [json.loads(path.read_text()) for path in paths]
+    lines = [
+        "| model | steps | operation | episodes | ms | of rate | peak MB | compile s | again s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for record in records:
+        for row in (Measured(**r) for r in record["rows"]):
+            fraction = _fraction(row, record["matrix_rate"])
+            lines.append(
+                f"| {row.model} | {row.horizon:,} | {row.operation} | {row.batch} "
+                f"| {row.milliseconds:,.1f} | {fraction} | {row.peak_megabytes:,.0f} "
+                f"| {row.compile_seconds:.1f} | {row.cached_seconds:.1f} |"
+            )
+    machines = {(r["device"], r["date"], f"{r['matrix_rate'] / 1e9:.0f}") for r in records}
+    about = (
+        f"{device}, {date}; a large matrix product ran at {rate} GFLOP/s."
+        for device, date, rate in sorted(machines)
+    )
+    return "\n".join((*about, "", *lines))
+
+
 def _fraction(row: Measured, rate: float) -> str:
     return f"{100 * row.operations / (1e-3 * row.milliseconds) / rate:.0f}%"
 

@@ -24,10 +24,27 @@ from typing import Any
 import numpy as np
 
 from beeline import envs
-from beeline.config import MODELS, Config, Exploration, Fitting, Improvement, Model, Policy
+from beeline.baselines._extra import missing_package
+from beeline.config import (
+    BASELINES,
+    MODELS,
+    Config,
+    Exploration,
+    Fitting,
+    Improvement,
+    Model,
+    OnlineDecisionTransformer,
+    Policy,
+    SoftActorCritic,
+)
 
 _RECORDS, _CHECKPOINTS = "metrics.jsonl", ("checkpoint.npz", "checkpoint-previous.npz")
-_PRELOADED = ["beeline.run", "beeline.run._figures", "beeline.control.optimum"]
+_PRELOADED = [
+    "beeline.run",
+    "beeline.run._figures",
+    "beeline.control.optimum",
+    "beeline.baselines._seed_learner",
+]
 
 
 @dataclass
@@ -83,7 +100,7 @@ def small(task: str, model: str, seed: int) -> Config:
 
     Args:
         task: Name of the task.
-        model: Name of the world model.
+        model: Name of the world model or baseline.
         seed: Its seed.
 
     Returns:
@@ -94,16 +111,33 @@ def small(task: str, model: str, seed: int) -> Config:
         horizon=6,
         model=model,
         seed=seed,
-        reward="learned" if seed % 2 else "known",
         env_steps=6 * 60,
-        world_model=Model(
+        exploration=Exploration(warmup_steps=18),
+        **_sizes(model, seed),
+    )
+
+
+def _sizes(model: str, seed: int) -> dict[str, Any]:
+    if model == "sac":
+        # Updates do not come at the ends of episodes.
+        sac = SoftActorCritic(
+            hidden=(8,), batch_size=4, env_steps_per_update=4, env_steps_per_policy_update=8
+        )
+        return {"sac": sac}
+    if model == "online-dt":
+        transformer = OnlineDecisionTransformer(
+            width=8, layers=1, heads=2, context=3, batch_size=2, env_steps_per_update=3.0
+        )
+        return {"online_dt": transformer}
+    return {
+        "reward": "learned" if seed % 2 else "known",
+        "world_model": Model(
             width=8, layers=1, heads=2, recurrent=(8,), hidden=(8,), frequencies=1, harmonics=1
         ),
-        policy=Policy(hidden=(8,), frequencies=1),
-        fitting=Fitting(batch_size=2, env_steps_per_update=3.0),
-        improvement=Improvement(batch_size=2, env_steps_per_update=3.0),
-        exploration=Exploration(warmup_steps=18),
-    )
+        "policy": Policy(hidden=(8,), frequencies=1),
+        "fitting": Fitting(batch_size=2, env_steps_per_update=3.0),
+        "improvement": Improvement(batch_size=2, env_steps_per_update=3.0),
+    }
 
 
 def train_undisturbed(config: Config, folder: Path) -> float:
@@ -206,7 +240,8 @@ def differences(ours: Path, theirs: Path) -> list[str]:
 
 
 def _cases(chance: random.Random) -> Iterator[tuple[str, str]]:
-    tasks, models = list(envs.names()), list(MODELS)
+    tasks, models = list(envs.names()), [*MODELS, *BASELINES]
+    models = [model for model in models if missing_package(model) is None]
     while True:
         chance.shuffle(tasks)
         chance.shuffle(models)

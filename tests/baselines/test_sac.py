@@ -39,9 +39,9 @@ def learned(tiny):
     """Both seeds, after all but the last episode."""
     algorithm = SAC(tiny)
     algorithm.prepare([0, 1])
-    algorithm.warm_up()
+    state = algorithm.warm_up()
     for index in range(tiny.iterations - 1):
-        algorithm.iterate(index)
+        state, _ = algorithm.iterate(state, index)
     return algorithm
 
 
@@ -82,7 +82,7 @@ def test_without_delay_it_is_the_librarys_own():
 
 def test_the_policy_is_the_actor(learned):
     learner = learned._learners[0]
-    policy = learner.policy(learned._draw(jax.random.key(0)).policy)
+    policy = learner.policy(learned._draw(jax.random.key(0)))
     random = np.random.default_rng(0)
     states, t = random.uniform(0, 1, (20, 1)).astype(np.float32), random.integers(0, 5, 20)
     seen = learner._normaliser.normalize_obs(np.column_stack([states, t / 5]).astype(np.float32))
@@ -102,10 +102,14 @@ def test_the_policy_is_the_actor(learned):
 
 
 def test_an_iteration_is_an_episode(tiny, learned):
-    before = learned._learners[0]._sac.num_timesteps
-    state, record = learned.iterate(tiny.iterations - 1)
+    before = learned._last
+    state, record = learned.iterate(before, tiny.iterations - 1)
     # Episodes of 5 steps, updates every 2: one step more belongs to the next.
-    assert (before, learned._learners[0]._sac.num_timesteps) == (56, 60)
+    np.testing.assert_array_equal(before.learner.env_steps, [56, 56])
+    np.testing.assert_array_equal(state.learner.env_steps, [60, 60])
+    # Given the state before, it does the same again.
+    again, _ = learned.iterate(before, tiny.iterations - 1)
+    assert eqx.tree_equal(state, again)
     assert all(np.shape(values) == (2,) for values in record)
     np.testing.assert_array_equal(record.critic_updates, [2, 2])
     assert np.all(np.isfinite(record.critic_loss))
@@ -114,12 +118,33 @@ def test_an_iteration_is_an_episode(tiny, learned):
     assert shapes == jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), learned.skeleton())
 
 
+def test_the_state_is_what_the_library_holds(learned):
+    state, sac = learned._last.learner, learned._learners[1]._sac
+    step = sac.num_timesteps
+    np.testing.assert_array_equal(state.env_steps[1], step)
+    np.testing.assert_array_equal(state.updates[1], sac._n_updates)
+    buffer = sac.replay_buffer
+    assert buffer.pos == step % 60
+    for name, kept in state.transitions._asdict().items():
+        np.testing.assert_array_equal(kept[1, :step], getattr(buffer, name)[:step, 0])
+    for network, kept in ((sac.actor, state.actor), (sac.critic, state.critic)):
+        named = zip(network.named_parameters(), kept.weights, kept.squares, strict=True)
+        for (name, weight), ours, square in named:
+            known = network.optimizer.state[weight]
+            np.testing.assert_array_equal(ours[1], weight.detach(), err_msg=name)
+            np.testing.assert_array_equal(square[1], known["exp_avg_sq"], err_msg=name)
+            assert float(kept.updates[1]) == float(known["step"])
+    seen = learned._learners[1]._normaliser.obs_rms
+    assert state.normaliser.observation.mean.dtype == np.float64
+    np.testing.assert_array_equal(state.normaliser.observation.mean[1], seen.mean)
+    assert np.count_nonzero(state.rewards[1]) == step % 5
+
+
 def test_each_seed_learns_as_it_would_alone(tiny):
     def policies(seeds, fields):
         algorithm = SAC(dataclasses.replace(fields, seeds=len(seeds)))
         algorithm.prepare(seeds)
-        algorithm.warm_up()
-        return algorithm.iterate(0)[0].policy
+        return algorithm.iterate(algorithm.warm_up(), 0)[0].policy
 
     short = dataclasses.replace(tiny, env_steps=30)
     before = np.random.get_state()[1].copy(), torch.get_rng_state()
@@ -169,11 +194,9 @@ def test_a_run_is_like_any_other(run, monkeypatch):
 def test_what_a_baseline_does_not_have_is_refused(run):
     with pytest.raises(RunError, match="a run of sac has no world model"):
         _ = run.models
-    with pytest.raises(RunError, match=r"is a run of sac, which cannot be continued, .* train it"):
-        beeline.run.resume(run.path)
 
 
-def test_a_package_that_is_missing(tiny, tmp_path, monkeypatch):
+def test_a_package_that_is_missing(tiny, run, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "torch" else find(name)
@@ -182,6 +205,8 @@ def test_a_package_that_is_missing(tiny, tmp_path, monkeypatch):
     with pytest.raises(RunError, match=wanted):
         beeline.train(config=tiny, out=tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RunError, match=wanted):
+        beeline.resume(run.path, env_steps=100)
 
 
 def test_a_run_that_diverges_is_stopped_and_named(tiny, tmp_path):

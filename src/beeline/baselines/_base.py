@@ -12,15 +12,16 @@ from beeline.training import Episode
 
 
 class BaselineState(NamedTuple):
-    """What there is to use of a run; every array has a leading axis of seeds."""
+    """Everything that a run needs to continue; every array has a leading axis of seeds."""
 
     policy: Any
+    """What there is to use of it."""
+    learner: Any
+    """What it takes beside the policy to learn on; None in runs of before that was kept."""
 
 
 class Baseline(abc.ABC):
     """Learns without a world model, an episode at a time, several seeds side by side.
-
-    It keeps what it needs to learn to itself, so that its runs cannot be continued.
 
     Attributes:
         config: The run.
@@ -33,11 +34,12 @@ class Baseline(abc.ABC):
     iterations: int
 
     @abc.abstractmethod
-    def prepare(self, seeds: Sequence[int]) -> None:
+    def prepare(self, seeds: Sequence[int], begun: BaselineState | None = None) -> None:
         """Do what takes time before learning can begin, and counts as compiling.
 
         Args:
             seeds: One for each policy to learn.
+            begun: The state to go on from; there will be no warm-up.
         """
 
     @abc.abstractmethod
@@ -49,10 +51,11 @@ class Baseline(abc.ABC):
         """
 
     @abc.abstractmethod
-    def iterate(self, index: int) -> tuple[BaselineState, Any]:
+    def iterate(self, state: BaselineState, index: int) -> tuple[BaselineState, Any]:
         """Learn through one more episode.
 
         Args:
+            state: The state before, which is left as it is.
             index: Number of iterations done before this one.
 
         Returns:
@@ -65,6 +68,17 @@ class Baseline(abc.ABC):
 
         Returns:
             The state with `jax.ShapeDtypeStruct` in place of arrays.
+        """
+
+    @abc.abstractmethod
+    def enlarged(self, state: BaselineState) -> BaselineState:
+        """Make room for this run in the state of a shorter one.
+
+        Args:
+            state: A state of the shorter run, with its learner.
+
+        Returns:
+            The same as a state of this run.
         """
 
     @abc.abstractmethod

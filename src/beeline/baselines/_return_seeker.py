@@ -77,6 +77,15 @@ class ReturnSeeker(eqx.Module):
     """Environment steps between updates."""
     iterations: int = eqx.field(static=True)
 
+    @property
+    def room(self) -> int:
+        """Episodes that there is room for: no more than a run will see.
+
+        Returns:
+            Their number.
+        """
+        return min(self.capacity, self.warmup_episodes + self.iterations)
+
     def init(self, policy: DecisionTransformer, *, key: PRNGKeyArray) -> SeekerState:
         """Warm up with random actions, and fit the scaling of states and returns to them.
 
@@ -90,8 +99,7 @@ class ReturnSeeker(eqx.Module):
         key, warmup_key = jax.random.split(key)
         keys = jax.random.split(warmup_key, self.warmup_episodes)
         episodes = jax.vmap(self._random_episode)(keys)
-        room = min(self.capacity, self.warmup_episodes + self.iterations)
-        buffer = Buffer.empty(self.env, room)
+        buffer = Buffer.empty(self.env, self.room)
         buffer, _ = jax.lax.scan(lambda b, e: (b.add(e), None), buffer, episodes)
         policy = policy.standardise(episodes.states, episodes.rewards, self.unit, self.target)
         return SeekerState(self.imitation.begin(policy), buffer, key)

@@ -1,7 +1,6 @@
 """One seed of soft actor-critic: its networks, its buffer, its task and its randomness."""
 
 import contextlib
-import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,19 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from beeline._layers import Linear
 from beeline.baselines._actor import Actor
 from beeline.baselines._delayed_sac import DelayedSAC
+from beeline.baselines._learner_arrays import (
+    arrays_of,
+    fill,
+    fill_network,
+    generators,
+    generators_from,
+    network_of,
+    randomness_of,
+    set_generators,
+    set_statistics,
+    statistics_of,
+)
+from beeline.baselines._learner_state import LearnerState, Transitions, capacity
 from beeline.config import Config
 from beeline.envs._gymnasium_names import gymnasium_name
 
@@ -41,16 +53,18 @@ class SeedLearner:
         fields = config.sac
         self._generators: Any = None
         self._normaliser = None
-        env: Any = DummyVecEnv([lambda: Monitor(_make(config))])
+        self._horizon = config.horizon
+        self._monitor = Monitor(_make(config))
+        env: Any = DummyVecEnv([lambda: self._monitor])
         if fields.normalise:
             env = self._normaliser = VecNormalize(env, gamma=fields.discount)
-        with self._own_randomness():
+        with self._on_its_own():
             self._sac = DelayedSAC(
                 "MlpPolicy",
                 env,
                 actor_delay=fields.env_steps_per_policy_update // fields.env_steps_per_update,
                 learning_rate=fields.learning_rate,
-                buffer_size=min(fields.buffer_size, config.env_steps),
+                buffer_size=capacity(config),
                 learning_starts=config.warmup_episodes * config.horizon,
                 batch_size=fields.batch_size,
                 tau=1 - fields.averaging,
@@ -72,7 +86,7 @@ class SeedLearner:
         """
         missing = env_steps - self._sac.num_timesteps
         if missing > 0:
-            with self._own_randomness(), contextlib.suppress(FloatingPointError):
+            with self._on_its_own(), contextlib.suppress(FloatingPointError):
                 self._sac.learn(missing, reset_num_timesteps=False)
 
     @property
@@ -126,16 +140,74 @@ class SeedLearner:
             ((*layers, last), *statistics),
         )
 
+    def state(self) -> LearnerState:
+        """Copy everything that it takes to go on.
+
+        Returns:
+            The state, of NumPy's arrays.
+        """
+        sac: Any = self._sac
+        buffer, rewards = sac.replay_buffer, np.zeros(self._horizon)
+        rewards[: len(self._monitor.rewards)] = self._monitor.rewards
+        seen = sac._last_obs if self._normaliser is None else sac._last_original_obs
+        return LearnerState(
+            actor=network_of(sac.actor),
+            critic=network_of(sac.critic),
+            target=arrays_of(sac.critic_target.parameters()),
+            transitions=Transitions(
+                *(getattr(buffer, name).squeeze(1).copy() for name in Transitions._fields)
+            ),
+            normaliser=None if self._normaliser is None else statistics_of(self._normaliser),
+            env_steps=np.int32(sac.num_timesteps),
+            updates=np.int32(sac._n_updates),
+            observation=seen[0].copy(),
+            rewards=rewards,
+            collected_return=np.float64(self.collected_return),
+            randomness=randomness_of(self._generators),
+        )
+
+    def put_back(self, state: LearnerState) -> None:
+        """Go on from where a learner of the same run was.
+
+        Args:
+            state: Its state, of NumPy's arrays.
+        """
+        sac: Any = self._sac
+        # What the library sets up when it begins, and is no different later.
+        sac._setup_learn(0)
+        sac.take_losses()
+        fill_network(sac.actor, state.actor)
+        fill_network(sac.critic, state.critic)
+        fill(sac.critic_target.parameters(), state.target)
+        buffer, steps = sac.replay_buffer, int(state.env_steps)
+        for name, values in state.transitions._asdict().items():
+            getattr(buffer, name)[:, 0] = values
+        buffer.full, buffer.pos = steps >= buffer.buffer_size, steps % buffer.buffer_size
+        sac.num_timesteps, sac._n_updates = steps, int(state.updates)
+        sac.ep_info_buffer.append({"r": float(state.collected_return), "l": self._horizon})
+        task: Any = self._monitor.unwrapped
+        task._state, task._t = state.observation[:-1].copy(), steps % self._horizon
+        self._monitor.rewards = state.rewards[: task._t].tolist()
+        seen: Any = state.observation[None].copy()
+        sac._last_obs = sac._last_original_obs = seen
+        if self._normaliser is not None and state.normaliser is not None:
+            set_statistics(self._normaliser, state.normaliser)
+            sac._last_obs = self._normaliser.normalize_obs(seen)
+        self._generators = generators_from(state.randomness)
+
     @contextlib.contextmanager
-    def _own_randomness(self) -> Iterator[None]:
-        others = _generators()
+    def _on_its_own(self) -> Iterator[None]:
+        others, threads = generators(), torch.get_num_threads()
         if self._generators is not None:
-            _restore(self._generators)
+            set_generators(self._generators)
+        # Networks this small are slower on several cores, and the order of sums is then another.
+        torch.set_num_threads(1)
         try:
             yield
         finally:
-            self._generators = _generators()
-            _restore(others)
+            torch.set_num_threads(threads)
+            self._generators = generators()
+            set_generators(others)
 
 
 def _make(config: Config) -> gymnasium.Env[np.ndarray, np.ndarray]:
@@ -148,13 +220,3 @@ def _linear(like: Linear, *parts: Any) -> Linear:
     bias = np.concatenate([part.bias.detach().numpy() for part in parts])
     values = jnp.asarray(weight), jnp.asarray(bias)
     return eqx.tree_at(lambda layer: (layer.weight, layer.bias), like, values)
-
-
-def _generators() -> tuple[Any, Any, Any]:
-    return random.getstate(), np.random.get_state(), torch.get_rng_state()
-
-
-def _restore(states: tuple[Any, Any, Any]) -> None:
-    random.setstate(states[0])
-    np.random.set_state(states[1])
-    torch.set_rng_state(states[2])

@@ -10,8 +10,8 @@ References:
     Paper, Appendix F.3 and Figure 10.
 """
 
-from collections.abc import Sequence
-from typing import Any, final
+from collections.abc import Callable, Sequence
+from typing import Any, cast, final
 
 import equinox as eqx
 import jax
@@ -45,24 +45,22 @@ class OnlineDT(Baseline):
         self._state: Any = None
         self._iterate: Any = None
 
-    def prepare(self, seeds: Sequence[int]) -> None:
-        """Draw the networks, warm up, and compile.
+    def prepare(self, seeds: Sequence[int], begun: BaselineState | None = None) -> None:
+        """Draw the networks and warm up, unless the run has begun, and compile.
 
         Args:
             seeds: One for each policy to learn.
+            begun: The state to go on from; there will be no warm-up.
         """
-        seeker = self._seeker()
+        iterate: Any = eqx.filter_vmap(self._seeker().iterate, in_axes=(eqx.if_array(0), None))
 
-        @eqx.filter_jit
-        @eqx.filter_vmap
-        def start(seed: Array) -> SeekerState:
-            policy_key, key = jax.random.split(jax.random.key(seed))
-            return seeker.init(self._draw(policy_key), key=key)
+        def advance(state: BaselineState, index: Array) -> tuple[BaselineState, SeekerRecord]:
+            after, record = iterate(_seeker_state(state), index)
+            return _state(after), record
 
-        in_axes = (eqx.if_array(0), None)
-        iterate: Any = eqx.filter_jit(eqx.filter_vmap(seeker.iterate, in_axes=in_axes))
-        self._state = start(jnp.asarray(seeds, jnp.uint32))
-        self._iterate = iterate.lower(self._state, jnp.asarray(0)).compile()
+        self._state = self._begin(seeds) if begun is None else begun
+        compiling: Any = eqx.filter_jit(advance)
+        self._iterate = compiling.lower(self._state, jnp.asarray(0)).compile()
 
     def warm_up(self) -> BaselineState:
         """Hand over what `prepare` warmed up.
@@ -70,19 +68,20 @@ class OnlineDT(Baseline):
         Returns:
             The state before the first iteration.
         """
-        return BaselineState(self._state.policy)
+        return self._state
 
-    def iterate(self, index: int) -> tuple[BaselineState, SeekerRecord]:
+    def iterate(self, state: BaselineState, index: int) -> tuple[BaselineState, SeekerRecord]:
         """Collect an episode and imitate.
 
         Args:
+            state: The state before.
             index: Number of iterations done before this one.
 
         Returns:
             The state after, and what was measured.
         """
-        self._state, record = self._iterate(self._state, jnp.asarray(index))
-        return BaselineState(self._state.policy), jax.tree.map(np.asarray, record)
+        after, record = self._iterate(state, jnp.asarray(index))
+        return after, jax.tree.map(np.asarray, record)
 
     def skeleton(self) -> BaselineState:
         """Shape the state without computing anything.
@@ -90,8 +89,21 @@ class OnlineDT(Baseline):
         Returns:
             The state with `jax.ShapeDtypeStruct` in place of arrays.
         """
-        keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), self.config.seeds))
-        return BaselineState(eqx.filter_eval_shape(eqx.filter_vmap(self._draw), keys))
+        seeds = jax.ShapeDtypeStruct((self.config.seeds,), jnp.uint32)
+        return eqx.filter_eval_shape(eqx.filter_vmap(self._start(self._seeker())), seeds)
+
+    def enlarged(self, state: BaselineState) -> BaselineState:
+        """Make room for this run in the state of a shorter one.
+
+        Args:
+            state: A state of the shorter run, with its learner.
+
+        Returns:
+            The same as a state of this run.
+        """
+        room = self._seeker().room
+        buffer = eqx.filter_vmap(lambda buffer: buffer.enlarged(room))(state.learner.buffer)
+        return state._replace(learner=state.learner._replace(buffer=buffer))
 
     def evaluate(self, policy: DecisionTransformer, *, key: PRNGKeyArray) -> Episode:
         """Live through an episode with the deterministic actions.
@@ -118,10 +130,23 @@ class OnlineDT(Baseline):
             key=key,
         )
 
-    def _seeker(self) -> ReturnSeeker:
-        fields = self.config.online_dt
+    def _begin(self, seeds: Sequence[int]) -> BaselineState:
         random = random_return(self.env).mean
         gap = solve_optimum(self.env).return_ - random
+        seeker = self._seeker(target=random + self.config.online_dt.target * gap, unit=gap)
+        start = eqx.filter_jit(eqx.filter_vmap(self._start(seeker)))
+        return start(jnp.asarray(seeds, jnp.uint32))
+
+    def _start(self, seeker: ReturnSeeker) -> Callable[[Array], BaselineState]:
+        def start(seed: Array) -> BaselineState:
+            policy_key, key = jax.random.split(jax.random.key(seed))
+            return _state(seeker.init(self._draw(policy_key), key=key))
+
+        return start
+
+    def _seeker(self, *, target: float = 0.0, unit: float = 1.0) -> ReturnSeeker:
+        # Once it has begun, the policy knows what it asks for.
+        fields = self.config.online_dt
         correlated = self.config.exploration.correlated
         return ReturnSeeker(
             env=self.env,
@@ -135,10 +160,21 @@ class OnlineDT(Baseline):
                 temperature_rate=fields.temperature_rate,
                 batch_size=fields.batch_size,
             ),
-            target=random + fields.target * gap,
-            unit=gap,
+            target=target,
+            unit=unit,
             capacity=fields.capacity,
             warmup_episodes=self.config.warmup_episodes,
             steps_per_update=fields.env_steps_per_update,
             iterations=self.iterations,
         )
+
+
+def _state(state: SeekerState) -> BaselineState:
+    # The policy has a place of its own, and only one.
+    pupil = state.pupil._replace(policy=cast(DecisionTransformer, None))
+    return BaselineState(state.policy, state._replace(pupil=pupil))
+
+
+def _seeker_state(state: BaselineState) -> SeekerState:
+    learner: SeekerState = state.learner
+    return learner._replace(pupil=learner.pupil._replace(policy=state.policy))

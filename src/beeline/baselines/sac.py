@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline.baselines._actor import Actor
 from beeline.baselines._base import Baseline, BaselineState
+from beeline.baselines._learner_state import capacity, skeleton
 from beeline.config import Config
 from beeline.envs import Environment, make
 from beeline.training import Episode, evaluate
@@ -57,18 +58,20 @@ class SAC(Baseline):
         self.env: Environment = make(config.task, horizon=config.horizon)
         self.iterations = config.iterations
         self._learners: list[SeedLearner] = []
+        self._last: BaselineState | None = None
 
-    def prepare(self, seeds: Sequence[int]) -> None:
+    def prepare(self, seeds: Sequence[int], begun: BaselineState | None = None) -> None:
         """Draw the networks, and compile what evaluates them.
 
         Args:
             seeds: One for each policy to learn.
+            begun: The state to go on from; there will be no warm-up.
         """
         # Imported this late because it takes seconds.
         from beeline.baselines._seed_learner import SeedLearner
 
         self._learners = [SeedLearner(self.config, seed) for seed in seeds]
-        _evaluate(self.env, self._state().policy)
+        _evaluate(self.env, self._policies())
 
     def warm_up(self) -> BaselineState:
         """Act at random through the warm-up.
@@ -81,15 +84,18 @@ class SAC(Baseline):
             learner.take_losses()
         return self._state()
 
-    def iterate(self, index: int) -> tuple[BaselineState, SACRecord]:
+    def iterate(self, state: BaselineState, index: int) -> tuple[BaselineState, SACRecord]:
         """Learn through one more episode.
 
         Args:
+            state: The state before.
             index: Number of iterations done before this one.
 
         Returns:
             The state after, and what was measured.
         """
+        if state is not self._last:
+            self._put_back(state)
         before = [learner.updates for learner in self._learners]
         steps = (self.config.warmup_episodes + index + 1) * self.config.horizon
         for learner in self._learners:
@@ -113,7 +119,25 @@ class SAC(Baseline):
             The state with `jax.ShapeDtypeStruct` in place of arrays.
         """
         keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), self.config.seeds))
-        return eqx.filter_eval_shape(eqx.filter_vmap(self._draw), keys)
+        policy = eqx.filter_eval_shape(eqx.filter_vmap(self._draw), keys)
+        return BaselineState(policy, skeleton(self.config, self.env))
+
+    def enlarged(self, state: BaselineState) -> BaselineState:
+        """Make room for this run in the state of a shorter one.
+
+        Args:
+            state: A state of the shorter run, with its learner.
+
+        Returns:
+            The same as a state of this run.
+        """
+        room, learner = capacity(self.config), state.learner
+
+        def pad(x: Array) -> Array:
+            return jnp.pad(x, [(0, 0), (0, room - x.shape[1])] + [(0, 0)] * (x.ndim - 2))
+
+        transitions = jax.tree.map(pad, learner.transitions)
+        return state._replace(learner=learner._replace(transitions=transitions))
 
     def evaluate(self, policy: Actor, *, key: PRNGKeyArray) -> Episode:
         """Live through an episode with the deterministic actions.
@@ -127,15 +151,27 @@ class SAC(Baseline):
         """
         return evaluate(self.env, policy, key=key)
 
-    def _draw(self, key: Array) -> BaselineState:
+    def _draw(self, key: Array) -> Actor:
         env, hidden = self.env, self.config.sac.hidden
-        actor = Actor(env.state_dim, env.action_dim, env.horizon, hidden_sizes=hidden, key=key)
-        return BaselineState(actor)
+        return Actor(env.state_dim, env.action_dim, env.horizon, hidden_sizes=hidden, key=key)
+
+    def _policies(self) -> Actor:
+        like = self._draw(jax.random.key(0))
+        policies = [learner.policy(like) for learner in self._learners]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *policies)
 
     def _state(self) -> BaselineState:
-        like = self._draw(jax.random.key(0)).policy
-        policies = [learner.policy(like) for learner in self._learners]
-        return BaselineState(jax.tree.map(lambda *leaves: jnp.stack(leaves), *policies))
+        states = [learner.state() for learner in self._learners]
+        with jax.enable_x64(True):
+            # The library counts and averages in double precision.
+            learner = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *states)
+        self._last = BaselineState(self._policies(), learner)
+        return self._last
+
+    def _put_back(self, state: BaselineState) -> None:
+        arrays = jax.tree.map(np.asarray, state.learner)
+        for position, learner in enumerate(self._learners):
+            learner.put_back(jax.tree.map(lambda x, i=position: x[i], arrays))
 
 
 @eqx.filter_jit

@@ -73,7 +73,7 @@ def faults_of_iteration(
         The first fault of each seed that has one.
     """
     if faults is None:
-        yield from _of_baseline(record)
+        yield from _of_baseline(record, state)
         return
     assert isinstance(state, BPOState)
     for seed in range(len(record.return_)):
@@ -85,9 +85,10 @@ def faults_of_iteration(
             yield fault._replace(position=seed)
 
 
-def _of_baseline(record: Any) -> Iterator[Fault]:
+def _of_baseline(record: Any, state: Any) -> Iterator[Fault]:
+    kept = dict(zip(_leaf_names(state), _trained(state), strict=True))
     for seed in range(len(record.return_)):
-        for name, values in record._asdict().items():
+        for name, values in (record._asdict() | kept).items():
             counted = name not in _ONLY_IF or getattr(record, _ONLY_IF[name])[seed] > 0
             if counted and not _is_finite(values[seed]):
                 yield Fault(name.rstrip("_"), seed, "lower the learning rates")

@@ -17,7 +17,7 @@ from jaxtyping import Array, UInt32
 
 from beeline import _devices
 from beeline._cache import cache_directory
-from beeline.baselines._base import Baseline
+from beeline.baselines._base import Baseline, BaselineState
 from beeline.build import build_model, build_policy, build_reward
 from beeline.config import Config
 from beeline.run._background import in_background
@@ -115,17 +115,19 @@ def compile_programs(
     """
     began = time.perf_counter()
     if isinstance(algorithm, Baseline):
-        start, iterate = _prepare(config, algorithm)
+        start, iterate = _prepare(config, algorithm, begun)
     else:
         with _collector_paused():
             start, iterate = _compile(config, algorithm, begun)
     return Programs(start, iterate, time.perf_counter() - began)
 
 
-def _prepare(config: Config, algorithm: Baseline) -> tuple[Start, Iterate]:
-    algorithm.prepare(seeds_of(config))
-    # The library keeps a state of its own, of which this one is what there is to use.
-    return algorithm.warm_up, lambda state, index: (*algorithm.iterate(index), None)
+def _prepare(
+    config: Config, algorithm: Baseline, begun: BaselineState | None
+) -> tuple[Start, Iterate]:
+    algorithm.prepare(seeds_of(config), begun)
+    start = algorithm.warm_up if begun is None else lambda: begun
+    return start, lambda state, index: (*algorithm.iterate(state, index), None)
 
 
 def _compile(config: Config, algorithm: BPO, begun: BPOState | None) -> tuple[Start, Iterate]:

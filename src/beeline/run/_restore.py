@@ -90,9 +90,11 @@ def _restore(folder: Path, name: str, config: Config, algorithm: BPO | Baseline)
     peek = checkpoint.peek(file)
     then = _config_then(folder, file, peek, config)
     _check_sizes(then, folder, file, peek)
-    if then != config:
-        algorithm = build(then)
-    kept = checkpoint.load(file, skeleton(then, algorithm))
+    places = skeleton(then, algorithm if then == config else build(then))
+    if isinstance(places, BaselineState) and not any(n.startswith("learner.") for n in peek.arrays):
+        # Once, what there is to use of a baseline was all that was kept.
+        places = places._replace(learner=None)
+    kept = checkpoint.load(file, places)
     state: BPOState | BaselineState = kept.tree
     iterations = _count(file, kept.about, "iterations", then.iterations)
     if (
@@ -101,8 +103,8 @@ def _restore(folder: Path, name: str, config: Config, algorithm: BPO | Baseline)
     ):
         raise RunError(f"{file}: iterations is {iterations}, but 'buffer.count' says otherwise")
     rows, position = _records(folder, file, kept.about, iterations, config.seeds)
-    if then != config and isinstance(state, BPOState):
-        state = state._replace(buffer=_enlarged(state, config))
+    if then != config:
+        state = _enlarged(state, config, algorithm)
     return Restored(state, rows, position, kept.about)
 
 
@@ -205,9 +207,15 @@ def _records(
     return rows, Position(iterations, len(content), digest)
 
 
-def _enlarged(state: BPOState, config: Config) -> Any:
-    room = config.warmup_episodes + config.iterations
-    return eqx.filter_vmap(lambda buffer: buffer.enlarged(room))(state.buffer)
+def _enlarged(
+    state: BPOState | BaselineState, config: Config, algorithm: BPO | Baseline
+) -> BPOState | BaselineState:
+    if isinstance(state, BPOState):
+        room = config.warmup_episodes + config.iterations
+        buffer: Any = eqx.filter_vmap(lambda buffer: buffer.enlarged(room))(state.buffer)
+        return state._replace(buffer=buffer)
+    assert isinstance(algorithm, Baseline)
+    return state if state.learner is None else algorithm.enlarged(state)
 
 
 def _is_there(file: Path) -> bool:

@@ -14,7 +14,7 @@ from beeline._memory import keep_freed_memory
 from beeline.baselines._base import BaselineState
 from beeline.baselines._extra import missing_package, packages_of
 from beeline.build import build
-from beeline.config import BASELINES, Config
+from beeline.config import Config
 from beeline.config import preset as from_preset
 from beeline.run import _directory as files
 from beeline.run._background import in_background
@@ -103,12 +103,7 @@ def train(
         raise TypeError("give a preset or a configuration, not both")
     else:
         config = dataclasses.replace(config, **given)
-    missing = missing_package(config.model)
-    if missing is not None:
-        raise RunError(
-            f"the model {config.model!r} needs {missing}, which is not installed: "
-            "pip install 'beeline[baselines]'"
-        )
+    _check_packages(config.model)
     if out is None:
         return _train(config, None, cadence, progress)
     path = Path(out)
@@ -152,15 +147,19 @@ def resume(
     """
     cadence = Cadence(checkpoint_steps, checkpoint_minutes)
     folder = Path(path)
-    model = files.read_config(folder).model
-    if model in BASELINES:
-        raise RunError(
-            f"{folder} is a run of {model}, which cannot be continued, for only its policy is "
-            "kept: train it again with --overwrite"
-        )
+    _check_packages(files.read_config(folder).model)
     with locked(folder):
         config = _lengthened(folder, files.read_config(folder), env_steps)
         return _train(config, folder, cadence, progress, resumed=True)
+
+
+def _check_packages(model: str) -> None:
+    missing = missing_package(model)
+    if missing is not None:
+        raise RunError(
+            f"the model {model!r} needs {missing}, which is not installed: "
+            "pip install 'beeline[baselines]'"
+        )
 
 
 def _lengthened(folder: Path, config: Config, env_steps: int | None) -> Config:
@@ -196,6 +195,8 @@ def _train(
     begun = restore(path, config, algorithm) if resumed and path is not None else None
     if resumed and begun is None:
         warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=3)
+    if begun is not None:
+        _check_learner(path, begun)
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")
         beside = packages_of(config.model)
@@ -226,6 +227,14 @@ def _train(
                 # Last of all: a run with a summary has ended.
                 files.write_json(path / files.SUMMARY, summary)
     return run
+
+
+def _check_learner(path: Path | None, begun: Restored) -> None:
+    if isinstance(begun.state, BaselineState) and begun.state.learner is None:
+        raise RunError(
+            f"{path} was saved with its policy alone, by an older version of beeline: evaluate it, "
+            "or train it again with --overwrite"
+        )
 
 
 def _check_origin(path: Path | None, begun: Restored, now: dict[str, Any]) -> None:

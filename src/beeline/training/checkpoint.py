@@ -247,7 +247,9 @@ def _fill(
         raise UntrustedError(f"{name!r} does not have its checksum")
     if not _is_finite(array):
         raise _MisfitError(f"holds {name!r} with numbers that are not finite")
-    filled = jnp.asarray(array)
+    with jax.enable_x64(True):
+        # In the type that it has, whatever the caller computes in.
+        filled = jnp.asarray(array)
     return jax.random.wrap_key_data(filled) if _is_key(place) else filled
 
 

@@ -1,0 +1,144 @@
+"""What soft actor-critic goes on from, as arrays alone and without the library it comes from."""
+
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import Float, Float64, Int, UInt8, UInt32
+
+from beeline.config import Config
+from beeline.envs import Environment
+
+_NUMPY_WORDS = 625
+_TORCH_BYTES = 5056
+
+
+class Network(NamedTuple):
+    """Weights and biases, layer by layer, and what Adam knows of them."""
+
+    weights: tuple[Any, ...]
+    means: tuple[Any, ...]
+    """Running means of the gradients."""
+    squares: tuple[Any, ...]
+    """Running means of their squares."""
+    updates: Float[Any, ""]
+
+
+class Transitions(NamedTuple):
+    """The replay buffer, of which the oldest are replaced when it is full."""
+
+    observations: Float[Any, "capacity observation"]
+    next_observations: Float[Any, "capacity observation"]
+    actions: Float[Any, "capacity action"]
+    rewards: Float[Any, " capacity"]
+    dones: Float[Any, " capacity"]
+
+
+class Moments(NamedTuple):
+    """Running mean and variance."""
+
+    mean: Float64[Any, "*entry"]
+    variance: Float64[Any, "*entry"]
+    count: Float64[Any, ""]
+
+
+class Normaliser(NamedTuple):
+    """Statistics of all that was seen."""
+
+    observation: Moments
+    discounted_return: Moments
+    discounted: Float64[Any, ""]
+    """Discounted sum of the rewards of the episode under way."""
+
+
+class Randomness(NamedTuple):
+    """The generators that it draws from: NumPy's integers, PyTorch's normal numbers."""
+
+    numpy: UInt32[Any, " word"]
+    torch: UInt8[Any, " byte"]
+
+
+class LearnerState(NamedTuple):
+    """Everything that one seed needs to go on, but for its environment, which is deterministic."""
+
+    actor: Network
+    critic: Network
+    target: tuple[Any, ...]
+    """Weights and biases of the critics' slow copy."""
+    transitions: Transitions
+    normaliser: Normaliser | None
+    """None where nothing is normalised."""
+    env_steps: Int[Any, ""]
+    updates: Int[Any, ""]
+    """Those of the critics."""
+    observation: Float[Any, " observation"]
+    """The last, in physical units."""
+    rewards: Float64[Any, " time"]
+    """Those of the episode under way, and zeros."""
+    collected_return: Float64[Any, ""]
+    """That of the last whole episode."""
+    randomness: Randomness
+
+
+def capacity(config: Config) -> int:
+    """Count the transitions that there is room for: no more than a run will see.
+
+    Args:
+        config: The run.
+
+    Returns:
+        Their number.
+    """
+    between = config.sac.env_steps_per_update
+    # What is between two updates is taken as a whole, over the end of the run.
+    return min(config.sac.buffer_size, -(-config.env_steps // between) * between)
+
+
+def skeleton(config: Config, env: Environment) -> LearnerState:
+    """Shape the state, with an axis of seeds.
+
+    Args:
+        config: The run.
+        env: Its environment.
+
+    Returns:
+        The state with `jax.ShapeDtypeStruct` in place of arrays.
+    """
+
+    def place(*shape: int, of: str = "float32") -> Any:
+        return jax.ShapeDtypeStruct((config.seeds, *shape), of)
+
+    def layer(inputs: int, outputs: int) -> tuple[Any, Any]:
+        return place(outputs, inputs), place(outputs)
+
+    def moments(*shape: int) -> Moments:
+        double = "float64"
+        return Moments(place(*shape, of=double), place(*shape, of=double), place(of=double))
+
+    def layers(*sizes: int) -> tuple[Any, ...]:
+        return sum(map(layer, sizes[:-1], sizes[1:]), ())
+
+    observation, action, hidden = env.state_dim + 1, env.action_dim, config.sac.hidden
+    body = observation, *hidden
+    actor = layers(*body) + 2 * layer(body[-1], action)
+    critics = 2 * layers(observation + action, *hidden, 1)
+    room = capacity(config)
+    normaliser = Normaliser(moments(observation), moments(), place(of="float64"))
+    return LearnerState(
+        actor=Network(actor, actor, actor, place()),
+        critic=Network(critics, critics, critics, place()),
+        target=critics,
+        transitions=Transitions(
+            place(room, observation),
+            place(room, observation),
+            place(room, action),
+            place(room),
+            place(room),
+        ),
+        normaliser=normaliser if config.sac.normalise else None,
+        env_steps=place(of="int32"),
+        updates=place(of="int32"),
+        observation=place(observation),
+        rewards=place(config.horizon, of="float64"),
+        collected_return=place(of="float64"),
+        randomness=Randomness(place(_NUMPY_WORDS, of="uint32"), place(_TORCH_BYTES, of="uint8")),
+    )

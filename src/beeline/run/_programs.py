@@ -16,7 +16,7 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jaxtyping import Array, UInt32
 
 from beeline import _devices
-from beeline._cache import cache_directory
+from beeline._cache import cache_directory, drop_torn_programs
 from beeline.baselines._base import Baseline, BaselineState
 from beeline.build import build_model, build_policy, build_reward
 from beeline.config import Config
@@ -61,6 +61,7 @@ def compile_cache() -> Iterator[None]:
     if before["jax_compilation_cache_dir"] is not None:
         yield
         return
+    drop_torn_programs(cache_directory() / "xla")
     # JAX opens its cache once, and would go on with whichever it opened first.
     reset_cache()
     for name, value in settings.items():

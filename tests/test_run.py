@@ -1,6 +1,7 @@
 """A run and its directory: what it holds, what it refuses, and what it keeps when it fails."""
 
 import dataclasses
+import gc
 import json
 import os
 import subprocess
@@ -362,6 +363,16 @@ def test_curves_of_several_runs(trained, copied, tmp_path, suffix):
     file = tmp_path / f"curves.{suffix}"
     draw_curves([trained.path, copied], file)
     assert file.stat().st_size > 5000
+
+
+def test_evaluating_a_run_keeps_nothing_of_it(trained):
+    beeline.evaluate(trained)
+    gc.collect()
+    before = len(jax.live_arrays())
+    for _ in range(2):
+        beeline.evaluate(beeline.load(trained.path))
+    gc.collect()
+    assert len(jax.live_arrays()) <= before
 
 
 def test_programs_are_cached_where_the_user_says(tmp_path, monkeypatch):

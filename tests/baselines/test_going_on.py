@@ -1,10 +1,12 @@
 """Runs of baselines that were stopped, made longer or damaged: like any other."""
 
 import dataclasses
+import gc
 import json
 import random
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -29,6 +31,11 @@ def config_of(model, **fields):
     return Config(model=model, horizon=5, exploration=warmup, **SIZES[model], **fields)
 
 
+def live_arrays():
+    gc.collect()
+    return len(jax.live_arrays())
+
+
 def stopped(config, out, monkeypatch, iteration):
     measured = training.row
 
@@ -49,12 +56,14 @@ def test_it_goes_on_as_if_nothing_had_happened(model, tmp_path, monkeypatch, has
     """Stopped, ended and then made longer: neither has learning rates that follow the length."""
     config = config_of(model, env_steps=46, seeds=2)
     beeline.train(config=config, out=tmp_path / "whole")
+    kept = live_arrays()
     shorter = dataclasses.replace(config, env_steps=33)
     stopped(shorter, tmp_path / "stopped", monkeypatch, 1)
     assert len(beeline.load(tmp_path / "stopped").records) == 1
     assert len(beeline.resume(tmp_path / "stopped").records) == 2
     beeline.resume(tmp_path / "stopped", env_steps=46)
     assert soak.differences(tmp_path / "whole", tmp_path / "stopped") == []
+    assert live_arrays() <= kept
 
 
 @pytest.mark.slow

@@ -53,14 +53,15 @@ class OnlineDT(Baseline):
             begun: The state to go on from; there will be no warm-up.
         """
         iterate: Any = eqx.filter_vmap(self._seeker().iterate, in_axes=(eqx.if_array(0), None))
+        places, static = eqx.partition(self.skeleton(), _is_place)
 
-        def advance(state: BaselineState, index: Array) -> tuple[BaselineState, SeekerRecord]:
-            after, record = iterate(_seeker_state(state), index)
-            return _state(after), record
+        def advance(arrays: Any, index: Array) -> tuple[Any, SeekerRecord]:
+            after, record = iterate(_seeker_state(eqx.combine(arrays, static)), index)
+            return eqx.filter(_state(after), eqx.is_array), record
 
-        self._state = self._begin(seeds) if begun is None else begun
-        compiling: Any = eqx.filter_jit(advance)
-        self._iterate = compiling.lower(self._state, jnp.asarray(0)).compile()
+        if begun is None:
+            self._state = eqx.combine(self._begin(seeds), static)
+        self._iterate = jax.jit(advance).lower(places, jnp.asarray(0)).compile()
 
     def warm_up(self) -> BaselineState:
         """Hand over what `prepare` warmed up.
@@ -80,8 +81,9 @@ class OnlineDT(Baseline):
         Returns:
             The state after, and what was measured.
         """
-        after, record = self._iterate(state, jnp.asarray(index))
-        return after, jax.tree.map(np.asarray, record)
+        arrays, static = eqx.partition(state, eqx.is_array)
+        arrays, record = self._iterate(arrays, jnp.asarray(index))
+        return eqx.combine(arrays, static), jax.tree.map(np.asarray, record)
 
     def skeleton(self) -> BaselineState:
         """Shape the state without computing anything.
@@ -130,12 +132,14 @@ class OnlineDT(Baseline):
             key=key,
         )
 
-    def _begin(self, seeds: Sequence[int]) -> BaselineState:
+    def _begin(self, seeds: Sequence[int]) -> Any:
         random = random_return(self.env).mean
         gap = solve_optimum(self.env).return_ - random
         seeker = self._seeker(target=random + self.config.online_dt.target * gap, unit=gap)
-        start = eqx.filter_jit(eqx.filter_vmap(self._start(seeker)))
-        return start(jnp.asarray(seeds, jnp.uint32))
+        start: Any = eqx.filter_vmap(self._start(seeker))
+        return jax.jit(lambda seeds: eqx.filter(start(seeds), eqx.is_array))(
+            jnp.asarray(seeds, jnp.uint32)
+        )
 
     def _start(self, seeker: ReturnSeeker) -> Callable[[Array], BaselineState]:
         def start(seed: Array) -> BaselineState:
@@ -178,3 +182,7 @@ def _state(state: SeekerState) -> BaselineState:
 def _seeker_state(state: BaselineState) -> SeekerState:
     learner: SeekerState = state.learner
     return learner._replace(pupil=learner.pupil._replace(policy=state.policy))
+
+
+def _is_place(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)

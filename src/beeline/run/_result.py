@@ -21,7 +21,7 @@ from beeline.run._errors import RunError
 from beeline.run._programs import compile_cache, seeds_of
 from beeline.run._reference import Reference
 from beeline.run._restore import restore
-from beeline.training import BPO, BPOState
+from beeline.training import BPO, BPOState, Episode
 
 
 @final
@@ -158,9 +158,15 @@ def evaluate_run(run: Run | str | Path) -> Evaluation:
         reference = Reference.of(env)
         # The task is deterministic unless it has process noise: then this is one draw of it.
         key = jax.random.key(0)
-        episodes = eqx.filter_jit(
-            eqx.filter_vmap(lambda policy: run.algorithm.evaluate(policy, key=key))
-        )(run.state.policy)
+        arrays, static = eqx.partition(run.state.policy, eqx.is_array)
+        algorithm = run.algorithm
+
+        def evaluate(arrays: Any) -> Episode:
+            policies = eqx.combine(arrays, static)
+            return eqx.filter_vmap(lambda policy: algorithm.evaluate(policy, key=key))(policies)
+
+        # What `filter_jit` is given beside arrays, such as this function, JAX would never let go.
+        episodes = jax.jit(evaluate)(arrays)
     returns = np.asarray(episodes.return_)
     return Evaluation(
         states=np.asarray(episodes.states),

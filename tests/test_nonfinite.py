@@ -175,6 +175,8 @@ def test_a_fault_is_left_out_and_counted(train, caplog, quantity):
 def test_a_fault_is_recovered_from_at_half_the_rate(train):
     run, states = train(algorithm(gain=3e38), "restore", at=(1, 2))
     assert np.asarray(run.state.rate).tolist() == [0.25, 0.25]
+    rates = [row["rate"] for row in run.records]
+    assert rates == [[1.0, 1.0], [1.0, 1.0], [0.5, 0.5], *[[0.25, 0.25]] * (len(rates) - 3)]
     assert not same(weights(states[1]), weights(states[2]))
     expected = iterate(
         algorithm(),

@@ -83,6 +83,8 @@ class Record(NamedTuple):
     """Real return of the deterministic policy after the iteration."""
     imagined_minus_real_return: Float[Array, ""]
     """How much the last imagined batch promised beyond that: the policy exploits the model."""
+    rate: Float[Array, ""]
+    """Factor on all learning rates in the iteration: 1, or less after weights were restored."""
     skipped_updates: Int[Array, ""]
     """Updates of any kind not taken because of a number that was not finite."""
     discarded_episodes: Int[Array, ""]
@@ -199,6 +201,7 @@ class BPO(eqx.Module):
             policy_clip_fraction=policy.clip_fraction,
             return_=evaluated.return_,
             imagined_minus_real_return=imagined_return - evaluated.return_,
+            rate=state.rate,
             skipped_updates=fits
             - model.taken
             + (0 if reward is None else fits - reward.taken)

@@ -69,6 +69,7 @@ def build_policy(config: Config, env: Environment, *, key: PRNGKeyArray) -> Poli
         frequencies=fields.frequencies,
         mean_bound=fields.mean_bound,
         deviations=(fields.least_deviation, fields.greatest_deviation),
+        squash=fields.squash,
         scaling=_scaling(config, env),
         key=key,
     )
@@ -171,7 +172,14 @@ def _core(name: str, config: Config, env: Environment, key: PRNGKeyArray) -> Seq
         positions = env.horizon + 1 if fields.positions else None
         return Transformer(fields.width, fields.layers, fields.heads, positions=positions, key=key)
     if name == "ssm":
-        return SSM(fields.width, fields.layers, key=key)
+        horizon = env.horizon
+        return SSM(
+            fields.width,
+            fields.layers,
+            memories=(0.1 * horizon, 10.0 * horizon),
+            largest_phase=min(10 * math.pi / horizon, math.pi / 2),
+            key=key,
+        )
     if name == "attention":
         return SelfAttention(fields.width, key=key)
     recurrent = {"rnn": RNN, "gru": GRU, "lstm": LSTM}[name]

@@ -2,12 +2,15 @@
 
 Each block is pre-norm and residual. Inside it, u = norm(x) drives m modes,
 
-    h_t = λ h_{t-1} + γ B u_t,   λ = exp(-exp(ν) + i exp(φ)),   γ = sqrt(1 - |λ|²),
+    h_t = λ h_{t-1} + γ B u_t,   λ = exp(-exp(ν) + i exp(φ)),   γ = 1 - |λ|,
     y_t = Re(C h_t) + D u_t,
 
 and then x_t + W y' * sigmoid(V y') with y' = gelu(y_t). |λ| < 1 whatever the weights, so
-neither the modes nor their gradients can grow, and γ keeps the modes' variance that of B u at any
-memory. λ starts in a ring near the unit circle, at small phases: trajectories are smooth.
+neither the modes nor their gradients can grow. A mode at rest is an average of B u over its memory
+of 1 / exp(ν) steps, as in a system that integrates its inputs: one action's share in it is γ, which
+is the less the longer the memory. Memories start spread over all orders of magnitude between two
+bounds, and phases small, since trajectories are smooth; the bounds belong to the length of the
+sequences, or the long ones would meet modes that have forgotten and gradients full of noise.
 
 The recurrence is linear, so it can be evaluated along time in a logarithmic number of rounds.
 That is what accelerators want. A CPU is faster with a plain scan, which does each product once
@@ -16,8 +19,9 @@ and 1.5 times for one of 10,000.
 
 References:
     Orvieto et al. 2023, "Resurrecting recurrent neural networks for long sequences" (the linear
-    recurrent unit), Eqs. 5 to 7 and Lemma 3.2; γ is computed here, not learned.
-    Smith et al. 2023, "Simplified state space layers for sequence modeling" (S5).
+    recurrent unit), Eqs. 5 to 7 and Lemma 3.2; its γ is sqrt(1 - |λ|²), for inputs that are noise.
+    Smith et al. 2023, "Simplified state space layers for sequence modeling" (S5); γ is that of a
+    zero-order hold, and so are the memories spread.
 """
 
 import math
@@ -58,25 +62,24 @@ class LinearRecurrence(eqx.Module):
         self,
         width: int,
         modes: int,
-        ring: tuple[float, float],
+        memories: tuple[float, float],
         largest_phase: float,
         *,
         key: PRNGKeyArray,
     ) -> None:
-        """Draw λ uniformly in the ring, and Gaussian B, C and D.
+        """Draw memories log-uniformly, phases uniformly, and Gaussian B, C and D.
 
         Args:
             width: Size of u and y.
             modes: Number of complex modes.
-            ring: Least and greatest |λ|, within (0, 1).
+            memories: Least and greatest number of steps in which a mode decays to 1/e.
             largest_phase: Greatest phase of λ, in radians a step.
             key: Random key.
         """
         decay_key, phase_key, drive_key, read_key, skip_key = jax.random.split(key, 5)
-        least, greatest = (radius**2 for radius in ring)
-        squared = jax.random.uniform(decay_key, (modes,), minval=least, maxval=greatest)
+        slowest, fastest = (-math.log(memory) for memory in reversed(memories))
         phase = largest_phase * jax.random.uniform(phase_key, (modes,), minval=1e-3)
-        self.log_decay = jnp.log(-0.5 * jnp.log(squared))
+        self.log_decay = jax.random.uniform(decay_key, (modes,), minval=slowest, maxval=fastest)
         self.log_phase = jnp.log(phase)
         self.drive = (2 * width) ** -0.5 * jax.random.normal(drive_key, (width, 2 * modes))
         self.read = modes**-0.5 * jax.random.normal(read_key, (2 * modes, width))
@@ -99,7 +102,7 @@ class LinearRecurrence(eqx.Module):
         Returns:
             What each adds to the modes.
         """
-        gain = jnp.sqrt(-jnp.expm1(-2 * jnp.exp(self.log_decay)))
+        gain = -jnp.expm1(-jnp.exp(self.log_decay))
         return Modes(*jnp.split(u @ (self.drive * jnp.tile(gain, 2)), 2, axis=-1))
 
     def advance(self, modes: Modes, added: Modes) -> Modes:
@@ -174,7 +177,7 @@ class SSMBlock(eqx.Module):
         self,
         width: int,
         modes: int,
-        ring: tuple[float, float],
+        memories: tuple[float, float],
         largest_phase: float,
         *,
         key: PRNGKeyArray,
@@ -184,13 +187,15 @@ class SSMBlock(eqx.Module):
         Args:
             width: Size of a token.
             modes: Number of complex modes.
-            ring: Least and greatest |λ|, within (0, 1).
+            memories: Least and greatest number of steps in which a mode decays to 1/e.
             largest_phase: Greatest phase of λ, in radians a step.
             key: Random key.
         """
         recurrence_key, mix_key = jax.random.split(key)
         self.norm = LayerNorm(width)
-        self.recurrence = LinearRecurrence(width, modes, ring, largest_phase, key=recurrence_key)
+        self.recurrence = LinearRecurrence(
+            width, modes, memories, largest_phase, key=recurrence_key
+        )
         self.mix = Linear(width, 2 * width, key=mix_key)
 
     def merge(
@@ -223,7 +228,7 @@ class SSM(SequenceCore[tuple[Modes, ...]]):
         layers: int = 2,
         modes: int = 64,
         *,
-        ring: tuple[float, float] = (0.9, 0.999),
+        memories: tuple[float, float] = (10.0, 1000.0),
         largest_phase: float = math.pi / 10,
         key: PRNGKeyArray,
     ) -> None:
@@ -233,21 +238,22 @@ class SSM(SequenceCore[tuple[Modes, ...]]):
             width: Size of a token.
             layers: Number of blocks.
             modes: Complex modes a block.
-            ring: Least and greatest |λ| at the start, within (0, 1).
-            largest_phase: Greatest phase of λ at the start, in radians a step.
+            memories: Least and greatest number of steps in which a mode decays to 1/e at the
+                start; a tenth and ten times the length of the sequences serve well.
+            largest_phase: Greatest phase of λ at the start, in radians a step; five turns in a
+                sequence serve well.
             key: Random key.
 
         Raises:
-            ValueError: If the ring is not within the unit circle.
+            ValueError: If the memories are not positive and increasing.
         """
-        least, greatest = ring
-        if not 0 < least < greatest < 1:
+        if not 0 < memories[0] < memories[1] < math.inf:
             raise ValueError(
-                f"ring is {ring}: give the least and the greatest modulus of the eigenvalues, "
-                "increasing and between 0 and 1, or the recurrence would be unstable"
+                f"memories is {memories}: give the least and the greatest number of steps that a "
+                "mode remembers, positive and increasing"
             )
         keys = jax.random.split(key, layers)
-        self.blocks = tuple(SSMBlock(width, modes, ring, largest_phase, key=k) for k in keys)
+        self.blocks = tuple(SSMBlock(width, modes, memories, largest_phase, key=k) for k in keys)
         self.norm = LayerNorm(width)
         self.width = width
 

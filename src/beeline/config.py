@@ -38,6 +38,12 @@ REWARDS = {
 }
 
 
+SQUASHES = {
+    "sine": "sin(x): reaches the edges of the box, and its slope comes back beyond them.",
+    "tanh": "tanh(x): comes ever nearer to the edges, and its slope to zero (the paper).",
+}
+
+
 NONFINITE = {
     "stop": "End the run at the first number that is not finite, and name it.",
     "skip": "Leave out the update or the episode it came up in, count it, and go on.",
@@ -77,6 +83,8 @@ class Policy:
     """Hidden layers."""
     frequencies: int = 4
     """Sine and cosine pairs of time among its inputs."""
+    squash: str = "sine"
+    """How actions come into their box: `sine`, or `tanh`."""
     mean_bound: float = 5.0
     """Largest mean before squashing."""
     least_deviation: float = 0.05
@@ -250,6 +258,7 @@ class Config:
         choose("preset", self.preset, PRESETS)
         choose("reward", self.reward, REWARDS)
         choose("nonfinite", self.nonfinite, NONFINITE)
+        choose("policy.squash", self.policy.squash, SQUASHES)
         check_counts(self)
         check_rates(self)
         # Runs of before a baseline was added have its default options, whatever their preset.
@@ -318,7 +327,13 @@ def preset(name: str, **fields: Any) -> Config:
 _PAPER: dict[str, Any] = {
     "env_steps": 200_000,
     "world_model": Model(positions=True, frequencies=0, harmonics=0, standardise=False),
-    "policy": Policy(frequencies=0, mean_bound=10.0, least_deviation=1e-3, greatest_deviation=7.0),
+    "policy": Policy(
+        frequencies=0,
+        squash="tanh",
+        mean_bound=10.0,
+        least_deviation=1e-3,
+        greatest_deviation=7.0,
+    ),
     "fitting": Fitting(
         learning_rate=1e-3,
         batch_size=64,

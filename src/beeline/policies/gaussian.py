@@ -8,18 +8,20 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from beeline._choices import choose
 from beeline._layers import MLP
 from beeline._scaling import StateScaling, time_features
 from beeline.policies._base import Policy
-from beeline.policies._squash import squashed_sample
+from beeline.policies._squash import SQUASHES
 
 
 @final
 class SquashedGaussian(Policy):
-    """tanh(mean + deviation * noise), both from an MLP on state and time.
+    """squash(mean + deviation * noise), both from an MLP on state and time.
 
     The mean before squashing is softly bounded, so that tanh never saturates to a zero
     gradient, and the deviation is bounded from both sides, so that exploration never dies.
+    The squash is `tanh`, or `sine`, which does not saturate.
     """
 
     network: MLP
@@ -28,6 +30,7 @@ class SquashedGaussian(Policy):
     frequencies: int = eqx.field(static=True)
     mean_bound: float = eqx.field(static=True)
     deviations: tuple[float, float] = eqx.field(static=True)
+    squash: str = eqx.field(static=True)
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class SquashedGaussian(Policy):
         frequencies: int = 0,
         mean_bound: float = 3.0,
         deviations: tuple[float, float] = (0.05, 0.3),
+        squash: str = "tanh",
         scaling: StateScaling | None = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -52,9 +56,14 @@ class SquashedGaussian(Policy):
             frequencies: Sine and cosine pairs among the time features.
             mean_bound: Largest mean before squashing; tanh(3) is 0.995.
             deviations: Least and greatest standard deviation before squashing.
+            squash: `tanh` or `sine`.
             scaling: Coordinates in which states are seen; physical units if not given.
             key: Random key.
+
+        Raises:
+            ValueError: If there is no such squash.
         """
+        choose("squash", squash, SQUASHES)
         inputs = state_dim + 1 + 2 * frequencies
         self.network = MLP((inputs, *hidden_sizes, 2 * action_dim), last_scale=0.01, key=key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
@@ -62,6 +71,7 @@ class SquashedGaussian(Policy):
         self.frequencies = frequencies
         self.mean_bound = mean_bound
         self.deviations = deviations
+        self.squash = squash
 
     def distribution(
         self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]
@@ -96,9 +106,10 @@ class SquashedGaussian(Policy):
             noise: Standard normal draws.
 
         Returns:
-            The action in [-1, 1], and minus its log-density: a one-sample entropy estimate.
+            The action in [-1, 1], and a one-sample entropy estimate: minus the action's log-density
+            with `tanh`, that before squashing with `sine`.
         """
-        return squashed_sample(*self.distribution(state, t), noise)
+        return SQUASHES[self.squash].sample(*self.distribution(state, t), noise)
 
     def mode(
         self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]
@@ -110,6 +121,6 @@ class SquashedGaussian(Policy):
             t: Index of the step.
 
         Returns:
-            tanh of the mean.
+            The squashed mean.
         """
-        return jnp.tanh(self.distribution(state, t)[0])
+        return SQUASHES[self.squash].function(self.distribution(state, t)[0])

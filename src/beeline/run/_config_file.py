@@ -11,7 +11,12 @@ from beeline.config import Config, OnlineDecisionTransformer, SoftActorCritic
 from beeline.run._errors import RunError
 
 ADDED: dict[int, dict[str, Any]] = {
-    2: {"nonfinite": "stop", "sac": SoftActorCritic(), "online_dt": OnlineDecisionTransformer()}
+    2: {
+        "nonfinite": "stop",
+        "policy.squash": "tanh",
+        "sac": SoftActorCritic(),
+        "online_dt": OnlineDecisionTransformer(),
+    }
 }
 """Fields that a configuration has only since a schema, with the value that does as before.
 

@@ -10,7 +10,14 @@ import pytest
 
 from beeline import _config_checks as checks
 from beeline._commands import Train
-from beeline.config import PRESETS, Config, Exploration, Fitting, SoftActorCritic, preset
+from beeline.config import (
+    PRESETS,
+    Config,
+    Exploration,
+    Fitting,
+    SoftActorCritic,
+    preset,
+)
 from beeline.run import RunError
 from beeline.run._config_file import from_json, to_json
 from beeline.run._directory import SCHEMA
@@ -47,6 +54,7 @@ def changed(path, value):
         ("world_model.hidden", (), r"world-model.hidden is \(\): give at least one"),
         ("policy.hidden", (64, 0), "policy.hidden is"),
         ("policy.least_deviation", 5.0, "policy.least-deviation is 5.0, above"),
+        ("policy.squash", "cube", "unknown policy.squash 'cube'"),
         ("exploration.amplitude", math.inf, "exploration.amplitude is inf"),
         ("exploration.warmup_steps", -1, "exploration.warmup-steps is -1"),
     ],

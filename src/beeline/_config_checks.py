@@ -23,6 +23,7 @@ _COUNTS = {
     "sac.env_steps_per_update": 1,
     "sac.env_steps_per_policy_update": 1,
     "online_dt.context": 1,
+    "online_dt.acting_context": 1,
     "online_dt.width": 1,
     "online_dt.layers": 1,
     "online_dt.heads": 1,

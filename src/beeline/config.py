@@ -182,7 +182,9 @@ class OnlineDecisionTransformer:
     target: float = 1.0
     """Normalised return that it asks for: 1 is the optimum's (expert), 2 overshoots."""
     context: int = 20
-    """Steps that it looks back."""
+    """Steps that it looks back when it learns."""
+    acting_context: int = 20
+    """Steps that it looks back when it acts; no more than those, whatever is given."""
     width: int = 64
     """Size of a token."""
     layers: int = 2
@@ -352,6 +354,7 @@ _PAPER: dict[str, Any] = {
     "exploration": Exploration(fit_warmup=False, correlated=False, amplitude=0.0),
     "sac": SoftActorCritic(normalise=False),
     "online_dt": OnlineDecisionTransformer(
+        acting_context=5,
         width=512,
         layers=4,
         learning_rate=1e-4,

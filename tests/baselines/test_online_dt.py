@@ -55,10 +55,11 @@ IMITATION = Imitation(
 )
 
 
-def network(context=HORIZON, seed=0):
+def network(context=HORIZON, seed=0, acting_context=None):
     sizes = {"width": 8, "layers": 1, "heads": 2}
     key = jax.random.key(seed)
-    made = DecisionTransformer(STATE, ACTION, HORIZON, context=context, key=key, **sizes)
+    contexts = {"context": context, "acting_context": acting_context}
+    made = DecisionTransformer(STATE, ACTION, HORIZON, key=key, **contexts, **sizes)
     # The last layer starts small; here what it makes should show.
     return eqx.tree_at(lambda m: m.head.weight, made, 20 * made.head.weight)
 
@@ -143,8 +144,9 @@ def test_a_step_at_a_time_is_as_likely_as_all_at_once():
         np.testing.assert_allclose(choice.log_density(inputs[2][t]), at_once[t], rtol=2e-4)
 
 
-def test_it_looks_back_no_further_than_its_context():
-    model, inputs = network(context=3), part()
+@pytest.mark.parametrize("contexts", [{"context": 3}, {"acting_context": 3}])
+def test_it_looks_back_no_further_than_its_context(contexts):
+    model, inputs = network(**contexts), part()
     choice = look_back(model, inputs, jnp.asarray(4))
     window = read(model, tuple(x[2:5] for x in inputs), jnp.asarray(2))
     np.testing.assert_allclose(choice.mean, window.mean[2], rtol=1e-5)

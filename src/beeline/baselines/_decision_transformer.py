@@ -100,7 +100,9 @@ class DecisionTransformer(eqx.Module):
     target: Float[Array, ""]
     """Return that it asks for."""
     context: int = eqx.field(static=True)
-    """Steps that it looks back."""
+    """Steps that it looks back when it learns."""
+    acting_context: int = eqx.field(static=True)
+    """Steps that it looks back when it acts."""
 
     def __init__(
         self,
@@ -112,6 +114,7 @@ class DecisionTransformer(eqx.Module):
         layers: int,
         heads: int,
         context: int,
+        acting_context: int | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the weights.
@@ -123,7 +126,8 @@ class DecisionTransformer(eqx.Module):
             width: Size of a token.
             layers: Blocks of the transformer.
             heads: Attention heads a block; divides the width.
-            context: Steps to look back.
+            context: Steps to look back when it learns.
+            acting_context: Steps to look back when it acts, if fewer.
             key: Random key.
         """
         keys = jax.random.split(key, 6)
@@ -138,6 +142,7 @@ class DecisionTransformer(eqx.Module):
         self.unit = jnp.ones(())
         self.target = jnp.zeros(())
         self.context = min(context, horizon)
+        self.acting_context = min(acting_context or context, self.context)
 
     def standardise(
         self,
@@ -208,7 +213,7 @@ class DecisionTransformer(eqx.Module):
         actions: Float[Array, "horizon action"],
         t: Int[Array, ""],
     ) -> Gaussian:
-        """Look back from one step, as far as the context goes.
+        """Look back from one step, as far as it does when it acts.
 
         Args:
             wanted: Returns-to-go of the whole episode; those after the step are not seen.
@@ -219,10 +224,10 @@ class DecisionTransformer(eqx.Module):
         Returns:
             The distribution of that step's action.
         """
-        first = jnp.maximum(t - self.context + 1, 0)
+        first = jnp.maximum(t - self.acting_context + 1, 0)
 
         def window(values: Array) -> Array:
-            return jax.lax.dynamic_slice_in_dim(values, first, self.context)
+            return jax.lax.dynamic_slice_in_dim(values, first, self.acting_context)
 
         choices = self(window(wanted), window(states), window(actions), first)
         return jax.tree.map(lambda x: x[t - first], choices)

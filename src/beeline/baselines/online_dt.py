@@ -2,8 +2,9 @@
 
 It imitates its own episodes, each labelled in hindsight with the return that it had, and acts by
 asking for a better one. Beside the original, there is no dropout, the parts of episodes that it
-imitates are never shorter than its context, and the network sees returns as differences from
-those of random actions, in units of the gap between these and the optimum.
+imitates are never shorter than its context, the blocks are those of our transformer (GELU), steps
+have an embedding of their index, and the network sees returns as differences from those of random
+actions, in units of the gap between these and the optimum.
 
 References:
     Zheng et al. 2022, "Online decision transformer".
@@ -129,6 +130,7 @@ class OnlineDT(Baseline):
             layers=fields.layers,
             heads=fields.heads,
             context=fields.context,
+            acting_context=fields.acting_context,
             key=key,
         )
 

@@ -94,7 +94,7 @@ def _train(cell: Cell, store: Store) -> str:
     rows = (json.loads(line) for line in (folder / METRICS).read_text().splitlines())
     records = [row for row in rows if row["normalized_return"][0] is not None]
     if not records:
-        return "DIVERGED before any return was measured, not recorded,"
+        records = [_as_begun(cell, folder)]
     last = records[-1]
     ended = {} if diverged else json.loads((folder / SUMMARY).read_text())
     final = {
@@ -110,6 +110,17 @@ def _train(cell: Cell, store: Store) -> str:
     store.record(cell, final, _curve(records))
     shutil.rmtree(folder)
     return f"{'DIVERGED at' if diverged else 'normalised return'} {final['normalized_return']}"
+
+
+def _as_begun(cell: Cell, folder: Path) -> dict[str, Any]:
+    # It diverged in its first iteration, and has the policy that it began with.
+    found = beeline.evaluate(folder)
+    return {
+        "env_steps": cell.config.warmup_episodes * cell.horizon,
+        "wall_seconds": 0.0,
+        "return": [float(found.return_[0])],
+        "normalized_return": [float(found.normalized_return[0])],
+    }
 
 
 def _train_or_resume(cell: Cell, folder: Path) -> None:

@@ -251,11 +251,18 @@ def test_a_diverged_run_counts_with_what_its_policy_had(
     assert "DIVERGED at 0.3" in capsys.readouterr().out
 
 
-def test_a_run_without_a_return_is_not_recorded(monkeypatch, capsys, runner, store, cell):
+def test_a_run_that_diverged_at_once_counts_with_the_policy_it_began_with(
+    monkeypatch, capsys, runner, store, cell
+):
+    begun = SimpleNamespace(return_=np.array([-3.0]), normalized_return=np.array([0.25]))
     monkeypatch.setattr(beeline, "train", trainer([], DIVERGED))
+    monkeypatch.setattr(beeline, "evaluate", lambda folder: begun)
     runner.run([cell], store)
-    assert store.finals() == {}
-    assert "0 of 1 runs are recorded" in capsys.readouterr().out
+    row = store.finals()[cell]
+    assert (row["return"], row["normalized_return"]) == ("-3", "0.25000")
+    assert int(row["env_steps"]) == cell.config.warmup_episodes * cell.horizon
+    assert store.curves()[cell].normalized_return.tolist() == [0.25]
+    assert "DIVERGED at 0.25" in capsys.readouterr().out
 
 
 def test_an_interrupted_grid_goes_on_with_the_same_command(monkeypatch, runner, store, cell):

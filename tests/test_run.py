@@ -295,6 +295,12 @@ def test_a_rate_without_bounds_stops_the_run(tiny, tmp_path, hasty):
         assert json.loads(str(archive["manifest"]))["about"]["iterations"] == 0
         for name in archive.files:
             assert name == "manifest" or np.all(np.isfinite(archive[name]))
+    begun = beeline.load(tmp_path / "run")
+    assert begun.records == []
+    assert begun.summary is None
+    assert np.isfinite(evaluate_run(begun).normalized_return).all()
+    with pytest.raises(RunError, match=r"run has no finished iteration: there is nothing to draw"):
+        draw_run(begun)
 
 
 def test_the_bar_shows_how_it_goes(tiny, trained, capsys):

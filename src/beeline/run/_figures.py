@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from beeline._atomic import replacing
 from beeline.envs import ControlTask, Environment
 from beeline.run import _directory as files
+from beeline.run._errors import RunError
 from beeline.run._records import columns, read_rows
 from beeline.run._result import Evaluation, Run, evaluate_run
 
@@ -84,6 +85,8 @@ def draw_curves(paths: Sequence[str | Path], file: str | Path) -> None:
 
 def _learning_curve(run: Run, evaluation: Evaluation) -> Figure:
     figure, axes = _figure(7.5, 4.5)
+    if not run.records:
+        raise RunError(f"{run.path} has no finished iteration: there is nothing to draw")
     measured = columns(run.records)
     steps = measured["env_steps"]
     if "normalized_imagined_return" in measured:

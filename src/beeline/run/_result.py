@@ -132,9 +132,9 @@ def load(path: str | Path) -> Run:
     last = restore(folder, config, algorithm)
     if last is None:
         raise RunError(f"there is no checkpoint {folder / files.CHECKPOINT}")
-    if not last.rows:
-        raise RunError(f"{folder / files.METRICS} is empty: the run has no finished iteration")
     summary = files.read_summary(folder)
+    if summary is not None and not last.rows:
+        raise RunError(f"{folder / files.METRICS} is empty, but {files.SUMMARY} tells of an end")
     if summary is not None:
         _check_summary(folder / files.SUMMARY, summary, config, last.rows[-1])
     return Run(config, algorithm, last.state, last.rows, summary, folder)

@@ -187,6 +187,9 @@ def rows_by_horizon(recorded: Recorded) -> list[dict[str, Any]]:
                 continue
             point = recorded.point(line, horizon)
             value, low, high = ("", "", "") if point is None else map(float, point.interval)
+            if low == high:
+                # Resampling one seed gives that seed: no interval, not one without width.
+                low = high = ""
             rows.append(
                 {
                     "horizon": horizon,

@@ -24,8 +24,9 @@ _HEAD = """# Results
 Normalised return of the deterministic policy after the last iteration: 0 is the mean of uniformly
 random actions, 1 the best open-loop return of exactly that task. Each entry is the median of the
 seeds, with the worst of them in brackets; the last row of a table is the interquartile mean over
-all its tasks and seeds, with its 95% interval by stratified bootstrap. A run that diverged counts
-with the last finite return that its policy had. Models that miss some task have no last row.
+all its tasks and seeds, with its 95% interval by stratified bootstrap where there are several
+seeds. A run that diverged counts with the last finite return that its policy had. Models that miss
+some task have no last row.
 
 Variant `{variant}`. Made from [experiments/results/finals.csv](../experiments/results/finals.csv),
 whose rows name the command of each run, by
@@ -109,7 +110,8 @@ def _aggregate(runs: Finals, model: str) -> str:
     if any(task.size == 0 for task in scores):
         return ""
     mean, low, high = statistics.bootstrap(statistics.interquartile_mean, scores)
-    return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+    # Resampling one seed gives that seed: no interval, not one without width.
+    return f"{mean:.3f}" + ("" if low == high else f" [{low:.3f}, {high:.3f}]")
 
 
 def _origins(runs: Finals) -> str:

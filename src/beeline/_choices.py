@@ -26,4 +26,4 @@ def choose(kind: str, name: str, options: Mapping[str, T]) -> T:
     near = [option for option in sorted(options) if name and name in option]
     near = near or difflib.get_close_matches(name, options, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"unknown {kind} {name!r}: {hint}choose from {', '.join(sorted(options))}")
+    raise ValueError(f"unknown {kind} {name!a}: {hint}choose from {', '.join(sorted(options))}")

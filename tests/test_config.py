@@ -220,3 +220,13 @@ def test_every_number_is_checked():
         )
         numbers = {name for name, v in inner.items() if not isinstance(v, (bool, str))}
         assert numbers <= checked
+
+
+@pytest.mark.parametrize("model", ["ssm-awm", "ssm-history"])
+def test_weights_that_mean_something_else_now_are_refused(model):
+    data = to_json(preset("default", model=model))
+    assert from_json(data, "config.json", SCHEMA).model == model
+    with pytest.raises(
+        RunError, match=rf"^config.json: weights of {model} .*since schema 2: train"
+    ):
+        from_json(data, "config.json", 1)

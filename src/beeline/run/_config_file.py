@@ -25,6 +25,10 @@ Whoever adds a field to `Config` adds it here under the next schema that is rele
 removed or given another meaning needs a function in `_migrated`.
 """
 
+_NEW_MEMORIES = 2
+"""Since this schema the modes of a state-space core average their input."""
+
+_STATE_SPACE = ("ssm-awm", "ssm-history")
 _HINT = ": another version of beeline wrote this run"
 _LONGEST = 100
 _LARGEST = 2**32 - 1
@@ -73,6 +77,11 @@ def _plain(value: Any) -> Any:
 def _migrated(data: Any, schema: Any) -> Any:
     if type(schema) is not int:
         raise TypeError(f"the schema is {shorten(schema)}, not an integer")
+    if schema < _NEW_MEMORIES and isinstance(data, dict) and data.get("model") in _STATE_SPACE:
+        raise ValueError(
+            f"weights of {data['model']} have meant something else since schema {_NEW_MEMORIES}: "
+            "train it again"
+        )
     for later, fields in ADDED.items():
         for path, value in fields.items():
             if later > schema:

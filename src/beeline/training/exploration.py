@@ -7,12 +7,16 @@ constant, slow and fast controls all lead to.
 """
 
 import abc
+import math
 from typing import final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
+
+_FAST = 2.0
+"""How far the logarithm of the time scale goes below that of a step, where noise alternates."""
 
 
 class Exploration(eqx.Module):
@@ -88,7 +92,8 @@ class IndependentNoise(Exploration):
 class CorrelatedNoise(Exploration):
     """Stationary first-order autoregressive noise, its time scale and size drawn anew each episode.
 
-    The time scale is log-uniform from one step to the whole episode.
+    The time scale is log-uniform from one step to the whole episode; beyond its lower end, noise
+    goes over into independent draws and on to ones that alternate, which a control may have to.
     """
 
     amplitude: float = eqx.field(static=True)
@@ -134,8 +139,12 @@ def _autoregressive(
     horizon: int, action_dim: int, *, key: PRNGKeyArray
 ) -> Float[Array, "time action"]:
     scale_key, noise_key = jax.random.split(key)
-    exponent = jax.random.uniform(scale_key, (action_dim,))
-    memory = jnp.exp(-1 / horizon**exponent)
+    logarithm = jax.random.uniform(
+        scale_key, (action_dim,), minval=-_FAST, maxval=math.log(horizon)
+    )
+    slow = jnp.exp(-jnp.exp(-logarithm))
+    fast = math.exp(-1) + logarithm / _FAST * (1 + math.exp(-1))
+    memory = jnp.where(logarithm > 0, slow, fast)
     draws = jax.random.normal(noise_key, (horizon, action_dim))
 
     def step(value: Array, draw: Array) -> tuple[Array, Array]:

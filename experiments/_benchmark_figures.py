@@ -157,18 +157,26 @@ def tasks(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
         The median, least and greatest final return of every line on every task.
     """
     names = list(dict.fromkeys(task for line in recorded.lines for task in line.block.tasks))
-    size = (2.6 * len(recorded.horizons), 2.0 * len(names))
+    run = {cell.horizon for cell in recorded.finals}
+    shown = [horizon for horizon in recorded.horizons if horizon in run] or recorded.horizons[:1]
+    size = (2.6 * len(shown) + 2, 1.8 * len(names))
     figure = Figure(figsize=size, dpi=110, layout="constrained")
-    places = figure.subplots(len(names), len(recorded.horizons), squeeze=False)
+    places = figure.subplots(len(names), len(shown), squeeze=False)
     rows = []
     for i, task in enumerate(names):
-        for k, horizon in enumerate(recorded.horizons):
-            axes = places[i, k]
-            axes.axhline(0, color="grey", linestyle=":", linewidth=0.8)
-            axes.set_title(f"{task}, H = {horizon}", fontsize=8)
+        for horizon in recorded.horizons:
+            axes = places[i, shown.index(horizon)] if horizon in shown else None
+            if axes is not None:
+                axes.axhline(0, color="grey", linestyle=":", linewidth=0.8)
+                axes.set_title(f"{task}, H = {horizon}", fontsize=8)
+                axes.set_ylim(-0.25, 1.1)
             for line in recorded.lines:
                 if task in line.block.tasks and horizon in line.block.horizons:
                     rows.append(_draw_task(axes, recorded, line, task, horizon))
+    for axes in places[:, 0]:
+        axes.set_ylabel("normalised return", fontsize=8)
+    for axes in places[-1]:
+        axes.set_xlabel("environment steps", fontsize=8)
     _finish(figure, results / "tasks.png")
     return rows
 

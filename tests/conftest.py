@@ -68,7 +68,7 @@ def tiny() -> Config:
         env_steps=500,
         world_model=Model(width=16, layers=1, heads=2, hidden=(32,), frequencies=2),
         policy=Policy(hidden=(32,), frequencies=2),
-        fitting=Fitting(batch_size=8, env_steps_per_update=1.0, learning_rate=3e-3),
+        fitting=Fitting(batch_size=8, env_steps_per_update=1.0),
         improvement=Improvement(batch_size=8, env_steps_per_update=1.0, learning_rate=3e-3),
         exploration=Exploration(warmup_steps=100),
     )

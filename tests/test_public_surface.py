@@ -43,6 +43,7 @@ PUBLIC = {
         "BPOState",
         "Buffer",
         "CorrelatedNoise",
+        "Dyna",
         "Episode",
         "Exploration",
         "IndependentNoise",

@@ -61,6 +61,7 @@ _FROM_ZERO = (
 
 _SHARES = (
     "fitting.final_rate",
+    "fitting.imagined",
     "improvement.final_rate",
     "improvement.through_policy",
     "improvement.through_states",

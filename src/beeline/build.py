@@ -27,12 +27,17 @@ from beeline.sequence import GRU, LSTM, RNN, SSM, SelfAttention, SequenceCore, T
 from beeline.training import (
     BPO,
     CorrelatedNoise,
+    Dyna,
+    Exploration,
     IndependentNoise,
     ModelFitting,
     Optimiser,
     PolicyImprovement,
     RewardFitting,
 )
+
+_ONE_STEP_RATE = 2e-3
+"""Adam's step size for the model that imagines episodes."""
 
 
 def build_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
@@ -127,11 +132,16 @@ def build_bpo(config: Config) -> BPO:
     exact = not model.state_fed and improvement.through_policy == 0
     route = Direct() if exact else Unrolled(improvement.through_policy, improvement.through_states)
     correlated = CorrelatedNoise(exploration.amplitude)
+    noise = correlated if exploration.correlated else IndependentNoise()
     return BPO(
         env=env,
         fitting=ModelFitting(
             Optimiser(
-                fitting.learning_rate, fitting.final_rate, fitting.clip, fitting.weight_decay
+                fitting.learning_rate,
+                fitting.final_rate,
+                fitting.clip,
+                fitting.weight_decay,
+                fitting.optimiser,
             ),
             fitting.batch_size,
         ),
@@ -141,7 +151,8 @@ def build_bpo(config: Config) -> BPO:
             improvement.batch_size,
         ),
         reward_fitting=_reward_fitting(config),
-        exploration=correlated if exploration.correlated else IndependentNoise(),
+        dyna=_dyna(config, env, noise) if isinstance(model, ActionsModel | HistoryModel) else None,
+        exploration=noise,
         entropy_weight=improvement.entropy_weight,
         scale_returns=improvement.scale_returns,
         standardise=config.world_model.standardise,
@@ -157,8 +168,21 @@ def _reward_fitting(config: Config) -> RewardFitting | None:
     if config.reward == "known":
         return None
     fitting = config.fitting
-    optimiser = Optimiser(fitting.learning_rate, fitting.final_rate, fitting.clip)
+    optimiser = Optimiser(
+        fitting.learning_rate, fitting.final_rate, fitting.clip, method=fitting.optimiser
+    )
     return RewardFitting(optimiser, fitting.batch_size)
+
+
+def _dyna(config: Config, env: Environment, exploration: Exploration) -> Dyna | None:
+    fitting = config.fitting
+    imagined = round(fitting.imagined * fitting.batch_size)
+    if imagined == 0:
+        return None
+    optimiser = Optimiser(_ONE_STEP_RATE, fitting.final_rate, fitting.clip)
+    return Dyna(
+        env, exploration, optimiser, config.world_model.hidden, fitting.batch_size, imagined
+    )
 
 
 def _scaling(config: Config, env: Environment) -> StateScaling:

@@ -44,6 +44,12 @@ SQUASHES = {
 }
 
 
+OPTIMISERS = {
+    "muon": "Muon for matrices: all directions of a gradient are learned at the same pace.",
+    "adam": "Adam (the paper).",
+}
+
+
 NONFINITE = {
     "stop": "End the run at the first number that is not finite, and name it.",
     "skip": "Leave out the update or the episode it came up in, count it, and go on.",
@@ -97,17 +103,21 @@ class Policy:
 class Fitting:
     """Fitting the world model to the episodes seen."""
 
-    learning_rate: float = 1e-3
-    """Adam's step size at the start."""
+    optimiser: str = "muon"
+    """How weights descend: by `muon`, or `adam`."""
+    learning_rate: float = 1e-2
+    """Step size at the start."""
     final_rate: float = 0.1
     """Share of the step size left at the end of the run, on a cosine."""
     batch_size: int = 16
     """Whole episodes an update."""
-    env_steps_per_update: float = 5.0
+    imagined: float = 0.5
+    """Share of them that a one-step model imagines, for all models but the one-step ones."""
+    env_steps_per_update: float = 10.0
     """Environment steps between updates."""
     clip: float = 1.0
     """Largest gradient norm."""
-    weight_decay: float = 0.0
+    weight_decay: float = 0.1
     """Decoupled weight decay of the matrices."""
 
 
@@ -121,7 +131,7 @@ class Improvement:
     """Share of the step size left at the end of the run, on a cosine."""
     batch_size: int = 16
     """Imagined episodes an update."""
-    env_steps_per_update: float = 5.0
+    env_steps_per_update: float = 10.0
     """Environment steps between updates."""
     clip: float = 1.0
     """Largest gradient norm."""
@@ -261,6 +271,7 @@ class Config:
         choose("reward", self.reward, REWARDS)
         choose("nonfinite", self.nonfinite, NONFINITE)
         choose("policy.squash", self.policy.squash, SQUASHES)
+        choose("fitting.optimiser", self.fitting.optimiser, OPTIMISERS)
         check_counts(self)
         check_rates(self)
         # Runs of before a baseline was added have its default options, whatever their preset.
@@ -337,8 +348,11 @@ _PAPER: dict[str, Any] = {
         greatest_deviation=7.0,
     ),
     "fitting": Fitting(
+        optimiser="adam",
         learning_rate=1e-3,
         batch_size=64,
+        imagined=0.0,
+        weight_decay=0.0,
         env_steps_per_update=2.0,
         clip=math.inf,
         final_rate=1.0,

@@ -75,3 +75,27 @@ def test_a_perfect_model_has_no_loss():
         _, state = model.step(None, state, actions[t], jnp.array(t))
         visited.append(state)
     assert prediction_loss(model, jnp.stack(visited)[None], actions[None]) < 1e-20
+
+
+def test_changes_in_units_of_their_spread():
+    model, (states, actions) = make_model(), draw(LENGTH + 1)
+    batch = jnp.stack([states, 3 * states])
+    scaled = model.in_units_of_change(batch)
+    values = np.asarray(model.scaling.encode(batch))
+    changes = np.diff(values, axis=1)
+    unit = changes.reshape(-1, 2).std(axis=0)
+    plain = np.asarray(model.standardised(states[:LENGTH], actions[:LENGTH]))
+    before = values[0, :LENGTH]
+    measured = scaled.standardised(states[:LENGTH], actions[:LENGTH])
+    np.testing.assert_allclose(measured, before + unit * (plain - before), rtol=1e-9)
+    loss = scaled.change_loss(batch, jnp.stack([actions[:LENGTH]] * 2))
+    errors = [
+        np.asarray(model.standardised(s[:LENGTH], actions[:LENGTH])) - v[:LENGTH] - c / unit
+        for s, v, c in zip(batch, values, changes, strict=True)
+    ]
+    np.testing.assert_allclose(loss, np.mean(np.square(errors)), rtol=1e-9)
+
+
+def test_states_that_never_change_are_no_division_by_zero():
+    model = make_model().in_units_of_change(jnp.ones((2, 4, 2)))
+    assert np.all(np.isfinite(model.change))

@@ -130,3 +130,37 @@ def _position(gradient):
 
 def _is_matrix(weight):
     return weight.ndim >= 2
+
+
+def test_muon_turns_the_gradient_of_a_matrix_into_an_orthogonal_one():
+    weights = Linear(24, 16, key=jax.random.key(0))
+    rows, columns = (jax.random.normal(jax.random.key(i), (n, 16)) for i, n in ((1, 24), (2, 16)))
+    # Directions of very different steepness.
+    steep = jnp.logspace(0, -3, 16)
+    matrix = jnp.linalg.qr(rows)[0] * steep @ jnp.linalg.qr(columns)[0].T
+    gradient = eqx.tree_at(
+        lambda w: (w.weight, w.bias), weights, (matrix, jnp.linspace(-2.0, 2.0, 16))
+    )
+    optimiser = Optimiser(0.01, 1.0, 1e9, method="muon")
+    step = optimiser.step(weights, gradient, optimiser.init(weights), jnp.zeros(()))
+    moved = (weights.weight - step.weights.weight) / 0.01
+    # Newton and Schulz's polynomial leaves singular values near one, but for the flattest.
+    sizes = np.linalg.svd(moved, compute_uv=False)
+    assert sizes.max() < 1.3
+    assert np.all(sizes[:12] > 0.6)
+    left, _, right = np.linalg.svd(np.asarray(matrix), full_matrices=False)
+    assert np.sum(np.asarray(moved) * (left @ right)) > 0.7 * 16
+    # What is not a matrix follows Adam, whose first step is the sign.
+    bias = (weights.bias - step.weights.bias) / 0.01
+    np.testing.assert_allclose(np.sign(bias), np.sign(gradient.bias))
+    assert np.ptp(np.abs(bias)) < 1e-3
+    assert step.descent.taken
+
+
+def test_muon_decays_matrices_alone():
+    weights = Linear(4, 3, key=jax.random.key(0))
+    still = jax.tree.map(jnp.zeros_like, weights)
+    optimiser = Optimiser(0.1, 1.0, 1.0, 0.5, "muon")
+    step = optimiser.step(weights, still, optimiser.init(weights), jnp.zeros(()))
+    np.testing.assert_allclose(step.weights.weight, 0.95 * weights.weight, rtol=1e-5)
+    np.testing.assert_array_equal(step.weights.bias, weights.bias)

@@ -7,12 +7,15 @@ References:
 from typing import final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import MLP
 from beeline._scaling import StateScaling, time_features
 from beeline.models._base import WorldModel, check_length
+
+_SMALLEST_CHANGE = 1e-6
 
 
 @final
@@ -21,6 +24,8 @@ class MarkovModel(WorldModel[None]):
 
     network: MLP
     scaling: StateScaling
+    change: Float[Array, " state"] | None
+    """Unit of each entry of the network's output, in standardised states; 1 if None."""
     horizon: int = eqx.field(static=True)
     frequencies: int = eqx.field(static=True)
     state_fed: bool = eqx.field(static=True)
@@ -50,9 +55,46 @@ class MarkovModel(WorldModel[None]):
         inputs = state_dim + action_dim + 1 + 2 * frequencies
         self.network = MLP((inputs, *hidden_sizes, state_dim), key=key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        self.change = None
         self.horizon = horizon
         self.frequencies = frequencies
         self.state_fed = True
+
+    def in_units_of_change(self, states: Float[Array, "batch times state"]) -> "MarkovModel":
+        """Let the network predict changes in units of their spread, however short a step is.
+
+        Args:
+            states: Whole episodes, in physical units.
+
+        Returns:
+            The model in these units.
+        """
+        spread = jnp.std(jnp.diff(self.scaling.encode(states), axis=-2), axis=(0, 1))
+        return eqx.tree_at(
+            lambda m: m.change,
+            self,
+            jnp.maximum(spread, _SMALLEST_CHANGE),
+            is_leaf=lambda x: x is None,
+        )
+
+    def change_loss(
+        self,
+        states: Float[Array, "batch times state"],
+        actions: Float[Array, "batch time action"],
+    ) -> Float[Array, ""]:
+        """Mean squared error of the predicted changes, in their own units.
+
+        Args:
+            states: Whole episodes, one state more than actions.
+            actions: The actions taken.
+
+        Returns:
+            The loss.
+        """
+        values, t = self.scaling.encode(states), jnp.arange(actions.shape[1])
+        changes = jnp.diff(values, axis=1) / self._unit()
+        predicted = jax.vmap(lambda v, a: self._changes(v, a, t))(values[:, :-1], actions)
+        return jnp.mean((predicted - changes) ** 2)
 
     def standardised(
         self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
@@ -125,5 +167,17 @@ class MarkovModel(WorldModel[None]):
         t: Int[Array, "*time"],
     ) -> Float[Array, "*time state"]:
         values = self.scaling.encode(states)
+        return values + self._unit() * self._changes(values, actions, t)
+
+    def _changes(
+        self,
+        values: Float[Array, "*time state"],
+        actions: Float[Array, "*time action"],
+        t: Int[Array, "*time"],
+    ) -> Float[Array, "*time state"]:
         time = time_features(t, self.horizon, self.frequencies)
-        return values + self.network(jnp.concatenate([values, actions, time], axis=-1))
+        return self.network(jnp.concatenate([values, actions, time], axis=-1))
+
+    def _unit(self) -> Float[Array, " state"]:
+        change = jnp.ones_like(self.scaling.mean) if self.change is None else self.change
+        return jax.lax.stop_gradient(change)

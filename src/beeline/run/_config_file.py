@@ -14,6 +14,8 @@ ADDED: dict[int, dict[str, Any]] = {
     2: {
         "nonfinite": "stop",
         "policy.squash": "tanh",
+        "fitting.optimiser": "adam",
+        "fitting.imagined": 0.0,
         "sac": SoftActorCritic(),
         "online_dt": OnlineDecisionTransformer(),
     }

@@ -103,6 +103,7 @@ def _of_one_seed(record: Record, faults: Faults, state: BPOState) -> Iterator[Fa
         if not _is_finite(getattr(record, name)):
             yield Fault(name, 0)
     loops = (
+        ("one_step", ("loss",), faults.one_step, record.model_updates),
         ("model", ("loss",), faults.model, record.model_updates),
         ("reward", ("loss",), faults.reward, record.model_updates),
         ("policy", ("imagined return", "entropy"), faults.policy, record.policy_updates),
@@ -110,7 +111,9 @@ def _of_one_seed(record: Record, faults: Faults, state: BPOState) -> Iterator[Fa
     for part, values, skipped, count in loops:
         if skipped is not None and skipped.update >= 0:
             bad = _first_skipped(skipped, values, _parts(state)[part])
-            yield Fault(f"{bad} in {part} update {skipped.update + 1} of {count}", 0)
+            yield Fault(
+                f"{bad} in {part.replace('_', '-')} update {skipped.update + 1} of {count}", 0
+            )
     bad = _first_bad(_weight_names(state), faults.weights)
     if bad:
         yield Fault(bad, 0, in_weights=True)
@@ -146,7 +149,12 @@ def _place_name(place: int, state: BPOState) -> str:
 
 
 def _parts(state: BPOState) -> dict[str, Any]:
-    return {"model": state.model, "reward": state.reward, "policy": state.policy}
+    return {
+        "one_step": None if state.dyna is None else state.dyna.model,
+        "model": state.model,
+        "reward": state.reward,
+        "policy": state.policy,
+    }
 
 
 def _weight_names(state: BPOState) -> list[str]:

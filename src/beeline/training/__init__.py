@@ -2,6 +2,7 @@
 
 from beeline.training._optimiser import Optimiser
 from beeline.training.bpo import BPO, BPOState, Record
+from beeline.training.dyna import Dyna
 from beeline.training.episodes import Buffer, Episode, act, evaluate, play
 from beeline.training.exploration import CorrelatedNoise, Exploration, IndependentNoise
 from beeline.training.model_fitting import ModelFitting
@@ -13,6 +14,7 @@ __all__ = [
     "BPOState",
     "Buffer",
     "CorrelatedNoise",
+    "Dyna",
     "Episode",
     "Exploration",
     "IndependentNoise",

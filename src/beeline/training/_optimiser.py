@@ -1,6 +1,13 @@
-"""Adam with clipped gradients, decoupled weight decay and a cosine over the whole run."""
+"""Adam or Muon with clipped gradients, decoupled weight decay and a cosine over the whole run.
 
-from typing import Any, NamedTuple, TypeVar, cast, final
+Muon turns the averaged gradient of each matrix into the nearest orthogonal one, so that all of
+its directions are learned at the same pace, not the steepest first.
+
+References:
+    Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; by optax.
+"""
+
+from typing import Any, NamedTuple, TypeVar, final
 
 import equinox as eqx
 import jax
@@ -13,6 +20,9 @@ Weights = TypeVar("Weights")
 
 _LARGEST_STEP = 1e15
 """Above every useful limit, and small enough that Adam's squares are finite in float32."""
+
+_ADAM_SHARE = 0.3
+"""Step size of Adam, for what is not a matrix, as a share of Muon's."""
 
 
 class Descent(NamedTuple):
@@ -43,6 +53,8 @@ class Optimiser(eqx.Module):
     final_rate: float = eqx.field(static=True)
     clip: float = eqx.field(static=True)
     weight_decay: float = eqx.field(static=True, default=0.0)
+    method: str = eqx.field(static=True, default="adam")
+    """`adam`, or `muon` for matrices and Adam for the rest."""
 
     def init(self, weights: Any) -> optax.OptState:
         """Begin.
@@ -81,7 +93,7 @@ class Optimiser(eqx.Module):
         trained = eqx.filter(weights, eqx.is_inexact_array)
         shrink, shorten, descent = _measure(gradient, min(self.clip, _LARGEST_STEP))
         taken = jnp.isfinite(value) & descent.taken
-        shrunk = cast(optax.Updates, jax.tree.map(lambda g: g * shrink, gradient))
+        shrunk = jax.tree.map(lambda g: g * shrink, gradient)
         updates, after = self._transform(shorten).update(shrunk, state, trained)
         cosine = 0.5 * (1 + jnp.cos(jnp.pi * progress))
         rate = (
@@ -97,6 +109,11 @@ class Optimiser(eqx.Module):
         def matrices(weights: Any) -> Any:
             return jax.tree.map(lambda w: w.ndim >= 2, weights)
 
+        if self.method == "muon":
+            muon = optax.contrib.muon(
+                -1.0, adam_learning_rate=-_ADAM_SHARE, weight_decay=self.weight_decay
+            )
+            return optax.chain(optax.scale(scale), muon)
         return optax.chain(
             optax.scale(scale),
             optax.scale_by_adam(),

@@ -19,6 +19,7 @@ from beeline.gradients import Objective
 from beeline.models import RewardModel, WorldModel
 from beeline.policies import Policy
 from beeline.training._updates import Tally, Updated, repeat
+from beeline.training.dyna import Dyna, DynaState
 from beeline.training.episodes import Buffer, Episode, act, evaluate, play
 from beeline.training.exploration import Exploration
 from beeline.training.faults import Faults, finite_leaves, first_in
@@ -40,6 +41,8 @@ class BPOState(NamedTuple):
     reward: RewardModel | None
     """None where the reward is known."""
     reward_optimiser: optax.OptState | None
+    dyna: DynaState | None
+    """None where nothing is imagined for the world model."""
     buffer: Buffer
     return_scale: Float[Array, ""]
     rate: Float[Array, ""]
@@ -59,6 +62,8 @@ class Record(NamedTuple):
     """Standardised error of the model on that episode, before learning from it."""
     replayed_error: Float[Array, ""]
     """The same on older episodes, which it has learned from: the model overfits if it is less."""
+    one_step_error: Float[Array, ""]
+    """Error of the one-step model's own episode with those actions; 0 if it imagines none."""
     model_updates: Int[Array, ""]
     """Model updates due in the iteration."""
     model_loss: Float[Array, ""]
@@ -101,6 +106,8 @@ class BPO(eqx.Module):
     exploration: Exploration
     reward_fitting: RewardFitting | None
     """How a reward model is fitted; None where the reward is known."""
+    dyna: Dyna | None
+    """How episodes are imagined for the world model; None if it learns from real ones alone."""
     entropy_weight: float = eqx.field(static=True)
     scale_returns: bool = eqx.field(static=True)
     standardise: bool = eqx.field(static=True)
@@ -144,6 +151,10 @@ class BPO(eqx.Module):
             policy = eqx.tree_at(lambda p: p.scaling, policy, scaling)
         if reward is not None:
             reward = reward.standardise(scaling, episodes.rewards)
+        dyna = None
+        if self.dyna is not None:
+            dyna_key = jax.random.fold_in(warmup_key, self.warmup_episodes)
+            dyna = self.dyna.init(scaling, episodes.states, key=dyna_key)
         deviation = jnp.maximum(jnp.std(episodes.return_), 1e-6)
         return BPOState(
             model,
@@ -152,6 +163,7 @@ class BPO(eqx.Module):
             self.improvement.optimiser.init(policy),
             reward,
             None if self.reward_fitting is None else self.reward_fitting.optimiser.init(reward),
+            dyna,
             buffer,
             deviation if self.scale_returns else jnp.ones(()),
             jnp.ones(()),
@@ -175,20 +187,24 @@ class BPO(eqx.Module):
         progress = index / self.iterations
         episode = self._explore(state.policy, key=episode_key)
         fresh_error, replayed_error = self._errors(state, episode)
+        state, one_step_error = self._compare(state, episode, fresh_error)
         collected = first_in(episode)
         state = state._replace(buffer=state.buffer.add(episode, where=collected < 0), key=key)
 
         fits = jnp.asarray(self.updates_due(self.steps_per_fit))[index]
+        state, one_step = self._fit_one_step(state, fits, progress, key=fit_key)
         state, model = self._fit(state, fits, progress, key=fit_key)
         state, reward = self._fit_reward(state, fits, progress, key=reward_key)
         improvements = jnp.asarray(self.updates_due(self.steps_per_improvement))[index]
         state, policy = self._improve(state, improvements, progress, key=improve_key)
         evaluated = evaluate(self.env, state.policy, key=evaluate_key)
         imagined_return, entropy, _ = policy.last
+        one_step_model = None if state.dyna is None else state.dyna.model
         record = Record(
             collected_return=episode.return_,
             fresh_error=fresh_error,
             replayed_error=replayed_error,
+            one_step_error=one_step_error,
             model_updates=fits,
             model_loss=model.mean[0],
             model_gradient_norm=model.gradient_norm,
@@ -204,6 +220,7 @@ class BPO(eqx.Module):
             rate=state.rate,
             skipped_updates=fits
             - model.taken
+            + (0 if one_step is None else fits - one_step.taken)
             + (0 if reward is None else fits - reward.taken)
             + improvements
             - policy.taken,
@@ -214,10 +231,11 @@ class BPO(eqx.Module):
             record,
             Faults(
                 collected,
+                None if one_step is None else one_step.first_skipped,
                 model.first_skipped,
                 None if reward is None else reward.first_skipped,
                 policy.first_skipped,
-                finite_leaves((state.model, state.reward, state.policy)),
+                finite_leaves((one_step_model, state.model, state.reward, state.policy)),
                 first_in(evaluated),
             ),
         )
@@ -275,17 +293,41 @@ class BPO(eqx.Module):
         )
         return errors[0], jnp.sqrt(jnp.mean(errors[1:] ** 2))
 
+    def _compare(
+        self, state: BPOState, episode: Episode, fresh_error: Array
+    ) -> tuple[BPOState, Float[Array, ""]]:
+        if self.dyna is None or state.dyna is None:
+            return state, jnp.zeros(())
+        dyna, error = self.dyna.compare(state.dyna, episode, fresh_error)
+        return state._replace(dyna=dyna), error
+
+    def _fit_one_step(
+        self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
+    ) -> tuple[BPOState, Tally | None]:
+        if self.dyna is None or state.dyna is None:
+            return state, None
+        dyna, tally = self.dyna.fit(
+            state.dyna, state.buffer, count, progress, rate=state.rate, key=key
+        )
+        return state._replace(dyna=dyna), tally
+
     def _fit(
         self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
     ) -> tuple[BPOState, Tally]:
         def update(i: Array, model: WorldModel, optimiser_state: optax.OptState) -> Updated:
+            imagined = None
+            update_key = jax.random.fold_in(key, 2 * i)
+            if self.dyna is not None and state.dyna is not None:
+                update_key, dyna_key = jax.random.split(update_key)
+                imagined = self.dyna.episodes(state.dyna, state.policy, state.buffer, key=dyna_key)
             fitted = self.fitting.update(
                 model,
                 optimiser_state,
                 state.buffer,
                 progress,
                 rate=state.rate,
-                key=jax.random.fold_in(key, i),
+                imagined=imagined,
+                key=update_key,
             )
             return Updated(fitted.model, fitted.optimiser_state, (fitted.loss,), fitted.descent)
 

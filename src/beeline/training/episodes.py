@@ -11,6 +11,9 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from beeline.envs import Environment
 from beeline.policies import Policy
 
+Sequences = tuple[Float[Array, "*batch times state"], Float[Array, "*batch time action"]]
+"""States and actions of one whole episode or a batch."""
+
 
 class Episode(NamedTuple):
     """One whole episode in physical units: a state more than there are actions."""
@@ -167,9 +170,7 @@ class Buffer(eqx.Module):
             None if self.rewards is None else self.rewards.at[at].set(kept.rewards),
         )
 
-    def draw(
-        self, batch: int, *, key: PRNGKeyArray
-    ) -> tuple[Float[Array, "batch times state"], Float[Array, "batch time action"]]:
+    def draw(self, batch: int, *, key: PRNGKeyArray) -> Sequences:
         """Draw episodes uniformly, with replacement.
 
         Args:

@@ -21,11 +21,12 @@ class Faults(NamedTuple):
 
     collected: Int[Array, ""]
     """Where in the collected episode; see `first_in`."""
+    one_step: Skipped | None
     model: Skipped
     reward: Skipped | None
     policy: Skipped
     weights: Bool[Array, " leaf"]
-    """Whether each array of the model, the reward and the policy is finite afterwards."""
+    """Whether each array of the one-step model, the model, reward and policy is finite after it."""
     evaluated: Int[Array, ""]
     """Where in the episode of the evaluation."""
 

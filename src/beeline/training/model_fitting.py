@@ -13,7 +13,7 @@ from beeline._devices import mean_over_devices
 from beeline._microbatch import group_size, mean_in_groups
 from beeline.models import WorldModel, prediction_loss
 from beeline.training._optimiser import Descent, Optimiser
-from beeline.training.episodes import Buffer
+from beeline.training.episodes import Buffer, Sequences
 
 
 class Fitted(NamedTuple):
@@ -40,6 +40,7 @@ class ModelFitting(eqx.Module):
         progress: Float[Array, ""],
         *,
         rate: Float[ArrayLike, ""] = 1.0,
+        imagined: Sequences | None = None,
         key: PRNGKeyArray,
     ) -> Fitted:
         """Take one step on one batch.
@@ -50,12 +51,17 @@ class ModelFitting(eqx.Module):
             buffer: Episodes to draw from.
             progress: Share of the run that is done.
             rate: Factor on the learning rate.
+            imagined: Episodes that take the place of as many real ones in the batch.
             key: Random key.
 
         Returns:
             The model after the step.
         """
-        states, actions = buffer.draw(self.batch_size, key=key)
+        if imagined is None:
+            states, actions = buffer.draw(self.batch_size, key=key)
+        else:
+            real = buffer.draw(self.batch_size - imagined[0].shape[0], key=key)
+            states, actions = jax.tree.map(lambda *x: jnp.concatenate(x), real, imagined)
 
         def share(
             model: WorldModel, states: Array, actions: Array

@@ -1,0 +1,139 @@
+"""Imagined episodes: those of the one-step model, and only while it knows more than its pupil."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from beeline._scaling import StateScaling
+from beeline.build import build_bpo, build_model, build_policy
+from beeline.config import preset
+from beeline.training import Buffer, play
+from beeline.training.dyna import DynaState
+
+HORIZON = 6
+
+
+@pytest.fixture
+def parts(mathematics):
+    config = preset("default", task="invasive-plant", horizon=HORIZON, model="ssm-awm")
+    algorithm = build_bpo(config)
+    env, dyna = algorithm.env, algorithm.dyna
+    policy = build_policy(config, env, key=jax.random.key(1))
+    keys = jax.random.split(jax.random.key(2), 5)
+    draw = algorithm.exploration.random_actions
+    actions = jax.vmap(lambda k: draw(HORIZON, env.action_dim, key=k))(keys)
+    real = jax.vmap(lambda a: play(env, a, key=keys[0]))(actions)
+    scaling = StateScaling.fit(real.states)
+    one_step = dyna.init(scaling, real.states, key=jax.random.key(3)).model
+    return algorithm, one_step, policy, real
+
+
+def by_hand(model, state, actions):
+    """The one-step model's episode in numpy."""
+    layers = [(np.asarray(x.weight), np.asarray(x.bias)) for x in model.network.layers]
+    values, episode = np.asarray(model.scaling.encode(state)), []
+    for t, action in enumerate(np.asarray(actions)):
+        x = np.concatenate([values, action, [2 * t / HORIZON - 1]])
+        for weight, bias in layers[:-1]:
+            x = np.maximum(x @ weight + bias, 0)
+        change = x @ layers[-1][0] + layers[-1][1]
+        values = np.clip(values + np.asarray(model.change) * change, -20, 20)
+        episode.append(values)
+    return np.asarray(model.scaling.decode(jnp.asarray(episode)))
+
+
+def test_episodes_are_those_of_the_one_step_model(parts):
+    algorithm, one_step, policy, _ = parts
+    dyna = algorithm.dyna
+    imagine = jax.jit(lambda key: dyna.imagine(one_step, policy, key=key))
+    states, actions = imagine(jax.random.key(4))
+    assert states.shape == (dyna.imagined, HORIZON + 1, 5)
+    assert actions.shape == (dyna.imagined, HORIZON, 5)
+    assert np.abs(actions).max() <= 1
+    for seen, taken in zip(states, actions, strict=True):
+        np.testing.assert_allclose(seen[0], algorithm.env.initial_state(key=jax.random.key(0)))
+        np.testing.assert_allclose(seen[1:], by_hand(one_step, seen[0], taken), rtol=1e-9)
+        assert dyna.error(one_step, seen, taken) < 1e-12
+    assert np.ptp(actions, axis=0).min() > 0
+
+
+def test_a_runaway_model_imagines_finite_states(parts):
+    algorithm, one_step, policy, _ = parts
+    wild = eqx.tree_at(lambda m: m.change, one_step, jnp.full(5, 1e30))
+    states, _ = algorithm.dyna.imagine(wild, policy, key=jax.random.key(4))
+    assert np.isfinite(states).all()
+    assert np.abs(one_step.scaling.encode(states)).max() < 20.001
+
+
+def test_the_error_is_that_of_the_open_loop(parts):
+    algorithm, one_step, _, real = parts
+    states, actions = real.states[0], real.actions[0]
+    imagined = by_hand(one_step, states[0], actions)
+    wrong = one_step.scaling.encode(jnp.asarray(imagined)) - one_step.scaling.encode(states[1:])
+    measured = algorithm.dyna.error(one_step, states, actions)
+    np.testing.assert_allclose(measured, np.sqrt(np.mean(np.square(wrong))), rtol=1e-9)
+
+
+def test_no_gradient_passes_through_the_one_step_model(parts):
+    algorithm, one_step, policy, _ = parts
+
+    def total(policy):
+        states, actions = algorithm.dyna.imagine(one_step, policy, key=jax.random.key(4))
+        return states.sum() + actions.sum()
+
+    gradient = jax.tree.leaves(eqx.filter_grad(total)(policy))
+    assert gradient
+    assert not any(np.any(leaf) for leaf in gradient)
+
+
+def test_the_one_step_model_learns_the_step(parts):
+    algorithm, one_step, _, real = parts
+    buffer = Buffer.empty(algorithm.env, 5)
+    buffer, _ = jax.lax.scan(lambda b, e: (b.add(e), None), buffer, real)
+    dyna = algorithm.dyna
+
+    state = DynaState(one_step, dyna.optimiser.init(one_step), jnp.zeros(2))
+    count, progress = jnp.asarray(300), jnp.zeros(())
+    fit = eqx.filter_jit(dyna.fit)
+    after, tally = fit(state, buffer, count, progress, key=jax.random.key(0))
+    learned = after.model
+    assert tally.taken == 300
+    before, after = (m.change_loss(real.states, real.actions) for m in (one_step, learned))
+    assert after < 0.05 * before
+    np.testing.assert_array_equal(learned.change, one_step.change)
+
+
+@pytest.mark.parametrize(("rivals", "teaches"), [((0.1, 0.2), True), ((0.2, 0.1), False)])
+def test_it_teaches_only_what_it_knows_better(parts, rivals, teaches):
+    algorithm, _, policy, _ = parts
+    model = build_model(
+        preset("default", task="invasive-plant", horizon=HORIZON, model="ssm-awm"),
+        algorithm.env,
+        key=jax.random.key(5),
+    )
+    state = algorithm.init(model, policy, key=jax.random.key(6))
+    dyna = state.dyna._replace(rivals=jnp.asarray(rivals))
+    _, actions = algorithm.dyna.episodes(dyna, policy, state.buffer, key=jax.random.key(7))
+    kept = np.asarray(state.buffer.actions[: int(state.buffer.count)])
+    copied = [(episode == kept).all(axis=(1, 2)).any() for episode in np.asarray(actions)]
+    assert not any(copied) if teaches else all(copied)
+
+
+def test_both_models_are_remembered_as_they_fared(parts):
+    algorithm, one_step, _, real = parts
+    dyna, episode = algorithm.dyna, jax.tree.map(lambda x: x[0], real)
+    before = DynaState(one_step, None, jnp.array([4.0, 9.0]))
+    after, error = dyna.compare(before, episode, jnp.asarray(2.0))
+    assert error == dyna.error(one_step, episode.states, episode.actions)
+    np.testing.assert_allclose(after.rivals, [3.6 + 0.1 * error**2, 8.1 + 0.4])
+    kept, _ = dyna.compare(before, episode, jnp.asarray(jnp.nan))
+    np.testing.assert_allclose(kept.rivals, [3.6 + 0.1 * error**2, 9.0])
+
+
+def test_what_has_no_use_for_it_has_none():
+    for fields in ({"model": "markov"}, {"model": "simulator"}, {"preset": "paper"}):
+        name = fields.pop("preset", "default")
+        assert build_bpo(preset(name, **fields)).dyna is None
+    assert build_bpo(preset("default", model="transformer-history")).dyna is not None

@@ -47,7 +47,7 @@ def changed(path, value):
         ("improvement.learning_rate", 0.0, "improvement.learning-rate is 0.0"),
         ("improvement.env_steps_per_update", 0.0, "improvement.env-steps-per-update is 0.0"),
         ("fitting.weight_decay", -0.1, "fitting.weight-decay is -0.1"),
-        ("fitting.batch_size", 0, "fitting.batch-size is 0"),
+        ("fitting.batch_size", -1, "fitting.batch-size is -1"),
         ("fitting.final_rate", 1.5, "fitting.final-rate is 1.5: give a share from 0 to 1"),
         ("improvement.through_policy", -0.1, "improvement.through-policy is -0.1"),
         ("world_model.width", 73, "world-model.width is 73, not a multiple"),
@@ -130,6 +130,14 @@ def test_env_steps_are_whole_episodes_with_the_warmup_rounded_up():
     assert (short.warmup_episodes, short.iterations) == (2, 3)
 
 
+@pytest.mark.parametrize(("horizon", "episodes"), [(20, 80), (99, 17), (100, 16), (500, 16)])
+def test_a_batch_has_enough_episodes_and_steps(horizon, episodes):
+    config = Config(horizon=horizon)
+    assert (config.fitting_batch, config.improvement_batch) == (episodes, episodes)
+    config = changed("fitting.batch_size", 3)
+    assert (config.fitting_batch, config.improvement_batch) == (3, 16)
+
+
 def test_the_paper_preset_is_table_1_and_appendix_c():
     paper = preset("paper")
     assert (paper.world_model.width, paper.world_model.layers, paper.world_model.heads) == (
@@ -140,7 +148,7 @@ def test_the_paper_preset_is_table_1_and_appendix_c():
     assert paper.world_model.hidden == paper.policy.hidden == (64, 64)
     assert paper.world_model.positions
     assert not paper.world_model.standardise
-    assert (paper.fitting.batch_size, paper.improvement.batch_size) == (64, 16)
+    assert (paper.fitting_batch, paper.improvement_batch) == (64, 16)
     assert paper.fitting.env_steps_per_update == 2
     assert paper.improvement.env_steps_per_update == 16
     assert (paper.fitting.learning_rate, paper.improvement.learning_rate) == (1e-3, 1e-4)

@@ -143,12 +143,12 @@ def build_bpo(config: Config) -> BPO:
                 fitting.weight_decay,
                 fitting.optimiser,
             ),
-            fitting.batch_size,
+            config.fitting_batch,
         ),
         improvement=PolicyImprovement(
             route,
             Optimiser(improvement.learning_rate, improvement.final_rate, improvement.clip),
-            improvement.batch_size,
+            config.improvement_batch,
         ),
         reward_fitting=_reward_fitting(config),
         dyna=_dyna(config, env, noise) if isinstance(model, ActionsModel | HistoryModel) else None,
@@ -171,17 +171,17 @@ def _reward_fitting(config: Config) -> RewardFitting | None:
     optimiser = Optimiser(
         fitting.learning_rate, fitting.final_rate, fitting.clip, method=fitting.optimiser
     )
-    return RewardFitting(optimiser, fitting.batch_size)
+    return RewardFitting(optimiser, config.fitting_batch)
 
 
 def _dyna(config: Config, env: Environment, exploration: Exploration) -> Dyna | None:
     fitting = config.fitting
-    imagined = round(fitting.imagined * fitting.batch_size)
+    imagined = round(fitting.imagined * config.fitting_batch)
     if imagined == 0:
         return None
     optimiser = Optimiser(_ONE_STEP_RATE, fitting.final_rate, fitting.clip)
     return Dyna(
-        env, exploration, optimiser, config.world_model.hidden, fitting.batch_size, imagined
+        env, exploration, optimiser, config.world_model.hidden, config.fitting_batch, imagined
     )
 
 

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from beeline._baseline_options import OnlineDecisionTransformer, SoftActorCritic
 from beeline._choices import choose
 from beeline._config_checks import check_counts, check_rates, check_unused
 from beeline.envs import names as task_names
@@ -55,6 +56,9 @@ NONFINITE = {
     "skip": "Leave out the update or the episode it came up in, count it, and go on.",
     "restore": "Go on from the weights of before the iteration, at half the learning rates.",
 }
+
+_LEAST_EPISODES, _LEAST_STEPS = 16, 1600
+"""What an update is made of where nothing else is said: as many episodes as make both."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,8 @@ class Fitting:
     """Step size at the start."""
     final_rate: float = 0.1
     """Share of the step size left at the end of the run, on a cosine."""
-    batch_size: int = 16
-    """Whole episodes an update."""
+    batch_size: int = 0
+    """Whole episodes an update; 0 takes 16, or more where these are less than 1,600 steps."""
     imagined: float = 0.5
     """Share of them that a one-step model imagines, for all models but the one-step ones."""
     env_steps_per_update: float = 10.0
@@ -129,8 +133,8 @@ class Improvement:
     """Adam's step size at the start."""
     final_rate: float = 0.1
     """Share of the step size left at the end of the run, on a cosine."""
-    batch_size: int = 16
-    """Imagined episodes an update."""
+    batch_size: int = 0
+    """Imagined episodes an update; 0 takes 16, or more where these are less than 1,600 steps."""
     env_steps_per_update: float = 10.0
     """Environment steps between updates."""
     clip: float = 1.0
@@ -157,68 +161,6 @@ class Exploration:
     """Whether random actions and noise are correlated over time."""
     amplitude: float = 0.6
     """Largest amplitude of the noise added to the policy's actions; 0 adds none."""
-
-
-@dataclass(frozen=True)
-class SoftActorCritic:
-    """Soft actor-critic (paper, Appendix C.2 and Table 2)."""
-
-    learning_rate: float = 1e-3
-    """Adam's step size; the paper tries 0.001, 0.0001 and 0.00001."""
-    entropy_weight: float = 0.01
-    """Weight of the entropy beside the reward; the paper tries 1, 0.01 and 0.001."""
-    hidden: tuple[int, ...] = (256, 256)
-    """Hidden layers of the actor and of the critics."""
-    batch_size: int = 128
-    """Transitions an update."""
-    discount: float = 0.995
-    """Share of a value that is left a step earlier."""
-    averaging: float = 0.995
-    """Share of the target critics that an update keeps."""
-    buffer_size: int = 1_000_000
-    """Transitions kept."""
-    env_steps_per_update: int = 2
-    """Environment steps between updates of the critics."""
-    env_steps_per_policy_update: int = 16
-    """Environment steps between updates of the actor; a multiple of those of the critics."""
-    normalise: bool = True
-    """Whether observations and rewards are normalised with statistics of all seen so far."""
-
-
-@dataclass(frozen=True)
-class OnlineDecisionTransformer:
-    """Online decision transformer (paper, Appendix F.3)."""
-
-    target: float = 1.0
-    """Normalised return that it asks for: 1 is the optimum's (expert), 2 overshoots."""
-    context: int = 20
-    """Steps that it looks back when it learns."""
-    acting_context: int = 20
-    """Steps that it looks back when it acts; no more than those, whatever is given."""
-    width: int = 64
-    """Size of a token."""
-    layers: int = 2
-    """Blocks of the transformer."""
-    heads: int = 4
-    """Attention heads a block; divides the width."""
-    learning_rate: float = 1e-3
-    """LAMB's step size."""
-    rate_warmup: int = 100
-    """Updates over which the step size grows to its full size."""
-    weight_decay: float = 5e-4
-    """Decoupled weight decay of the matrices."""
-    clip: float = 0.25
-    """Largest gradient norm."""
-    temperature: float = 0.1
-    """First weight of the entropy."""
-    temperature_rate: float = 1e-3
-    """Adam's step size for its logarithm."""
-    batch_size: int = 64
-    """Parts of episodes an update."""
-    env_steps_per_update: float = 5.0
-    """Environment steps between updates."""
-    capacity: int = 1000
-    """Episodes kept."""
 
 
 @dataclass(frozen=True)
@@ -319,6 +261,28 @@ class Config:
         """
         return self.env_steps // self.horizon - self.warmup_episodes
 
+    @property
+    def fitting_batch(self) -> int:
+        """Whole episodes in an update of the world model.
+
+        Returns:
+            Their number.
+        """
+        return self.fitting.batch_size or self._usual_batch
+
+    @property
+    def improvement_batch(self) -> int:
+        """Imagined episodes in an update of the policy.
+
+        Returns:
+            Their number.
+        """
+        return self.improvement.batch_size or self._usual_batch
+
+    @property
+    def _usual_batch(self) -> int:
+        return max(_LEAST_EPISODES, math.ceil(_LEAST_STEPS / self.horizon))
+
 
 def preset(name: str, **fields: Any) -> Config:
     """Start from a preset and change some fields.
@@ -359,6 +323,7 @@ _PAPER: dict[str, Any] = {
     ),
     "improvement": Improvement(
         learning_rate=1e-4,
+        batch_size=16,
         env_steps_per_update=16.0,
         clip=100.0,
         final_rate=1.0,

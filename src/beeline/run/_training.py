@@ -187,7 +187,7 @@ def _train(
     keep_freed_memory()
     devices = devices_then(path) if resumed and path is not None else None
     if devices is None:
-        use_every_core(config.fitting.batch_size, config.improvement.batch_size)
+        use_every_core(config.fitting_batch, config.improvement_batch)
     else:
         # Sums over shares of a batch have the same bits only if there are as many shares.
         use_devices(devices)

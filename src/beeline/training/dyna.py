@@ -8,7 +8,8 @@ model: the policy's gradient keeps the paths of the sequence model.
 
 Where a step is harder to learn than a whole sequence, as in an oscillation on the edge of the
 numbers, it has nothing to teach: both models are measured on every fresh episode before they learn
-from it, and the one-step model imagines only while it is the better.
+from it, and the one-step model imagines only while it is not much the worse. (It may be a little:
+a pupil soon equals its teacher, and still learns from it what the actions do.)
 
 References:
     Sutton 1991, "Dyna, an integrated architecture for learning, planning, and reacting".
@@ -34,6 +35,9 @@ from beeline.training.exploration import Exploration
 
 _FARTHEST = 20.0
 """Standard deviations of the warm-up that no imagined state goes beyond."""
+
+_MARGIN = 1.5
+"""How many times the sequence model's error the one-step model's may be for it to imagine."""
 
 _MEMORY = 0.9
 """Share of the running errors that an episode leaves as it is."""
@@ -149,7 +153,7 @@ class Dyna(eqx.Module):
     def episodes(
         self, state: DynaState, policy: Policy, buffer: Buffer, *, key: PRNGKeyArray
     ) -> Sequences:
-        """Imagine episodes, or draw real ones if the sequence model knows more.
+        """Imagine episodes, or draw real ones if the sequence model knows far more.
 
         Args:
             state: The one-step model and how the two have fared.
@@ -161,7 +165,7 @@ class Dyna(eqx.Module):
             The episodes' states and actions.
         """
         return jax.lax.cond(
-            state.rivals[0] <= state.rivals[1],
+            state.rivals[0] <= _MARGIN**2 * state.rivals[1],
             lambda key: self.imagine(state.model, policy, key=key),
             lambda key: buffer.draw(self.imagined, key=key),
             key,

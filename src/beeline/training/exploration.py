@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-_FAST = 2.0
-"""How far the logarithm of the time scale goes below that of a step, where noise alternates."""
+_FAST = 40
+"""How far below a step the logarithm of the time scale goes, times the horizon."""
 
 
 class Exploration(eqx.Module):
@@ -93,7 +93,8 @@ class CorrelatedNoise(Exploration):
     """Stationary first-order autoregressive noise, its time scale and size drawn anew each episode.
 
     The time scale is log-uniform from one step to the whole episode; beyond its lower end, noise
-    goes over into independent draws and on to ones that alternate, which a control may have to.
+    goes over into independent draws and on to ones that alternate, as an optimal control may where
+    an episode has few steps. Where it has many, they do what their mean does, and are rarer.
     """
 
     amplitude: float = eqx.field(static=True)
@@ -139,11 +140,10 @@ def _autoregressive(
     horizon: int, action_dim: int, *, key: PRNGKeyArray
 ) -> Float[Array, "time action"]:
     scale_key, noise_key = jax.random.split(key)
-    logarithm = jax.random.uniform(
-        scale_key, (action_dim,), minval=-_FAST, maxval=math.log(horizon)
-    )
+    fastest, slowest = -_FAST / horizon, math.log(horizon)
+    logarithm = jax.random.uniform(scale_key, (action_dim,), minval=fastest, maxval=slowest)
     slow = jnp.exp(-jnp.exp(-logarithm))
-    fast = math.exp(-1) + logarithm / _FAST * (1 + math.exp(-1))
+    fast = math.exp(-1) + (1 + math.exp(-1)) * logarithm / -fastest
     memory = jnp.where(logarithm > 0, slow, fast)
     draws = jax.random.normal(noise_key, (horizon, action_dim))
 

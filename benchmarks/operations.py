@@ -92,8 +92,7 @@ def _iteration(config: Config, model: float, acting: float) -> float:
     direct = config.model.endswith("-awm")
     improve = (3 if direct else 2) * model + (4 if direct else 3) * acting
     return (
-        fits * config.fitting_batch * 3 * model
-        + improvements * config.improvement_batch * improve
+        fits * config.fitting_batch * 3 * model + improvements * config.improvement_batch * improve
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from beeline._scaling import StateScaling
 from beeline.build import build_bpo, build_model, build_policy
-from beeline.config import preset
+from beeline.config import Exploration, Fitting, Model, Policy, preset
 from beeline.training import Buffer, play
 from beeline.training.dyna import DynaState
 
@@ -17,7 +17,13 @@ HORIZON = 6
 
 @pytest.fixture
 def parts(mathematics):
-    config = preset("default", task="invasive-plant", horizon=HORIZON, model="ssm-awm")
+    config = preset(
+        "default",
+        task="invasive-plant",
+        horizon=HORIZON,
+        model="ssm-awm",
+        fitting=Fitting(batch_size=16),
+    )
     algorithm = build_bpo(config)
     env, dyna = algorithm.env, algorithm.dyna
     policy = build_policy(config, env, key=jax.random.key(1))
@@ -105,8 +111,10 @@ def test_the_one_step_model_learns_the_step(parts):
     np.testing.assert_array_equal(learned.change, one_step.change)
 
 
-@pytest.mark.parametrize(("rivals", "teaches"), [((0.2, 0.1), True), ((0.25, 0.1), False)])
-def test_it_teaches_only_what_it_knows_not_much_worse(parts, rivals, teaches):
+@pytest.mark.parametrize(
+    ("rivals", "teaches"), [((0.1, 0.2), True), ((0.2, 0.1), False), ((0.0, 0.0), False)]
+)
+def test_it_teaches_only_what_it_knows_better(parts, rivals, teaches):
     algorithm, _, policy, _ = parts
     model = build_model(
         preset("default", task="invasive-plant", horizon=HORIZON, model="ssm-awm"),
@@ -125,11 +133,13 @@ def test_both_models_are_remembered_as_they_fared(parts):
     algorithm, one_step, _, real = parts
     dyna, episode = algorithm.dyna, jax.tree.map(lambda x: x[0], real)
     before = DynaState(one_step, None, jnp.array([4.0, 9.0]))
-    after, error = dyna.compare(before, episode, jnp.asarray(2.0))
+    after, error = dyna.compare(before, episode, jnp.asarray(2.0), fitted=jnp.asarray(True))
     assert error == dyna.error(one_step, episode.states, episode.actions)
     np.testing.assert_allclose(after.rivals, [3.6 + 0.1 * error**2, 8.1 + 0.4])
-    kept, _ = dyna.compare(before, episode, jnp.asarray(jnp.nan))
+    kept, _ = dyna.compare(before, episode, jnp.asarray(jnp.nan), fitted=jnp.asarray(True))
     np.testing.assert_allclose(kept.rivals, [3.6 + 0.1 * error**2, 9.0])
+    kept, _ = dyna.compare(before, episode, jnp.asarray(2.0), fitted=jnp.asarray(False))
+    np.testing.assert_array_equal(kept.rivals, before.rivals)
 
 
 def test_what_has_no_use_for_it_has_none():
@@ -137,3 +147,25 @@ def test_what_has_no_use_for_it_has_none():
         name = fields.pop("preset", "default")
         assert build_bpo(preset(name, **fields)).dyna is None
     assert build_bpo(preset("default", model="transformer-history")).dyna is not None
+
+
+@pytest.mark.slow
+def test_untrained_models_are_not_compared():
+    config = preset(
+        "default",
+        horizon=3,
+        model="rnn-awm",
+        env_steps=30,
+        world_model=Model(recurrent=(4,), hidden=(4,), frequencies=1, harmonics=1),
+        policy=Policy(hidden=(4,), frequencies=1),
+        fitting=Fitting(batch_size=2, env_steps_per_update=6.0),
+        exploration=Exploration(warmup_steps=6, fit_warmup=False),
+    )
+    algorithm, key = build_bpo(config), jax.random.key(0)
+    model, policy = (make(config, algorithm.env, key=key) for make in (build_model, build_policy))
+    state, iterate = algorithm.init(model, policy, key=key), jax.jit(algorithm.iterate)
+    remembered = []
+    for index in range(4):
+        state, record, _ = iterate(state, jnp.asarray(index))
+        remembered.append((int(record.model_updates), bool(state.dyna.rivals.all())))
+    assert remembered == [(0, False), (1, False), (0, True), (1, True)]

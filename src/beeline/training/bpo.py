@@ -187,11 +187,13 @@ class BPO(eqx.Module):
         progress = index / self.iterations
         episode = self._explore(state.policy, key=episode_key)
         fresh_error, replayed_error = self._errors(state, episode)
-        state, one_step_error = self._compare(state, episode, fresh_error)
+        due = self.updates_due(self.steps_per_fit)
+        fitted = jnp.asarray(np.cumsum(due) > due)[index]
+        state, one_step_error = self._compare(state, episode, fresh_error, fitted)
         collected = first_in(episode)
         state = state._replace(buffer=state.buffer.add(episode, where=collected < 0), key=key)
 
-        fits = jnp.asarray(self.updates_due(self.steps_per_fit))[index]
+        fits = jnp.asarray(due)[index]
         state, one_step = self._fit_one_step(state, fits, progress, key=fit_key)
         state, model = self._fit(state, fits, progress, key=fit_key)
         state, reward = self._fit_reward(state, fits, progress, key=reward_key)
@@ -294,11 +296,11 @@ class BPO(eqx.Module):
         return errors[0], jnp.sqrt(jnp.mean(errors[1:] ** 2))
 
     def _compare(
-        self, state: BPOState, episode: Episode, fresh_error: Array
+        self, state: BPOState, episode: Episode, fresh_error: Array, fitted: Array
     ) -> tuple[BPOState, Float[Array, ""]]:
         if self.dyna is None or state.dyna is None:
             return state, jnp.zeros(())
-        dyna, error = self.dyna.compare(state.dyna, episode, fresh_error)
+        dyna, error = self.dyna.compare(state.dyna, episode, fresh_error, fitted=fitted)
         return state._replace(dyna=dyna), error
 
     def _fit_one_step(

@@ -8,8 +8,7 @@ model: the policy's gradient keeps the paths of the sequence model.
 
 Where a step is harder to learn than a whole sequence, as in an oscillation on the edge of the
 numbers, it has nothing to teach: both models are measured on every fresh episode before they learn
-from it, and the one-step model imagines only while it is not much the worse. (It may be a little:
-a pupil soon equals its teacher, and still learns from it what the actions do.)
+from it, and the one-step model imagines only while it is the better.
 
 References:
     Sutton 1991, "Dyna, an integrated architecture for learning, planning, and reacting".
@@ -22,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from beeline._scaling import StateScaling
 from beeline.envs import Environment
@@ -36,9 +35,6 @@ from beeline.training.exploration import Exploration
 _FARTHEST = 20.0
 """Standard deviations of the warm-up that no imagined state goes beyond."""
 
-_MARGIN = 1.5
-"""How many times the sequence model's error the one-step model's may be for it to imagine."""
-
 _MEMORY = 0.9
 """Share of the running errors that an episode leaves as it is."""
 
@@ -49,7 +45,7 @@ class DynaState(NamedTuple):
     model: MarkovModel
     optimiser_state: optax.OptState
     rivals: Float[Array, "2"]
-    """Running mean squares of its errors, and of the sequence model's, on fresh episodes."""
+    """Running mean squares of its errors and the sequence model's on fresh episodes, if any."""
 
 
 @final
@@ -93,7 +89,12 @@ class Dyna(eqx.Module):
         return DynaState(model, self.optimiser.init(model), jnp.zeros(2))
 
     def compare(
-        self, state: DynaState, episode: Episode, pupil: Float[Array, ""]
+        self,
+        state: DynaState,
+        episode: Episode,
+        pupil: Float[Array, ""],
+        *,
+        fitted: Bool[Array, ""],
     ) -> tuple[DynaState, Float[Array, ""]]:
         """Measure the one-step model on an episode that neither model has learned from.
 
@@ -101,13 +102,14 @@ class Dyna(eqx.Module):
             state: The state before.
             episode: The episode.
             pupil: The sequence model's error on it.
+            fitted: Whether the models have learned anything; if not, nothing is remembered.
 
         Returns:
             The state that remembers both errors, and the one-step model's.
         """
         error = self.error(state.model, episode.states, episode.actions)
         rivals = _MEMORY * state.rivals + (1 - _MEMORY) * jnp.stack([error, pupil]) ** 2
-        rivals = jnp.where(jnp.isfinite(rivals), rivals, state.rivals)
+        rivals = jnp.where(fitted & jnp.isfinite(rivals), rivals, state.rivals)
         return state._replace(rivals=rivals), error
 
     def fit(
@@ -153,7 +155,7 @@ class Dyna(eqx.Module):
     def episodes(
         self, state: DynaState, policy: Policy, buffer: Buffer, *, key: PRNGKeyArray
     ) -> Sequences:
-        """Imagine episodes, or draw real ones if the sequence model knows far more.
+        """Imagine episodes, or draw real ones unless the one-step model knows more.
 
         Args:
             state: The one-step model and how the two have fared.
@@ -165,7 +167,7 @@ class Dyna(eqx.Module):
             The episodes' states and actions.
         """
         return jax.lax.cond(
-            state.rivals[0] <= _MARGIN**2 * state.rivals[1],
+            state.rivals[0] < state.rivals[1],
             lambda key: self.imagine(state.model, policy, key=key),
             lambda key: buffer.draw(self.imagined, key=key),
             key,

@@ -42,6 +42,7 @@ _POSITIVE = (
     "fitting.env_steps_per_update",
     "improvement.learning_rate",
     "improvement.clip",
+    "improvement.first_noise",
     "improvement.env_steps_per_update",
     "sac.learning_rate",
     "online_dt.learning_rate",

@@ -149,6 +149,7 @@ def build_bpo(config: Config) -> BPO:
             route,
             Optimiser(improvement.learning_rate, improvement.final_rate, improvement.clip),
             config.improvement_batch,
+            improvement.first_noise,
         ),
         reward_fitting=_reward_fitting(config),
         dyna=_dyna(config, env, noise) if isinstance(model, ActionsModel | HistoryModel) else None,

@@ -139,6 +139,8 @@ class Improvement:
     """Environment steps between updates."""
     clip: float = 1.0
     """Largest gradient norm."""
+    first_noise: float = 4.0
+    """How many times the policy's own noise imagined episodes begin with; 1 at the run's end."""
     entropy_weight: float = 0.003
     """Weight of the mean entropy beside the scaled return."""
     scale_returns: bool = True
@@ -159,7 +161,7 @@ class Exploration:
     """Whether the warm-up's share of updates is caught up on when it ends."""
     correlated: bool = True
     """Whether random actions and noise are correlated over time."""
-    amplitude: float = 0.6
+    amplitude: float = 1.2
     """Largest amplitude of the noise added to the policy's actions; 0 adds none."""
 
 
@@ -324,6 +326,7 @@ _PAPER: dict[str, Any] = {
     "improvement": Improvement(
         learning_rate=1e-4,
         batch_size=16,
+        first_noise=1.0,
         env_steps_per_update=16.0,
         clip=100.0,
         final_rate=1.0,

@@ -16,6 +16,7 @@ ADDED: dict[int, dict[str, Any]] = {
         "policy.squash": "tanh",
         "fitting.optimiser": "adam",
         "fitting.imagined": 0.0,
+        "improvement.first_noise": 1.0,
         "sac": SoftActorCritic(),
         "online_dt": OnlineDecisionTransformer(),
     }

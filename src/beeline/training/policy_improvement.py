@@ -1,4 +1,8 @@
-"""Improving the policy in the world model: lines 6 to 10 of Algorithm 1."""
+"""Improving the policy in the world model: lines 6 to 10 of Algorithm 1.
+
+The noise of imagined episodes smooths the return: the wider it is, the fewer maxima there are to
+be caught in, and the less of the best one is left. So it may begin wide and narrow down.
+"""
 
 from typing import NamedTuple, final
 
@@ -34,6 +38,8 @@ class PolicyImprovement(eqx.Module):
     gradient: PolicyGradient
     optimiser: Optimiser
     batch_size: int = eqx.field(static=True)
+    first_noise: float = eqx.field(static=True, default=1.0)
+    """How many times the policy's own noise imagined episodes begin the run with; 1 at its end."""
 
     def update(
         self,
@@ -67,6 +73,7 @@ class PolicyImprovement(eqx.Module):
             jax.random.split(start_key, self.batch_size)
         )
         noise = draw_noise(self.batch_size, env.horizon, env.action_dim, key=noise_key)
+        noise *= 1 + (self.first_noise - 1) * (1 - progress) ** 2
 
         def share(
             whole: tuple[Policy, WorldModel, Objective], starts: Array, noise: Array

@@ -1,1 +1,1 @@
-"""Speed, memory and learning, each against a named reference. See `python -m benchmarks --help`."""
+"""Speed, memory and robustness. See `python -m benchmarks --help`."""

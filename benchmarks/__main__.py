@@ -1,13 +1,11 @@
-"""Run `python -m benchmarks speed`, `compare`, `learning` or `soak`."""
+"""Run `python -m benchmarks speed`, `compare`, `table` or `soak`."""
 
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 from tyro.conf import Positional
 
 from beeline.config import MODELS
-from benchmarks import learning as _learning
 from benchmarks import soak as _soak
 from benchmarks import speed as _speed
 from benchmarks.cases import OPERATIONS
@@ -49,29 +47,6 @@ def table(files: Positional[tuple[Path, ...]]) -> None:
     print(_speed.markdown(files))
 
 
-def learning(
-    tasks: tuple[str, ...] = (),
-    horizons: tuple[int, ...] = (100,),
-    models: tuple[str, ...] = ("transformer-awm",),
-    seeds: int = 3,
-    env_steps: int = 10_000,
-    out: Annotated[Path, tyro.conf.arg(help="CSV file to append to.")] = Path(
-        "benchmarks/results/learning.csv"
-    ),
-) -> None:
-    """Train on every task and record what was reached, and how soon.
-
-    Args:
-        tasks: Tasks; all of them if none is named.
-        horizons: Steps in an episode.
-        models: World models.
-        seeds: Runs of each, side by side.
-        env_steps: Environment steps, the warm-up included.
-        out: CSV file to append to.
-    """
-    _learning.run(list(tasks), list(horizons), list(models), seeds, env_steps, out)
-
-
 def soak(minutes: float = 60.0, seed: int = 0, out: Path | None = None) -> None:
     """Train, kill, resume, evaluate and plot in a loop, and count what goes wrong.
 
@@ -85,6 +60,6 @@ def soak(minutes: float = 60.0, seed: int = 0, out: Path | None = None) -> None:
 
 if __name__ == "__main__":
     tyro.extras.subcommand_cli_from_dict(
-        {"speed": speed, "compare": compare, "table": table, "learning": learning, "soak": soak},
+        {"speed": speed, "compare": compare, "table": table, "soak": soak},
         prog="python -m benchmarks",
     )

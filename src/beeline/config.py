@@ -40,7 +40,7 @@ REWARDS = {
 
 
 SQUASHES = {
-    "sine": "sin(x): reaches the edges of the box, and its slope comes back beyond them.",
+    "clip": "clip(x): reaches the edges of the box, and leaves a wrong one at full pace.",
     "tanh": "tanh(x): comes ever nearer to the edges, and its slope to zero (the paper).",
 }
 
@@ -93,8 +93,8 @@ class Policy:
     """Hidden layers."""
     frequencies: int = 4
     """Sine and cosine pairs of time among its inputs."""
-    squash: str = "sine"
-    """How actions come into their box: `sine`, or `tanh`."""
+    squash: str = "clip"
+    """How actions come into their box: `clip`, or `tanh`."""
     mean_bound: float = 5.0
     """Largest mean before squashing."""
     least_deviation: float = 0.05

@@ -109,39 +109,42 @@ def test_states_are_seen_through_the_scaling():
     np.testing.assert_allclose(seen, make_policy(50.0).mode(scaling.encode(states[0]), T))
 
 
-def test_the_sine_reaches_the_edge_and_comes_back():
-    policy = make_policy(squash="sine", action_dim=3)
-    beyond = jnp.array([0.5 * jnp.pi, 0.5 * jnp.pi + 0.2, -0.5 * jnp.pi - 0.3])
-    slope, actions = jax.jacobian(SQUASHES["sine"].function)(beyond), jnp.sin(beyond)
-    np.testing.assert_allclose(actions, [1, jnp.cos(0.2), -jnp.cos(0.3)], rtol=1e-12)
-    np.testing.assert_allclose(jnp.diag(slope), [0, -jnp.sin(0.2), -jnp.sin(0.3)], atol=1e-12)
-    noise = jnp.array([0.4, -1.3, 0.0])
+def test_clipping_reaches_the_edge_and_its_slope_leads_inwards_alone():
+    policy = make_policy(squash="clip", action_dim=3)
+    actions = jnp.array([-1.7, -1.0, 0.3, 1.0, 2.5])
+    clipped, slope = jax.vjp(SQUASHES["clip"].function, actions)
+    np.testing.assert_array_equal(clipped, [-1, -1, 0.3, 1, 1])
+    np.testing.assert_array_equal(slope(jnp.full(5, 2.0))[0], [2, 2, 2, 0, 0])
+    np.testing.assert_array_equal(slope(jnp.full(5, -2.0))[0], [0, 0, -2, -2, -2])
+    noise = jnp.array([30.0, -1.3, 0.0])
     mean, deviation = policy.distribution(STATE, T)
     action, entropy = policy.sample(STATE, T, noise)
-    np.testing.assert_allclose(action, jnp.sin(mean + deviation * noise), rtol=1e-12)
+    np.testing.assert_allclose(action, np.clip(mean + deviation * noise, -1, 1), rtol=1e-12)
+    assert action[0] == 1
     log_density = scipy.stats.norm.logpdf(mean + deviation * noise, mean, deviation)
     np.testing.assert_allclose(entropy, -log_density.sum(), rtol=1e-9)
-    np.testing.assert_array_equal(policy.mode(STATE, T), jnp.sin(mean))
+    np.testing.assert_array_equal(policy.mode(STATE, T), np.clip(mean, -1, 1))
 
 
-def test_ascent_soon_leaves_an_edge_with_the_sine_alone():
-    def climb(squash, x):
-        slope = jax.grad(lambda x: -((SQUASHES[squash].function(x) + 0.5) ** 2))
+def test_ascent_soon_leaves_a_wrong_edge_and_keeps_a_right_one_with_clipping_alone():
+    def climb(squash, x, best):
+        slope = jax.grad(lambda x: -((SQUASHES[squash].function(x) - best) ** 2).sum())
+        x = jnp.full(1, x)
         for _ in range(40):
             x += 0.3 * slope(x)
         return SQUASHES[squash].function(x)
 
-    edge = 0.999
-    np.testing.assert_allclose(climb("sine", jnp.arcsin(edge)), -0.5, atol=1e-3)
-    assert climb("tanh", jnp.arctanh(edge)) > 0.99
+    np.testing.assert_allclose(climb("clip", 1.5, -0.5), -0.5, atol=1e-3)
+    assert climb("clip", -1.5, 2.0) == climb("clip", 1.5, 2.0) == 1
+    assert climb("tanh", jnp.arctanh(0.999), -0.5) > 0.99
 
 
 def test_an_unknown_squash_is_refused():
-    with pytest.raises(ValueError, match=r"unknown squash 'cosine': .*choose from sine, tanh"):
+    with pytest.raises(ValueError, match=r"unknown squash 'cosine': .*choose from clip, tanh"):
         make_policy(squash="cosine")
 
 
-@pytest.mark.parametrize("squash", ["sine", "tanh"])
+@pytest.mark.parametrize("squash", ["clip", "tanh"])
 @pytest.mark.parametrize("noise", [-1.5, 2.0])
 def test_reparameterised_gradient_against_finite_differences(noise, squash):
     policy, noise = make_policy(30.0, squash=squash), jnp.array([noise])

@@ -1,12 +1,15 @@
-"""Gaussians squashed into the action box.
+"""Gaussians brought into the action box.
 
 tanh never reaches the edges of the box, and near them its slope is twice the distance left: a
-policy that was driven there by a model that has learned better since stays there. The sine reaches
-an edge at π/2, near which its slope is the root of twice the distance, and comes back beyond: an
-optimum on the edge is one like any other to gradient ascent.
+policy that was driven there by a model that has learned better since stays there. Clipping reaches
+them, and the slope that is taken for it is that of projected ascent: 1 wherever it leads into the
+box, 0 where it leads out. An action on the wrong edge leaves it at full pace, and one on the right
+edge stays.
 
 References:
     Haarnoja et al. 2018, "Soft actor-critic", Appendix C (density of a squashed Gaussian).
+    Hausknecht and Stone 2016, "Deep reinforcement learning in parameterized action space", section
+    4.2 (gradients that lead out of the box).
 """
 
 from collections.abc import Callable
@@ -25,23 +28,48 @@ class Squash(NamedTuple):
     """From mean, deviation and noise to the action and an entropy."""
 
 
-def folded_sample(
+@jax.custom_vjp
+def project(action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
+    """Clip to the box, with a slope that projects ascent: whatever depends on this is maximised.
+
+    Args:
+        action: Action before clipping.
+
+    Returns:
+        The action in [-1, 1].
+    """
+    return jnp.clip(action, -1, 1)
+
+
+def _forwards(action: Array) -> tuple[Array, Array]:
+    return project(action), action
+
+
+def _backwards(action: Array, upwards: Array) -> tuple[Array]:
+    leads_out = (jnp.abs(action) >= 1) & (action * upwards >= 0)
+    return (jnp.where(leads_out, 0, upwards),)
+
+
+project.defvjp(_forwards, _backwards)
+
+
+def clipped_sample(
     mean: Float[Array, "*batch action"],
     deviation: Float[Array, "*batch action"],
     noise: Float[Array, "*batch action"],
 ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
-    """Draw sin(mean + deviation * noise).
+    """Draw clip(mean + deviation * noise), with the slope of projected ascent.
 
     Args:
-        mean: Mean before squashing.
-        deviation: Standard deviation before squashing.
+        mean: Mean before clipping.
+        deviation: Standard deviation before clipping.
         noise: Standard normal draws.
 
     Returns:
-        The action in [-1, 1], and minus the Gaussian's log-density before squashing: the action's
+        The action in [-1, 1], and minus the Gaussian's log-density before clipping: the action's
         own is not finite at the edges of the box.
     """
-    return jnp.sin(mean + deviation * noise), -jnp.sum(_log_density(deviation, noise), axis=-1)
+    return project(mean + deviation * noise), -jnp.sum(_log_density(deviation, noise), axis=-1)
 
 
 def squashed_sample(
@@ -71,6 +99,6 @@ def _log_density(
 
 
 SQUASHES = {
-    "sine": Squash(jnp.sin, folded_sample),
+    "clip": Squash(project, clipped_sample),
     "tanh": Squash(jnp.tanh, squashed_sample),
 }

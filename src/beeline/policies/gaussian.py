@@ -21,7 +21,7 @@ class SquashedGaussian(Policy):
 
     The mean before squashing is softly bounded, so that tanh never saturates to a zero
     gradient, and the deviation is bounded from both sides, so that exploration never dies.
-    The squash is `tanh`, or `sine`, which does not saturate.
+    The squash is `tanh`, or `clip`, which does not saturate: its slope is that of projected ascent.
     """
 
     network: MLP
@@ -56,7 +56,7 @@ class SquashedGaussian(Policy):
             frequencies: Sine and cosine pairs among the time features.
             mean_bound: Largest mean before squashing; tanh(3) is 0.995.
             deviations: Least and greatest standard deviation before squashing.
-            squash: `tanh` or `sine`.
+            squash: `tanh` or `clip`.
             scaling: Coordinates in which states are seen; physical units if not given.
             key: Random key.
 
@@ -107,7 +107,7 @@ class SquashedGaussian(Policy):
 
         Returns:
             The action in [-1, 1], and a one-sample entropy estimate: minus the action's log-density
-            with `tanh`, that before squashing with `sine`.
+            with `tanh`, that before squashing with `clip`.
         """
         return SQUASHES[self.squash].sample(*self.distribution(state, t), noise)
 

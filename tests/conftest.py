@@ -70,7 +70,7 @@ def tiny() -> Config:
         policy=Policy(hidden=(32,), frequencies=2),
         fitting=Fitting(batch_size=8, env_steps_per_update=1.0),
         improvement=Improvement(batch_size=8, env_steps_per_update=1.0, learning_rate=3e-3),
-        exploration=Exploration(warmup_steps=100),
+        exploration=Exploration(warmup_steps=100, amplitude=0.6),
     )
 
 

@@ -22,8 +22,10 @@ def reward(state, action, t):
     return jnp.sin(state).sum() - 0.3 * jnp.sum(action**2) + 0.1 * state[0] * jnp.cos(0.3 * t)
 
 
-def make_policy(horizon):
-    policy = SquashedGaussian(STATE, ACTION, horizon, hidden_sizes=(5,), key=jax.random.key(0))
+def make_policy(horizon, squash="tanh"):
+    policy = SquashedGaussian(
+        STATE, ACTION, horizon, hidden_sizes=(5,), squash=squash, key=jax.random.key(0)
+    )
     # A new policy hardly looks at the state, and nothing about its input would be tested.
     return eqx.tree_at(lambda p: p.network.layers[-1].weight, policy, replace_fn=lambda w: 60 * w)
 
@@ -83,6 +85,17 @@ def test_direct_equals_unrolled(horizon, batch):
 
 def test_direct_equals_unrolled_in_single_precision():
     assert_same(65, 3, 2e-5)
+
+
+@pytest.mark.usefixtures("mathematics")
+def test_direct_equals_unrolled_with_actions_at_the_edges():
+    _, *rest = make_problem(make_actions_model, 8, 4)
+    policy = make_policy(8, squash="clip")
+    (value, imagined), gradient = evaluate(Direct(), policy, *rest)
+    (expected, _), unrolled = evaluate(Unrolled(), policy, *rest)
+    assert 0.2 < np.mean(np.abs(imagined.actions) == 1) < 1
+    assert abs(value - expected) < 1e-12
+    assert difference(gradient, unrolled) < 1e-10
 
 
 @pytest.mark.usefixtures("mathematics")

@@ -2,11 +2,13 @@
 
 What is recorded is not trained again, whichever experiment asked for it first. A second process
 that is started beside the first takes other cells, so that as many can share a machine as it has
-cores.
+cores. An accelerator is not filled by one seed: there, seeds can be trained side by side.
 """
 
 import argparse
+import collections
 import contextlib
+import dataclasses
 import datetime
 import json
 import shutil
@@ -46,70 +48,111 @@ def main(folder: Path, description: str) -> None:
     parser.add_argument("--scale", choices=SCALES, required=True, help="how much to compute")
     parser.add_argument("--grid", type=Path, default=folder / "grid.toml", help="the grid file")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
+    parser.add_argument(
+        "--seeds-together",
+        action="store_true",
+        help="train seeds side by side in one program: for an accelerator",
+    )
     arguments = parser.parse_args()
     try:
-        run(read_grid(arguments.grid, arguments.scale), Store(arguments.out))
+        cells = read_grid(arguments.grid, arguments.scale)
+        run(cells, Store(arguments.out), seeds_together=arguments.seeds_together)
     except GridError as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     except KeyboardInterrupt:
         parser.exit(_INTERRUPTED, f"{parser.prog}: interrupted; the same command goes on\n")
 
 
-def run(cells: list[Cell], store: Store) -> None:
+def run(cells: list[Cell], store: Store, *, seeds_together: bool = False) -> None:
     """Train the cells that are not recorded, one after another.
 
     Args:
         cells: What to train.
         store: Where to record it.
+        seeds_together: Whether cells that differ by their seeds alone are trained side by side.
     """
     console = Console(soft_wrap=True, highlight=False)
     store.curves()
-    for position, cell in enumerate(cells, 1):
-        recorded = store.finals()
-        if cell in recorded:
-            continue
-        with store.locked(cell.slug, wait=False) as mine:
-            # Another process may have ended it since.
-            if not mine or cell in store.finals():
-                continue
-            began = time.perf_counter()
-            said = _train(cell, store)
-            took = time.perf_counter() - began
-        left = _left([c for c in cells[position:] if c not in recorded], store.finals())
-        console.print(f"[{position}/{len(cells)}] {cell}: {said} in {took:.0f} s{left}")
-    missing = [cell for cell in cells if cell not in store.finals()]
+    groups = _groups(_missing(cells, store), seeds_together)
+    for position, group in enumerate(groups, 1):
+        with contextlib.ExitStack() as locks:
+            mine = [c for c in group if locks.enter_context(store.locked(c.slug, wait=False))]
+            # Another process may have ended some of them since.
+            for side in _groups(_missing(mine, store), seeds_together):
+                began = time.perf_counter()
+                said = _train(side, store)
+                took = time.perf_counter() - began
+                finals = store.finals()
+                left = _left([g[0] for g in groups[position:] if g[-1] not in finals], finals)
+                number = len(finals.keys() & set(cells))
+                console.print(f"[{number}/{len(cells)}] {said} in {took:.0f} s{left}")
     console.print(
-        f"{len(cells) - len(missing)} of {len(cells)} runs are recorded in {store.folder}"
+        f"{len(cells) - len(_missing(cells, store))} of {len(cells)} runs are recorded in "
+        f"{store.folder}"
     )
 
 
-def _train(cell: Cell, store: Store) -> str:
-    folder = store.folder / ".running" / cell.slug
+def _missing(cells: list[Cell], store: Store) -> list[Cell]:
+    finals = store.finals()
+    return [cell for cell in cells if cell not in finals]
+
+
+def _groups(cells: list[Cell], seeds_together: bool) -> list[list[Cell]]:
+    # Seeds in a row can be side by side: those as far ahead of the number seen before them.
+    groups: dict[Cell, list[Cell]] = {}
+    seen: collections.Counter[Cell] = collections.Counter()
+    for cell in cells:
+        kind = cell._replace(seed=0)
+        first = cell.seed - seen[kind] if seeds_together else cell.seed
+        groups.setdefault(cell._replace(seed=first), []).append(cell)
+        seen[kind] += 1
+    return list(groups.values())
+
+
+def _train(side: list[Cell], store: Store) -> str:
+    first = side[0]
+    beside = f" to {side[-1].seed}" if len(side) > 1 else ""
+    config = dataclasses.replace(first.config, seeds=len(side))
+    folder = store.folder / ".running" / first.slug
     diverged = False
     try:
-        _train_or_resume(cell, folder)
+        _train_or_resume(config, folder)
     except beeline.DivergedError:
+        if beside:
+            # It ended them all, so that only alone can the others go on.
+            shutil.rmtree(folder)
+            return "; ".join(_train([cell], store) for cell in side)
         # It counts with what its policy had reached.
         diverged = True
-    rows = (json.loads(line) for line in (folder / METRICS).read_text().splitlines())
-    records = [row for row in rows if row["normalized_return"][0] is not None]
-    if not records:
-        records = [_as_begun(cell, folder)]
-    last = records[-1]
+    rows = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
     ended = {} if diverged else json.loads((folder / SUMMARY).read_text())
-    final = {
-        "env_steps": last["env_steps"],
-        "wall_seconds": f"{ended.get('wall_seconds', last['wall_seconds']):.1f}",
-        "compile_seconds": "" if diverged else f"{ended['compile_seconds']:.1f}",
-        "return": f"{last['return'][0]:.7g}",
-        "normalized_return": f"{last['normalized_return'][0]:.5f}",
-        "date": datetime.date.today().isoformat(),
-        "machine": machine(),
-        "command": cell.command,
-    }
-    store.record(cell, final, _curve(records))
+    said = []
+    for position, cell in enumerate(side):
+        records = [_of_seed(row, position) for row in rows]
+        records = [row for row in records if row["normalized_return"] is not None]
+        if not records:
+            records = [_as_begun(cell, folder)]
+        last = records[-1]
+        final = {
+            "env_steps": last["env_steps"],
+            "wall_seconds": f"{ended.get('wall_seconds', last['wall_seconds']):.1f}",
+            "compile_seconds": "" if diverged else f"{ended['compile_seconds']:.1f}",
+            "return": f"{last['return']:.7g}",
+            "normalized_return": f"{last['normalized_return']:.5f}",
+            "date": datetime.date.today().isoformat(),
+            "machine": machine(),
+            "command": first.command + (f" --seeds {len(side)}" if beside else ""),
+        }
+        store.record(cell, final, _curve(records))
+        said.append(final["normalized_return"])
     shutil.rmtree(folder)
-    return f"{'DIVERGED at' if diverged else 'normalised return'} {final['normalized_return']}"
+    ending = "DIVERGED at" if diverged else "normalised return"
+    return f"{first}{beside}: {ending} {', '.join(said)}"
+
+
+def _of_seed(row: dict[str, Any], position: int) -> dict[str, Any]:
+    one = {name: row[name][position] for name in ("return", "normalized_return")}
+    return {name: row[name] for name in ("env_steps", "wall_seconds")} | one
 
 
 def _as_begun(cell: Cell, folder: Path) -> dict[str, Any]:
@@ -118,30 +161,27 @@ def _as_begun(cell: Cell, folder: Path) -> dict[str, Any]:
     return {
         "env_steps": cell.config.warmup_episodes * cell.horizon,
         "wall_seconds": 0.0,
-        "return": [float(found.return_[0])],
-        "normalized_return": [float(found.normalized_return[0])],
+        "return": float(found.return_[0]),
+        "normalized_return": float(found.normalized_return[0]),
     }
 
 
-def _train_or_resume(cell: Cell, folder: Path) -> None:
+def _train_or_resume(config: beeline.Config, folder: Path) -> None:
     # A run that was killed goes on, unless the recipe has changed since or it cannot.
     if folder.exists():
         with contextlib.suppress(beeline.RunError):
-            if beeline.load(folder).config == cell.config:
+            if beeline.load(folder).config == config:
                 beeline.resume(folder)
                 return
-    beeline.train(config=cell.config, out=folder, overwrite=True)
+    beeline.train(config=config, out=folder, overwrite=True)
 
 
 def _curve(records: list[dict[str, Any]]) -> dict[str, list[float]]:
     steps = np.array([record["env_steps"] for record in records])
     wanted = np.geomspace(steps[0], steps[-1], _POINTS)
     kept = [records[i] for i in np.unique(np.searchsorted(steps, np.floor(wanted)))]
-    return {
-        "env_steps": [record["env_steps"] for record in kept],
-        "wall_seconds": [record["wall_seconds"] for record in kept],
-        "normalized_return": [record["normalized_return"][0] for record in kept],
-    }
+    names = ("env_steps", "wall_seconds", "normalized_return")
+    return {name: [record[name] for record in kept] for name in names}
 
 
 def _left(cells: list[Cell], finals: dict[Cell, Row]) -> str:

@@ -219,15 +219,17 @@ def test_a_real_run_is_recorded_as_it_ended(monkeypatch, runner, store, cell, tr
 
 
 def trainer(returns, error=None, said=None):
-    """Stand in for a training that ends as told."""
+    """Stand in for a training that ends as told, each seed side by side 1 above the one before."""
 
     def train(config, out, overwrite):
         if said is not None:
             said.append(config.seed)
         out.mkdir(parents=True, exist_ok=True)
+        beside = range(config.seeds)
+        values = [[None if r is None else r + seed for seed in beside] for r in returns]
         lines = [
-            {"env_steps": 20 * i, "wall_seconds": i, "return": [r], "normalized_return": [r]}
-            for i, r in enumerate(returns, 1)
+            {"env_steps": 20 * i, "wall_seconds": i, "return": v, "normalized_return": v}
+            for i, v in enumerate(values, 1)
         ]
         (out / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         if error is not None:
@@ -307,6 +309,40 @@ def test_processes_side_by_side_take_different_cells(monkeypatch, runner, store,
         assert held
         runner.run(cells, store)
     assert list(store.finals()) == cells[1:]
+
+
+def test_seeds_in_a_row_are_trained_side_by_side(monkeypatch, capsys, runner, store, cell):
+    cells = [cell._replace(seed=seed, horizon=h) for seed in range(4) for h in (4, 20)]
+    keep(store, cell._replace(seed=1), -7.0)
+    trained = []
+    monkeypatch.setattr(beeline, "train", trainer([0.25, 0.5], said=trained))
+    runner.run(cells, store, seeds_together=True)
+    # Four seeds of H = 4; 0, then 2 and 3 of H = 20.
+    assert trained == [0, 0, 2]
+    returns = {(c.horizon, c.seed): float(r["normalized_return"]) for c, r in store.finals().items()}
+    short, long = ({seed: r for (h, seed), r in returns.items() if h == of} for of in (4, 20))
+    assert short == {0: 0.5, 1: 1.5, 2: 2.5, 3: 3.5}
+    assert long == {0: 0.5, 1: -7.0, 2: 0.5, 3: 1.5}
+    curve = store.curves()[cells[4]]
+    np.testing.assert_allclose(curve.normalized_return, [2.25, 2.5])
+    row = store.finals()[cells[4]]
+    assert row["command"] == f"{cells[0].command} --seeds 4"
+    assert "seed 0 to 3: normalised return 0.50000, 1.50000" in capsys.readouterr().out
+    assert not list((store.folder / ".running").glob("*seed?"))
+
+
+def test_a_seed_that_diverged_takes_none_with_it(monkeypatch, runner, store, cell):
+    cells = [cell._replace(seed=seed) for seed in range(3)]
+
+    def train(config, out, overwrite):
+        bad = range(config.seed, config.seed + config.seeds)
+        trainer([0.5 + config.seed], DIVERGED if 1 in bad else None)(config, out, overwrite)
+
+    monkeypatch.setattr(beeline, "train", train)
+    runner.run(cells, store, seeds_together=True)
+    assert [store.finals()[cell]["return"] for cell in cells] == ["0.5", "1.5", "2.5"]
+    assert [store.finals()[cell]["compile_seconds"] for cell in cells] == ["4.0", "", "4.0"]
+    assert [store.finals()[cell]["command"] for cell in cells] == [c.command for c in cells]
 
 
 def test_the_time_left_follows_the_runs_most_like_those_to_come(runner, store, cell):

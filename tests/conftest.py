@@ -52,9 +52,12 @@ def mathematics(float64: None, hasty: None) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's cache out of the tests, and share one among them."""
+    """Keep the user's cache out of the tests, and share one among them and their processes."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BEELINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("BEELINE_CACHE", str(folder / "cache"))
         yield
 
 

@@ -13,6 +13,7 @@ from beeline.statistics import (
     first_reach,
     hold,
     interquartile_mean,
+    probability_of_improvement,
     reach_ratio,
 )
 from experiments._grid import Block, Cell, read_blocks
@@ -58,8 +59,17 @@ class Point(NamedTuple):
     variant: str
     interval: Interval
     """Interquartile mean over tasks and seeds."""
-    runs: int
-    """Runs that it rests on."""
+    scores: list[Float[np.ndarray, " seed"]]
+    """Final returns by task, of all runs that it rests on."""
+
+    @property
+    def runs(self) -> int:
+        """Count the runs that it rests on.
+
+        Returns:
+            Their number.
+        """
+        return sum(task.size for task in self.scores)
 
 
 class Recorded(NamedTuple):
@@ -113,7 +123,7 @@ class Recorded(NamedTuple):
             ]
             if all(task.size for task in scores):
                 interval = bootstrap(interquartile_mean, scores)
-                points.append(Point(variant, interval, sum(task.size for task in scores)))
+                points.append(Point(variant, interval, scores))
         return max(points, key=lambda point: float(point.interval.value), default=None)
 
     def learning(
@@ -174,6 +184,9 @@ def reach(
 def rows_by_horizon(recorded: Recorded) -> list[dict[str, Any]]:
     """Tabulate every line at every horizon.
 
+    The interquartile mean leaves a quarter of the runs out at either end: the mean of all and the
+    least of them stand beside it, and how often the first line's run is better than this one's.
+
     Args:
         recorded: The grid and what is recorded.
 
@@ -182,14 +195,12 @@ def rows_by_horizon(recorded: Recorded) -> list[dict[str, Any]]:
     """
     rows = []
     for horizon in recorded.horizons:
+        first = recorded.point(recorded.lines[0], horizon)
         for line in recorded.lines:
             if horizon not in line.block.horizons:
                 continue
             point = recorded.point(line, horizon)
-            value, low, high = ("", "", "") if point is None else map(float, point.interval)
-            if low == high:
-                # Resampling one seed gives that seed: no interval, not one without width.
-                low = high = ""
+            numbers = dict.fromkeys(("iqm", "low", "high", "mean", "least", "first is better"), "")
             rows.append(
                 {
                     "horizon": horizon,
@@ -197,9 +208,28 @@ def rows_by_horizon(recorded: Recorded) -> list[dict[str, Any]]:
                     "best_variant": "" if point is None else point.variant,
                     "runs": 0 if point is None else point.runs,
                     "wanted": len(line.block.tasks) * line.block.seeds,
-                    "iqm": value,
-                    "low": low,
-                    "high": high,
                 }
+                | (
+                    numbers
+                    if point is None
+                    else _numbers(point, None if line == recorded.lines[0] else first)
+                )
             )
     return rows
+
+
+def _numbers(point: Point, first: Point | None) -> dict[str, Any]:
+    value, low, high = map(float, point.interval)
+    better = ""
+    if first is not None and len(first.scores) == len(point.scores):
+        chance = bootstrap(probability_of_improvement, first.scores, point.scores)
+        better = f"{chance.value:.2f} [{chance.low:.2f}, {chance.high:.2f}]"
+    return {
+        "iqm": value,
+        # Resampling one seed gives that seed: no interval, not one without width.
+        "low": "" if low == high else low,
+        "high": "" if low == high else high,
+        "mean": float(np.mean([task.mean() for task in point.scores])),
+        "least": float(min(task.min() for task in point.scores)),
+        "first is better": better,
+    }

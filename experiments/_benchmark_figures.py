@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from beeline.statistics import bootstrap, hold, interquartile_mean
+from beeline.statistics import bootstrap, hold, interquartile_mean, performance_profile
 from experiments._benchmark import POINTS, Line, Recorded, reach, rows_by_horizon
 from experiments._figures import COLOURS, LABELS, panels, save
 from experiments._grid import GridError
@@ -81,7 +81,7 @@ def table(rows: Sequence[dict[str, Any]], scale: str) -> str:
 
 
 def by_horizon(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
-    """Draw the final performance of every line against the horizon.
+    """Draw the final performance of every line against the horizon, and how its runs spread.
 
     Args:
         recorded: The grid and what is recorded.
@@ -90,7 +90,7 @@ def by_horizon(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
     Returns:
         The rows that it shows.
     """
-    figure, (axes,) = panels(1, width=7)
+    figure, (axes, spread) = panels(2, width=5)
     for place, line in enumerate(recorded.lines):
         points = {h: recorded.point(line, h) for h in recorded.horizons}
         known = {h: point.interval for h, point in points.items() if point is not None}
@@ -106,8 +106,32 @@ def by_horizon(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
     axes.set_xlabel("horizon")
     axes.set_ylabel("normalised return")
     axes.set_title("interquartile mean over tasks and seeds, 95 % interval", fontsize=10)
+    _profiles(spread, recorded)
     _finish(figure, results / "by_horizon.png")
     return rows_by_horizon(recorded)
+
+
+def _profiles(axes: Any, recorded: Recorded) -> None:
+    # Where the most lines were run, and of those horizons the longest.
+    found = {h: [recorded.point(line, h) for line in recorded.lines] for h in recorded.horizons}
+    horizon = max(found, key=lambda h: (sum(point is not None for point in found[h]), h))
+    gaps = np.geomspace(1e-4, 1, POINTS)
+    for line, point in zip(recorded.lines, found[horizon], strict=True):
+        if point is None:
+            continue
+        style = _style(line, recorded)
+        value, low, high = bootstrap(
+            lambda scores: performance_profile(scores, 1 - gaps), point.scores, samples=500
+        )
+        axes.plot(gaps, value, **style)
+        if point.runs > len(point.scores):
+            axes.fill_between(gaps, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    axes.set_xscale("log")
+    axes.set_xlim(1, 1e-4)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("normalised return short of 1")
+    axes.set_ylabel("share of runs that come closer")
+    axes.set_title(f"performance profile at H = {horizon}", fontsize=10)
 
 
 def learning(recorded: Recorded, results: Path) -> list[dict[str, Any]]:

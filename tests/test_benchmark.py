@@ -101,6 +101,22 @@ def test_what_is_not_run_is_said_to_be(experiment, store):
     assert [row["iqm"] for row in rows] == [pytest.approx(0.65), "", ""]
 
 
+def test_failures_stand_beside_the_interquartile_mean(experiment, store):
+    keep(store, "harvest", 20, "default", [0.5, 0.6])
+    keep(store, "bacteria", 20, "default", [0.7, 0.9])
+    gradient = "default improvement.through_policy=1.0"
+    keep(store, "harvest", 20, gradient, [0.55, -4.0])
+    keep(store, "bacteria", 20, gradient, [0.6, 0.95])
+    benchmark = importlib.import_module("experiments._benchmark")
+    first, other, _ = benchmark.rows_by_horizon(recorded_in(experiment, store))
+    assert other["iqm"] == pytest.approx((0.55 + 0.6) / 2)
+    assert other["mean"] == pytest.approx((0.55 - 4.0 + 0.6 + 0.95) / 4)
+    assert other["least"] == pytest.approx(-4.0)
+    assert first["first is better"] == ""
+    # 3 of 4 pairs on harvest, 2 of 4 on bacteria.
+    assert other["first is better"].startswith("0.62 [")
+
+
 def test_curves_are_read_where_they_were_recorded(experiment, store):
     keep(store, "harvest", 20, "default", [0.5, 0.6])
     keep(store, "bacteria", 20, "default", [0.7, 0.9])

@@ -319,7 +319,9 @@ def test_seeds_in_a_row_are_trained_side_by_side(monkeypatch, capsys, runner, st
     runner.run(cells, store, seeds_together=True)
     # Four seeds of H = 4; 0, then 2 and 3 of H = 20.
     assert trained == [0, 0, 2]
-    returns = {(c.horizon, c.seed): float(r["normalized_return"]) for c, r in store.finals().items()}
+    returns = {
+        (c.horizon, c.seed): float(r["normalized_return"]) for c, r in store.finals().items()
+    }
     short, long = ({seed: r for (h, seed), r in returns.items() if h == of} for of in (4, 20))
     assert short == {0: 0.5, 1: 1.5, 2: 2.5, 3: 3.5}
     assert long == {0: 0.5, 1: -7.0, 2: 0.5, 3: 1.5}

@@ -131,7 +131,7 @@ def _train(side: list[Cell], store: Store) -> str:
         records = [_of_seed(row, position) for row in rows]
         records = [row for row in records if row["normalized_return"] is not None]
         if not records:
-            records = [_as_begun(cell, folder)]
+            records = [_as_begun(cell, folder, position)]
         last = records[-1]
         final = {
             "env_steps": last["env_steps"],
@@ -155,14 +155,14 @@ def _of_seed(row: dict[str, Any], position: int) -> dict[str, Any]:
     return {name: row[name] for name in ("env_steps", "wall_seconds")} | one
 
 
-def _as_begun(cell: Cell, folder: Path) -> dict[str, Any]:
+def _as_begun(cell: Cell, folder: Path, position: int) -> dict[str, Any]:
     # It diverged in its first iteration, and has the policy that it began with.
     found = beeline.evaluate(folder)
     return {
         "env_steps": cell.config.warmup_episodes * cell.horizon,
         "wall_seconds": 0.0,
-        "return": float(found.return_[0]),
-        "normalized_return": float(found.normalized_return[0]),
+        "return": float(found.return_[position]),
+        "normalized_return": float(found.normalized_return[position]),
     }
 
 

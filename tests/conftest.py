@@ -1,6 +1,5 @@
 """What tests of several floors share."""
 
-import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,6 +16,12 @@ from beeline.run import Run
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "1")
 jax.config.update("jax_num_cpu_devices", 1)
 
+# Tests compile much and compute little, so that code is better made soon than made to be fast,
+# and in the same way in the processes that they start, which are to compute the same bits.
+jax.config.update("jax_disable_most_optimizations", True)
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+
 
 @pytest.fixture
 def float64() -> Iterator[None]:
@@ -25,29 +30,12 @@ def float64() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def compiled_soon() -> Iterator[None]:
-    """Spend little time on compiling, for what is hardly run."""
+@pytest.fixture
+def optimised() -> Iterator[None]:
+    """Optimise what is compiled in one test, as users do: where rounding is at stake."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
     jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture
-def hasty() -> Iterator[None]:
-    """Spend little time on compiling in one test."""
-    with compiled_soon():
-        yield
-
-
-@pytest.fixture
-def mathematics(float64: None, hasty: None) -> None:
-    """Compute in double precision, and spend little time on compiling.
-
-    For tests of what is computed; those of single precision see the optimised code.
-    """
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,8 +74,7 @@ def trained(tiny: Config, own_cache: None, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="session")
 def pair(tiny: Config, own_cache: None) -> Run:
     """The run of `tiny` with two seeds side by side."""
-    with compiled_soon():
-        return beeline.train(config=tiny, seeds=2)
+    return beeline.train(config=tiny, seeds=2)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from benchmarks.operations import count
 from benchmarks.sweeps import sweep_rollout
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_sweeps_settle_where_steps_lead():
     config = preset("default", horizon=9, model="rnn-awm", env_steps=2000)
     env = build(config).env

@@ -55,7 +55,6 @@ print(json.dumps({"devices": jax.device_count(), "records": run.records}))
 
 def report(program: str, devices: int, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict:
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", str(devices))
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], capture_output=True, text=True
     )
@@ -91,7 +90,6 @@ def test_training_on_two_devices_is_training(pair, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("model", ["rnn-awm", "ssm-awm", "transformer-awm", "lstm-history"])
 def test_every_kind_of_core_spreads_over_devices(tiny, model, monkeypatch):
     config = dataclasses.replace(tiny, model=model, env_steps=200)

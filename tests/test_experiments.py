@@ -30,11 +30,8 @@ FOLDERS = {
 
 @pytest.fixture(autouse=True)
 def beside_the_library(monkeypatch):
-    """Import from the checkout, and spend little time on compiling."""
+    """Import from the checkout."""
     monkeypatch.syspath_prepend(str(ROOT))
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

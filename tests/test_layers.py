@@ -5,7 +5,7 @@ import pytest
 
 from beeline._layers import MLP, LayerNorm, Linear
 
-pytestmark = pytest.mark.usefixtures("mathematics")
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def draw(*shape):

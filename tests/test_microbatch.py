@@ -32,7 +32,7 @@ def mean_and_each(x, y):
     return {"mean": (x.sum(axis=1) * y).mean(), "columns": jnp.exp(x).mean(axis=0)}, each
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("size", [1, 2, 3, 6, 12])
 def test_groups_give_what_the_whole_batch_gives(size):
     draws = np.random.default_rng(0).normal(size=(12, 5))

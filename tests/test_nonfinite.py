@@ -90,10 +90,8 @@ def iterate(algorithm, state, index):
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled():
-    jax.config.update("jax_disable_most_optimizations", True)
     begun = start(algorithm())
-    yield SimpleNamespace(start=begun, after=iterate(algorithm(), begun, jnp.asarray(0)))
-    jax.config.update("jax_disable_most_optimizations", False)
+    return SimpleNamespace(start=begun, after=iterate(algorithm(), begun, jnp.asarray(0)))
 
 
 @pytest.fixture

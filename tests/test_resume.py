@@ -113,7 +113,7 @@ def test_a_run_without_a_checkpoint_begins_again(copied, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_run_that_has_ended_can_be_made_longer(copied, trained, hasty):
+def test_a_run_that_has_ended_can_be_made_longer(copied, trained):
     with pytest.raises(RunError, match=r"env-steps is 490, but .* is a run of 500: give more"):
         beeline.resume(copied, env_steps=490)
     longer = beeline.resume(copied, env_steps=550)

@@ -278,7 +278,7 @@ def test_a_run_that_was_cut_short_has_no_summary(copied):
     assert beeline.load(copied).summary is None
 
 
-def test_a_rate_without_bounds_stops_the_run(tiny, tmp_path, hasty):
+def test_a_rate_without_bounds_stops_the_run(tiny, tmp_path):
     absurd = dataclasses.replace(
         tiny, fitting=dataclasses.replace(tiny.fitting, learning_rate=1e30, final_rate=1.0)
     )

@@ -413,7 +413,7 @@ def test_a_mutated_checkpoint_is_refused_or_equal(saved, skeleton, tmp_path, cas
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", BASELINES)
-def test_a_mutated_checkpoint_of_a_baseline_is_refused_or_equal(model, tmp_path, hasty):
+def test_a_mutated_checkpoint_of_a_baseline_is_refused_or_equal(model, tmp_path):
     config = dataclasses.replace(soak.small("cancer-treatment", model, 0), env_steps=36)
     run = beeline.train(config=config, out=tmp_path / "run")
     file, skeleton = run.path / "checkpoint.npz", run.algorithm.skeleton()

@@ -52,7 +52,7 @@ def stopped(config, out, monkeypatch, iteration):
 
 
 @pytest.mark.parametrize("model", ["sac", pytest.param("online-dt", marks=pytest.mark.slow)])
-def test_it_goes_on_as_if_nothing_had_happened(model, tmp_path, monkeypatch, hasty):
+def test_it_goes_on_as_if_nothing_had_happened(model, tmp_path, monkeypatch):
     """Stopped, ended and then made longer: neither has learning rates that follow the length."""
     config = config_of(model, env_steps=46, seeds=2)
     beeline.train(config=config, out=tmp_path / "whole")
@@ -68,7 +68,7 @@ def test_it_goes_on_as_if_nothing_had_happened(model, tmp_path, monkeypatch, has
 
 @pytest.mark.slow
 @pytest.mark.parametrize("normalise", [True, False])
-def test_a_full_replay_buffer_goes_on(normalise, tmp_path, monkeypatch, hasty):
+def test_a_full_replay_buffer_goes_on(normalise, tmp_path, monkeypatch):
     config = config_of("sac", env_steps=60)
     fields = dataclasses.replace(config.sac, buffer_size=15, normalise=normalise)
     config = dataclasses.replace(config, sac=fields)

@@ -20,8 +20,6 @@ from beeline.envs import Environment
 from beeline.training import Buffer, Episode, IndependentNoise
 from benchmarks import soak
 
-pytestmark = pytest.mark.usefixtures("hasty")
-
 HORIZON, STATE, ACTION = 5, 2, 2
 
 

@@ -15,8 +15,6 @@ from jax.custom_batching import custom_vmap
 from beeline import envs
 from beeline.envs import ContractError, Environment, check
 
-pytestmark = pytest.mark.usefixtures("hasty")
-
 CHEAP = ("cancer-treatment",)
 
 

@@ -49,7 +49,7 @@ def env():
 
 
 @pytest.fixture
-def precise(mathematics, env):
+def precise(float64, env):
     return env
 
 
@@ -62,7 +62,7 @@ def test_each_step_agrees_with_scipy_on_the_lagrangian(precise):
         np.testing.assert_allclose(end, path.y[:, -1], rtol=0, atol=1e-8)
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_a_whole_swing_agrees_with_scipy():
     env = envs.make("double-pendulum", horizon=60, outer_angle=90)
     states, _ = jax.jit(lambda a: swing(env, a))(0.5)
@@ -79,7 +79,7 @@ def test_a_whole_swing_agrees_with_scipy():
 
 
 @pytest.mark.parametrize(("sign", "outer"), [(-1, math.sqrt(2)), (1, -math.sqrt(2))])
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_small_swings_are_the_two_modes_of_the_linear_pendulum(sign, outer):
     env = envs.make("double-pendulum", horizon=40)
     shape = 1e-5 * np.array([1.0, outer])
@@ -123,7 +123,7 @@ def test_the_goal_is_reached_from_its_action_alone(horizon):
     assert np.all(rewards[:, :-1] == 0)
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_goal_action_and_outer_angle_are_options():
     env = envs.make("double-pendulum", horizon=30, goal_action=0.7, outer_angle=-120)
     states, rewards = swing(env, 0.7)

@@ -63,7 +63,7 @@ def test_looking_for_the_package_is_not_importing_it(tmp_path, monkeypatch):
         for task in envs.names()
     ],
 )
-def test_the_checker_finds_nothing(task, hasty):
+def test_the_checker_finds_nothing(task):
     env = made(task).unwrapped
     check_env(env)
     for space in (env.observation_space, env.action_space):
@@ -71,7 +71,7 @@ def test_the_checker_finds_nothing(task, hasty):
         assert space.dtype == np.float32
 
 
-def test_an_episode_is_that_of_the_task(hasty):
+def test_an_episode_is_that_of_the_task():
     env, task = made("invasive-plant"), envs.make("invasive-plant", horizon=HORIZON)
     random = np.random.default_rng(0)
     observation, info = env.reset(seed=1)
@@ -100,7 +100,7 @@ def test_bounds_are_those_of_the_state_and_of_time():
     assert unbounded.high[0] == np.finfo(np.float32).max
 
 
-def test_noise_follows_the_seed(hasty):
+def test_noise_follows_the_seed():
     env = made("harvest", process_noise=0.01)
 
     def second(seed):

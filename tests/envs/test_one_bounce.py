@@ -34,7 +34,7 @@ def play(env, first_action, later=0.3):
     return jax.lax.scan(advance, env.initial_state(), jnp.arange(env.horizon))[1]
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(("horizon", "goal", "wall"), [(2, 0.5, -1.0), (60, -0.25, -0.7)])
 def test_episodes_agree_with_numpy(horizon, goal, wall):
     env = envs.make("one-bounce", horizon=horizon, goal=goal, wall=wall)
@@ -46,7 +46,7 @@ def test_episodes_agree_with_numpy(horizon, goal, wall):
         np.testing.assert_allclose(rewards[k], [0.0] * (horizon - 1) + [return_], atol=1e-12)
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(
     ("horizon", "goal", "best"),
     [(100, 0.5, -0.3607), (50, 0.5, -0.3765), (100, -0.25, 0.3222), (50, -0.25, 0.3108)],
@@ -109,7 +109,7 @@ def test_only_the_first_action_matters():
     assert float(slopes[0, 0]) != 0
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_derivatives_agree_with_finite_differences():
     env = envs.make("one-bounce", horizon=50)
     for action in (-0.93, 0.02, 0.61):
@@ -118,7 +118,7 @@ def test_derivatives_agree_with_finite_differences():
         assert float(slope) == pytest.approx((sides[0] - sides[1]) / 2e-7, rel=1e-5)
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_precision_follows_the_inputs():
     env = envs.make("one-bounce", horizon=5)
     assert env.initial_state().dtype == jnp.float64

@@ -16,7 +16,7 @@ from beeline.policies import SquashedGaussian
 HORIZON, BATCH = 20, 3
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", ["cancer-treatment", "hiv-treatment", "timber-harvest"])
 def test_the_two_gradients_are_one(name):
     environment = make(name, horizon=HORIZON)

@@ -68,7 +68,7 @@ def assert_same(horizon, batch, tolerance):
     assert imagined.states.shape == (batch, horizon, STATE)
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(
     ("horizon", "batch"),
     [
@@ -83,11 +83,12 @@ def test_direct_equals_unrolled(horizon, batch):
     assert_same(horizon, batch, 1e-10)
 
 
+@pytest.mark.usefixtures("optimised")
 def test_direct_equals_unrolled_in_single_precision():
     assert_same(65, 3, 2e-5)
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_direct_equals_unrolled_with_actions_at_the_edges():
     _, *rest = make_problem(make_actions_model, 8, 4)
     policy = make_policy(8, squash="clip")
@@ -98,7 +99,7 @@ def test_direct_equals_unrolled_with_actions_at_the_edges():
     assert difference(gradient, unrolled) < 1e-10
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("most_tokens", [1, 45])
 def test_direct_equals_unrolled_in_groups(monkeypatch, most_tokens):
     monkeypatch.setattr(_microbatch, "_CPU_TOKENS", most_tokens)
@@ -140,7 +141,7 @@ def slope_by_differences(value, policy, step=1e-6):
     return (4 * central(step) - central(2 * step)) / 3, perturbed(policy, step)[1]
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("make_model", [make_actions_model, make_markov_model])
 def test_full_shares_give_the_total_derivative(make_model):
     policy, *rest = make_problem(make_model, 12, 3)
@@ -168,7 +169,7 @@ def by_hand(policy, frozen, model, objective, initial, noise, *, fed_back_frozen
     return returns.mean() / scale + weight * entropies.mean(), returns
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("make_model", [make_actions_model, make_markov_model])
 def test_no_share_through_the_policy_holds_visited_states_still(make_model):
     policy, *rest = make_problem(make_model, 5, 2)
@@ -182,7 +183,7 @@ def test_no_share_through_the_policy_holds_visited_states_still(make_model):
     assert along(slope, way) == pytest.approx(expected, rel=1e-7)
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_no_share_through_fed_back_states_holds_them_still_too():
     policy, *rest = make_problem(make_markov_model, 5, 2)
     route = Unrolled(through_policy=0.0, through_states=0.0)

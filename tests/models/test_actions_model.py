@@ -10,7 +10,7 @@ from beeline.sequence import Transformer
 LENGTH = 9
 
 
-pytestmark = pytest.mark.usefixtures("mathematics")
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def make_model(frequencies=1):

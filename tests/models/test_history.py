@@ -15,7 +15,7 @@ CORES = {
 }
 
 
-pytestmark = pytest.mark.usefixtures("mathematics")
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def make_model(core="gru", **options):

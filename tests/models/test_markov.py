@@ -10,7 +10,7 @@ from beeline.models import MarkovModel, prediction_loss
 LENGTH = 7
 
 
-pytestmark = pytest.mark.usefixtures("mathematics")
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def make_model():

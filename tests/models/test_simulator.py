@@ -10,7 +10,7 @@ from beeline.models import DynamicsActionsModel, SimulatorModel, prediction_loss
 HORIZON = 12
 
 
-pytestmark = pytest.mark.usefixtures("mathematics")
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def episode(environment, seed=0):

@@ -10,7 +10,7 @@ from beeline._scaling import StateScaling
 from beeline.policies import SquashedGaussian
 from beeline.policies._squash import SQUASHES
 
-pytestmark = pytest.mark.usefixtures("mathematics")
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def make_policy(gain=1.0, action_dim=1, **options):

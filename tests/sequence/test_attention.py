@@ -14,7 +14,7 @@ def oracle(query, key, value):
 
 
 # Blocks are 64 long up to 512 tokens, then an eighth of the length.
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 511, 513, 521])
 def test_blocks_add_up_to_the_full_square(length):
     drawn = np.random.default_rng(0).normal(size=(3, length, 2, 4))

@@ -52,7 +52,7 @@ def in_parallel(core, tokens):
     return core.parallel(tokens)
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_parallel_equals_steps(make_core):
     core, tokens = make_core(jax.random.key(0)), draw(LONGEST)
     steps, parallel = jax.jit(in_steps)(core, tokens), jax.jit(in_parallel)
@@ -66,6 +66,7 @@ def test_parallel_equals_steps(make_core):
         )
 
 
+@pytest.mark.usefixtures("optimised")
 def test_parallel_equals_steps_in_single_precision(make_core):
     core, tokens = make_core(jax.random.key(0)), draw(LONGEST)
     outputs = jax.jit(in_parallel)(core, tokens)
@@ -73,7 +74,7 @@ def test_parallel_equals_steps_in_single_precision(make_core):
     np.testing.assert_allclose(outputs, jax.jit(in_steps)(core, tokens), rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_growing_equals_full_room(make_core):
     core, tokens = make_core(jax.random.key(0)), draw(LONGEST)
     full, grown = jax.jit(in_steps)(core, tokens), jax.jit(in_stages)(core, tokens)
@@ -104,7 +105,7 @@ def test_no_output_depends_on_a_later_token(make_core):
     assert (reaches[~later] > 0).all()
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_gradients_of_the_two_forms_agree(make_core):
     core, tokens, weights = make_core(jax.random.key(0)), draw(66), draw(66, seed=2)
 
@@ -118,7 +119,7 @@ def test_gradients_of_the_two_forms_agree(make_core):
     )
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_jit_and_vmap_change_nothing(make_core):
     core, batch = make_core(jax.random.key(0)), draw(10).reshape(2, 5, WIDTH)
     plain = jnp.stack([core.parallel(tokens) for tokens in batch])
@@ -128,6 +129,7 @@ def test_jit_and_vmap_change_nothing(make_core):
     np.testing.assert_allclose(stepped, plain, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.usefixtures("optimised")
 def test_gradients_over_two_thousand_tokens_are_finite(make_core):
     core, tokens = make_core(jax.random.key(0)), draw(2000)
     slope_in = jax.jit(jax.grad(lambda x: jnp.linalg.norm(core.parallel(x)[-1] + 1.0)))

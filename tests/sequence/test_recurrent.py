@@ -11,7 +11,7 @@ from beeline.sequence import GRU, LSTM, RNN
 LENGTH, WIDTH = 30, 5
 
 
-pytestmark = pytest.mark.usefixtures("mathematics")
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def shaken(core):

@@ -17,7 +17,7 @@ def oracle(weights, tokens):
     return np.stack(outputs)
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_parallel_against_numpy():
     core = SelfAttention(6, key=jax.random.key(0))
     tokens = np.random.default_rng(0).normal(size=(70, 6))

@@ -51,7 +51,7 @@ def oracle(core, x):
     return normalise(core.norm, x)
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
 @pytest.mark.parametrize("length", [1, 50])
 def test_parallel_against_numpy(monkeypatch, backend, length):
@@ -62,7 +62,7 @@ def test_parallel_against_numpy(monkeypatch, backend, length):
     np.testing.assert_allclose(outputs, oracle(core, tokens), rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 def test_the_two_sweeps_have_the_same_gradient(monkeypatch):
     core, tokens, weights = make_core(1), jnp.array(draw(40)), draw(40)[::-1]
 

@@ -61,7 +61,7 @@ def shaken(core):
     return jax.tree.unflatten(structure, moved)
 
 
-@pytest.mark.usefixtures("mathematics")
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(("length", "positions"), [(1, None), (64, 200), (131, None)])
 def test_parallel_against_numpy(length, positions):
     core = Transformer(12, 2, 3, mlp_width=20, positions=positions, key=jax.random.key(0))

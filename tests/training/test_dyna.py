@@ -16,7 +16,7 @@ HORIZON = 6
 
 
 @pytest.fixture
-def parts(mathematics):
+def parts(float64):
     config = preset(
         "default",
         task="invasive-plant",

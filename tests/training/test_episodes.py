@@ -9,8 +9,6 @@ from beeline import envs
 from beeline.policies import SquashedGaussian
 from beeline.training import Buffer, Episode, act, evaluate, play
 
-pytestmark = pytest.mark.usefixtures("hasty")
-
 
 @pytest.fixture
 def env():

@@ -8,8 +8,6 @@ import pytest
 from beeline.training import CorrelatedNoise, IndependentNoise
 from beeline.training.exploration import _autoregressive
 
-pytestmark = pytest.mark.usefixtures("hasty")
-
 HORIZON = 32
 
 

@@ -10,8 +10,6 @@ import pytest
 from beeline._layers import Linear
 from beeline.training import Optimiser
 
-pytestmark = pytest.mark.usefixtures("hasty")
-
 
 @pytest.fixture
 def weights():

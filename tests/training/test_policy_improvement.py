@@ -24,7 +24,7 @@ class Spread(PolicyGradient):
 
 
 @pytest.mark.parametrize("name", ["default", "paper"])
-def test_noise_narrows_down_to_the_policys_own(name, mathematics):
+def test_noise_narrows_down_to_the_policys_own(name, float64):
     config = preset(name, horizon=100, model="markov")
     algorithm, key = build_bpo(config), jax.random.key(0)
     env, improvement = algorithm.env, algorithm.improvement

@@ -10,8 +10,6 @@ from beeline.training import Buffer, Episode, Optimiser
 from beeline.training._updates import Updated, repeat
 from beeline.training.faults import first_in
 
-pytestmark = pytest.mark.usefixtures("hasty")
-
 LOSSES = [4.0, np.nan, 2.0, 6.0, np.inf, 1.0]
 SIZES = [0.1, 1.0, 3.0, 0.2, 1.0, np.nan]
 

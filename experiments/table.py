@@ -28,8 +28,9 @@ all its tasks and seeds, with its 95% interval by stratified bootstrap where the
 seeds. A run that diverged counts with the last finite return that its policy had. Models that miss
 some task have no last row.
 
-Variant `{variant}`. Made from [experiments/results/finals.csv](../experiments/results/finals.csv),
-whose rows name the command of each run, by
+Variants: {variants}. Where a column is not of the first, its head says what differs. Made from
+[experiments/results/finals.csv](../experiments/results/finals.csv), whose rows name the command of
+each run, by
 
 ```
 {command}
@@ -41,59 +42,73 @@ def main() -> None:
     """Write the page; mistakes end the process in one line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.table", description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder with the runs")
-    parser.add_argument("--variant", default="default", help="preset, and what differs from it")
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        default=["default"],
+        metavar="VARIANT",
+        help="each a preset and what differs from it, the one to compare others with first",
+    )
     parser.add_argument("--out", type=Path, default=PAGE, help="the page to write")
     arguments = parser.parse_args()
     try:
-        text = page(Store(arguments.results).finals(), arguments.variant)
+        text = page(Store(arguments.results).finals(), arguments.variants)
     except GridError as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     with replacing(arguments.out) as file:
         file.write(text.encode())
 
 
-def page(finals: Finals, variant: str) -> str:
-    """Put the runs of a variant into tables.
+def page(finals: Finals, variants: Sequence[str]) -> str:
+    """Put the runs of some variants into tables.
 
     Args:
         finals: How the runs ended.
-        variant: The variant.
+        variants: The variants, at least one.
 
     Returns:
         A page in Markdown.
 
     Raises:
-        GridError: If no run of the variant is recorded.
+        GridError: If no run of a variant is recorded.
     """
-    runs = {cell: row for cell, row in finals.items() if cell.variant == variant}
-    if not runs:
-        known = ", ".join(sorted({repr(cell.variant) for cell in finals})) or "none"
-        raise GridError(f"no run of the variant {variant!r} is recorded: choose from {known}")
-    command = "python -m experiments.table"
-    if variant != "default":
-        command += f' --variant "{variant}"'
-    parts = [_HEAD.format(variant=variant, command=command)]
-    for horizon in sorted({cell.horizon for cell in runs}):
-        at = {cell: row for cell, row in runs.items() if cell.horizon == horizon}
-        parts.append(f"## H = {horizon}\n\n{_of_horizon(at)}")
-    parts.append(f"## Where they come from\n\n{_origins(runs)}")
+    for variant in variants:
+        if all(cell.variant != variant for cell in finals):
+            known = ", ".join(sorted({repr(cell.variant) for cell in finals})) or "none"
+            raise GridError(f"no run of the variant {variant!r} is recorded: choose from {known}")
+    columns: dict[str, Finals] = {}
+    for variant in variants:
+        different = [word for word in variant.split() if word not in variants[0].split()]
+        for cell, row in finals.items():
+            if cell.variant == variant:
+                columns.setdefault(" ".join([cell.model, *different]), {})[cell] = row
+    names = " ".join(f'"{variant}"' for variant in variants)
+    command = f"python -m experiments.table --variants {names}"
+    listed = ", ".join(f"`{variant}`" for variant in variants)
+    parts = [_HEAD.format(variants=listed, command=command)]
+    for horizon in sorted({cell.horizon for runs in columns.values() for cell in runs}):
+        parts.append(f"## H = {horizon}\n\n{_of_horizon(columns, horizon)}")
+    parts.append(f"## Where they come from\n\n{_origins(columns)}")
     return "\n".join(parts)
 
 
-def _of_horizon(runs: Finals) -> str:
-    models = _models(runs)
-    lines = [["task", *models]]
-    for task in TASKS:
-        lines.append([task, *(_entry(_scores(runs, task, model)) for model in models)])
-    lines.append(["all tasks", *(_aggregate(runs, model) for model in models)])
+def _of_horizon(columns: dict[str, Finals], horizon: int) -> str:
+    scores = {
+        name: [_scores(runs, task, horizon) for task in TASKS] for name, runs in columns.items()
+    }
+    scores = {name: tasks for name, tasks in scores.items() if any(task.size for task in tasks)}
+    lines = [["task", *scores]]
+    for place, task in enumerate(TASKS):
+        lines.append([task, *(_entry(tasks[place]) for tasks in scores.values())])
+    lines.append(["all tasks", *(_aggregate(tasks) for tasks in scores.values())])
     return _markdown(lines)
 
 
-def _scores(runs: Finals, task: str, model: str) -> np.ndarray:
+def _scores(runs: Finals, task: str, horizon: int) -> np.ndarray:
     values = [
         float(row["normalized_return"] or "nan")
         for cell, row in runs.items()
-        if (cell.task, cell.model) == (task, model)
+        if (cell.task, cell.horizon) == (task, horizon)
     ]
     # A run without a single finite return has nothing to show but random actions.
     return statistics.fill_failures(np.reshape(values, (-1, 1)))[:, 0]
@@ -105,8 +120,7 @@ def _entry(scores: np.ndarray) -> str:
     return f"{np.median(scores):.3f} ({scores.min():.3f})"
 
 
-def _aggregate(runs: Finals, model: str) -> str:
-    scores = [_scores(runs, task, model) for task in TASKS]
+def _aggregate(scores: Sequence[np.ndarray]) -> str:
     if any(task.size == 0 for task in scores):
         return ""
     mean, low, high = statistics.bootstrap(statistics.interquartile_mean, scores)
@@ -114,18 +128,17 @@ def _aggregate(runs: Finals, model: str) -> str:
     return f"{mean:.3f}" + ("" if low == high else f" [{low:.3f}, {high:.3f}]")
 
 
-def _origins(runs: Finals) -> str:
-    lines = [["model", "runs", "seeds", "environment steps", "dates", "machines"]]
-    for model in _models(runs):
-        mine = {cell: row for cell, row in runs.items() if cell.model == model}
-        steps = sorted(int(row["env_steps"]) for row in mine.values())
-        dates = sorted(row["date"] for row in mine.values())
-        machines = sorted({row["machine"] for row in mine.values()})
-        seeds = len({cell.seed for cell in mine})
+def _origins(columns: dict[str, Finals]) -> str:
+    lines = [["column", "runs", "seeds", "environment steps", "dates", "machines"]]
+    for name, runs in columns.items():
+        steps = sorted(int(row["env_steps"]) for row in runs.values())
+        dates = sorted(row["date"] for row in runs.values())
+        machines = sorted({row["machine"] for row in runs.values()})
+        seeds = len({cell.seed for cell in runs})
         lines.append(
             [
-                model,
-                str(len(mine)),
+                name,
+                str(len(runs)),
                 str(seeds),
                 _span(f"{number:,}" for number in steps),
                 _span(dates),
@@ -138,10 +151,6 @@ def _origins(runs: Finals) -> str:
 def _span(sorted_texts: Iterable[str]) -> str:
     texts = list(sorted_texts)
     return texts[0] if texts[0] == texts[-1] else f"{texts[0]} to {texts[-1]}"
-
-
-def _models(runs: Finals) -> list[str]:
-    return list(dict.fromkeys(cell.model for cell in runs))
 
 
 def _markdown(lines: Sequence[Sequence[str]]) -> str:

@@ -35,7 +35,7 @@ def cells(text, start):
 
 
 def test_every_run_is_counted(finals):
-    short, long = page(finals, "default").split("## H = 500")
+    short, long = page(finals, ["default"]).split("## H = 500")
     assert cells(short, "harvest") == ["harvest", "0.910 (0.900)"]
     mean = np.mean(sorted([0.9, 0.91, 0.92] * 8)[6:-6])
     assert cells(short, "all tasks")[1].startswith(f"{mean:.3f} [0.9")
@@ -46,15 +46,25 @@ def test_every_run_is_counted(finals):
 
 
 def test_the_page_says_where_its_numbers_come_from(finals):
-    text = page(finals, "default")
+    text = page(finals, ["default"])
     assert cells(text, "markov")[1:] == ["24", "3", "10,000", "2026-01-02", "a machine"]
     assert cells(text, "sac")[4] == "2026-03-04"
-    assert "python -m experiments.table\n" in text
-    other = page(finals, "default fitting.clip=2")
-    assert 'python -m experiments.table --variant "default fitting.clip=2"' in other
+    assert 'python -m experiments.table --variants "default"\n' in text
+    other = page(finals, ["default fitting.clip=2"])
+    assert 'python -m experiments.table --variants "default fitting.clip=2"' in other
     assert cells(other, "harvest") == ["harvest", "-9.000"]
+
+
+def test_variants_stand_side_by_side(finals):
+    both = ["default", "default fitting.clip=2"]
+    short, long = page(finals, both).split("## H = 500")
+    assert cells(short, "task") == ["task", "markov", "markov fitting.clip=2"]
+    assert cells(short, "harvest") == ["harvest", "0.910 (0.900)", "-9.000"]
+    assert cells(long, "task") == ["task", "sac"]
+    assert f'--variants "{both[0]}" "{both[1]}"\n' in short
+    assert cells(long, "markov fitting.clip=2")[1] == "1"
 
 
 def test_a_variant_without_runs(finals):
     with pytest.raises(GridError, match="no run of the variant 'paper' is recorded: choose from"):
-        page(finals, "paper")
+        page(finals, ["default", "paper"])

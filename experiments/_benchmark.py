@@ -151,6 +151,23 @@ class Recorded(NamedTuple):
             for curves in [[self.curves[cell] for cell in cells]]
         ]
 
+    def spent(self, line: Line, horizon: int, spent: str) -> float:
+        """Find where the learning curves of a line's best variant end.
+
+        Args:
+            line: The line.
+            horizon: The horizon.
+            spent: In terms of what: `env_steps` or `wall_seconds`.
+
+        Returns:
+            The greatest budget that a run of it spent, or zero where `point` gives none.
+        """
+        point = self.point(line, horizon)
+        if point is None:
+            return 0.0
+        tasks = self._recorded(line, horizon, point.variant)
+        return max(float(getattr(self.curves[c], spent)[-1]) for cells in tasks for c in cells)
+
     def _recorded(self, line: Line, horizon: int, variant: str) -> list[list[Cell]]:
         wanted = (line.cells(task, horizon, variant) for task in line.block.tasks)
         return [[cell for cell in cells if cell in self.finals] for cells in wanted]
@@ -161,6 +178,7 @@ def reach(
     theirs: Sequence[Float[np.ndarray, "budget seed"]],
     budgets: Float[np.ndarray, " budget"],
     level: float = 0.9,
+    end: float = np.inf,
 ) -> Interval:
     """Compare what two lines spend until their interquartile means reach a level.
 
@@ -169,6 +187,8 @@ def reach(
         theirs: Those of the other.
         budgets: Where they were read.
         level: The normalised return to reach.
+        end: What they are taken to need where they never reach it; where their curves end, to
+            bound the ratio from below.
 
     Returns:
         How many times our budget they need, with its interval.
@@ -176,7 +196,8 @@ def reach(
 
     def ratio(ours: Any, theirs: Any) -> np.ndarray:
         means = (interquartile_mean(theirs), interquartile_mean(ours))
-        return reach_ratio(*(first_reach(mean, budgets, level) for mean in means))
+        needed, ours_needed = (first_reach(mean, budgets, level) for mean in means)
+        return reach_ratio(np.asarray(np.minimum(needed, end)), ours_needed)
 
     return bootstrap(ratio, list(ours), list(theirs))
 

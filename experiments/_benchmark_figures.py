@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from beeline.statistics import bootstrap, hold, interquartile_mean, performance_profile
+from beeline.statistics import bootstrap, first_reach, hold, interquartile_mean, performance_profile
 from experiments._benchmark import POINTS, Line, Recorded, reach, rows_by_horizon
 from experiments._figures import COLOURS, LABELS, panels, save
 from experiments._grid import GridError
@@ -17,6 +18,9 @@ from experiments._results import SCALES
 from experiments._results import save as save_rows
 from experiments._runner import RESULTS
 from experiments._store import Store
+
+LEVEL = 0.9
+"""The normalised return that lines are timed to."""
 
 _STYLES = ("-", "--", ":", "-.")
 _MARK = re.compile(r"(<!-- measured -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -152,19 +156,26 @@ def learning(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
             curves = {
                 line: recorded.learning(line, horizon, budgets, spent) for line in recorded.lines
             }
+            ends = {line: recorded.spent(line, horizon, spent) for line in recorded.lines}
             for line, tasks in curves.items():
                 if tasks is not None:
                     value, low, high = bootstrap(interquartile_mean, tasks, samples=500)
-                    style = _style(line, recorded)
-                    axes.plot(budgets, value, **style)
-                    axes.fill_between(budgets, low, high, color=style["color"], alpha=0.15)
+                    style, run = _style(line, recorded), budgets <= ends[line] * (1 + 1e-9)
+                    axes.plot(budgets[run], value[run], **style)
+                    axes.fill_between(
+                        budgets[run], low[run], high[run], color=style["color"], alpha=0.15
+                    )
             axes.axhline(0, color="grey", linestyle=":")
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.set_ylim(-0.25, 1.05)
             axes.set_xlabel(name)
             axes.set_title(f"H = {horizon}", fontsize=10)
             for row in rows:
                 if row["horizon"] == horizon:
-                    row[f"{spent} to 0.9, ratio"] = _ratio(row["line"], curves, budgets)
+                    row |= _reached(row["line"], curves, ends, budgets, spent)
         places[0].set_ylabel("normalised return, interquartile mean")
         _finish(figure, results / f"learning_{spent}.png")
     return rows
@@ -246,13 +257,28 @@ def _budgets(recorded: Recorded, horizon: int, spent: str) -> np.ndarray:
     return np.geomspace(max(min(firsts), 1e-2), max(lasts), POINTS)
 
 
-def _ratio(name: str, curves: dict[Line, Any], budgets: np.ndarray) -> str:
+def _reached(
+    name: str, curves: dict[Line, Any], ends: dict[Line, float], budgets: np.ndarray, spent: str
+) -> dict[str, str]:
     ours = next(iter(curves.values()))
-    theirs = next(tasks for line, tasks in curves.items() if line.name == name)
-    if ours is None or theirs is None or theirs is ours:
-        return ""
-    value, low, high = reach(ours, theirs, budgets)
-    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
+    line, theirs = next((line, tasks) for line, tasks in curves.items() if line.name == name)
+    took, ratio = "", ""
+    if theirs is not None:
+        at = float(first_reach(interquartile_mean(theirs), budgets, LEVEL))
+        took = _or_over(at, ends[line])
+    if ours is not None and theirs is not None and theirs is not ours:
+        exact = reach(ours, theirs, budgets, LEVEL)
+        bound = reach(ours, theirs, budgets, LEVEL, ends[line])
+        value, low, high = (_or_over(*map(float, pair)) for pair in zip(exact, bound, strict=True))
+        ratio = f"{value} [{low}, {high}]"
+    return {f"{spent} to {LEVEL}": took, f"{spent} to {LEVEL}, ratio": ratio}
+
+
+def _or_over(value: float, bound: float) -> str:
+    # A curve that ends before the level says only that more was needed.
+    known = value if np.isfinite(value) else bound
+    digits = f"{known:,.0f}" if known >= 100 else f"{known:.3g}"
+    return digits if np.isfinite(value) else f"over {digits}"
 
 
 def _style(line: Line, recorded: Recorded) -> dict[str, Any]:

@@ -14,9 +14,10 @@ COLOURS = {
     "ssm-awm": "#2a9d6f",
     "lstm-awm": "#7b4fb5",
     "transformer-history": "#d1495b",
+    "ssm-history": "#7d2248",
     "markov": "#c98a00",
     "rnn-awm": "#b56a9b",
-    "sac": "#5f7d3a",
+    "sac": "#e76f2e",
     "online-dt": "#8a5a44",
 }
 """One colour a model, the same in all figures."""
@@ -28,6 +29,7 @@ LABELS = {
     "ssm-awm": "SSM AWM",
     "lstm-awm": "LSTM AWM",
     "transformer-history": "transformer history model",
+    "ssm-history": "SSM history model",
     "markov": "Markov model",
     "rnn-awm": "RNN AWM",
     "sac": "SAC",

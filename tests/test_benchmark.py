@@ -139,6 +139,25 @@ def test_the_ratio_is_that_of_the_first_budgets_at_the_level():
     assert benchmark.reach(slow, fast, budgets).value == pytest.approx(0.125)
     never = [np.full((4, 1), 0.5)] * 2
     assert np.isinf(benchmark.reach(fast, never, budgets).value)
+    assert benchmark.reach(fast, never, budgets, end=40.0) == (4.0, 4.0, 4.0)
+    assert benchmark.reach(never, slow, budgets, end=40.0).value == 0
+
+
+def test_a_curve_that_ends_below_the_level_gives_a_bound(experiment, store):
+    gradient = "default improvement.through_policy=1.0"
+    for task in ("harvest", "bacteria"):
+        keep(store, task, 20, "default", [1.0, 1.0])
+        keep(store, task, 20, gradient, [0.5, 0.6])
+    figures = importlib.import_module("experiments._benchmark_figures")
+    first, other, missing = figures.learning(recorded_in(experiment, store), experiment)
+    # Curves are read at 60 budgets from 1,600 to 8,000; theirs end there, ours is at 0.9 by 4,000.
+    assert 4000 <= float(first["env_steps to 0.9"].replace(",", "")) < 4000 * 5 ** (1 / 59)
+    assert first["env_steps to 0.9, ratio"] == ""
+    assert other["env_steps to 0.9"] == "over 8,000"
+    value = float(other["env_steps to 0.9, ratio"].split()[1])
+    assert 2 * 5 ** (-1 / 59) < value <= 2
+    assert other["env_steps to 0.9, ratio"] == f"over {value} [over {value}, over {value}]"
+    assert missing["env_steps to 0.9"] == missing["env_steps to 0.9, ratio"] == ""
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ all its tasks and seeds, with its 95% interval by stratified bootstrap where the
 seeds. A run that diverged counts with the last finite return that its policy had. Models that miss
 some task have no last row.
 
-Variants: {variants}. Where a column is not of the first, its head says what differs. Made from
+Variants: {variants}. Where a column is not of the first, its head names it. Made from
 [experiments/results/finals.csv](../experiments/results/finals.csv), whose rows name the command of
 each run, by
 
@@ -77,11 +77,11 @@ def page(finals: Finals, variants: Sequence[str]) -> str:
             known = ", ".join(sorted({repr(cell.variant) for cell in finals})) or "none"
             raise GridError(f"no run of the variant {variant!r} is recorded: choose from {known}")
     columns: dict[str, Finals] = {}
-    for variant in variants:
-        different = [word for word in variant.split() if word not in variants[0].split()]
-        for cell, row in finals.items():
-            if cell.variant == variant:
-                columns.setdefault(" ".join([cell.model, *different]), {})[cell] = row
+    for cell, row in finals.items():
+        if cell.variant in variants:
+            first = cell.variant == variants[0]
+            name = cell.model if first else f"{cell.model}, {cell.variant}"
+            columns.setdefault(name, {})[cell] = row
     names = " ".join(f'"{variant}"' for variant in variants)
     command = f"python -m experiments.table --variants {names}"
     listed = ", ".join(f"`{variant}`" for variant in variants)

@@ -58,11 +58,17 @@ def test_the_page_says_where_its_numbers_come_from(finals):
 def test_variants_stand_side_by_side(finals):
     both = ["default", "default fitting.clip=2"]
     short, long = page(finals, both).split("## H = 500")
-    assert cells(short, "task") == ["task", "markov", "markov fitting.clip=2"]
+    assert cells(short, "task") == ["task", "markov", "markov, default fitting.clip=2"]
     assert cells(short, "harvest") == ["harvest", "0.910 (0.900)", "-9.000"]
     assert cells(long, "task") == ["task", "sac"]
     assert f'--variants "{both[0]}" "{both[1]}"\n' in short
-    assert cells(long, "markov fitting.clip=2")[1] == "1"
+    assert cells(long, "markov, default fitting.clip=2")[1] == "1"
+
+
+def test_a_variant_that_only_leaves_out_is_another_column(finals):
+    text = page(finals, ["default fitting.clip=2", "default"])
+    assert cells(text, "task") == ["task", "markov, default", "markov"]
+    assert cells(text, "harvest") == ["harvest", "0.910 (0.900)", "-9.000"]
 
 
 def test_a_variant_without_runs(finals):

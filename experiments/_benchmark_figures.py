@@ -22,6 +22,9 @@ from experiments._store import Store
 LEVEL = 0.9
 """The normalised return that lines are timed to."""
 
+GOOD = 0.97
+"""The normalised return that the recipe is to reach."""
+
 _STYLES = ("-", "--", ":", "-.")
 _MARK = re.compile(r"(<!-- measured -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -214,6 +217,59 @@ def tasks(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
         axes.set_xlabel("environment steps", fontsize=8)
     _finish(figure, results / "tasks.png")
     return rows
+
+
+def ingredients(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
+    """Draw how far from the optimum every run ends, task by task and label by label.
+
+    Args:
+        recorded: The grid and what is recorded; its first line is what others are compared with.
+        results: Folder for the figure.
+
+    Returns:
+        The final performances, with the steps to `GOOD` and the median of every task.
+    """
+    labels = list(dict.fromkeys(line.block.label for line in recorded.lines))
+    names = list(dict.fromkeys(task for line in recorded.lines for task in line.block.tasks))
+    down, across = len(recorded.horizons), len(names)
+    size = (2.2 * across + 4, down * (0.22 * len(labels) + 0.9))
+    figure = Figure(figsize=size, dpi=130, layout="constrained")
+    places = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    for (i, j), axes in np.ndenumerate(places):
+        axes.set_title(f"{names[j]}, H = {recorded.horizons[i]}", fontsize=9)
+        axes.grid(alpha=0.25)
+    places[0, 0].set_xscale("symlog", linthresh=1e-3)
+    places[0, 0].set_yticks(range(len(labels)), labels, fontsize=8)
+    places[0, 0].invert_yaxis()
+    for axes in places[-1]:
+        axes.set_xlabel("normalised return short of 1", fontsize=8)
+    rows = rows_by_horizon(recorded)
+    by_name = {line.name: line for line in recorded.lines}
+    for row in rows:
+        line, horizon = by_name[row["line"]], row["horizon"]
+        row[f"env_steps to {GOOD}"] = _steps_to_good(recorded, line, horizon)
+        point = recorded.point(line, horizon)
+        for task, axes in zip(names, places[recorded.horizons.index(horizon)], strict=True):
+            row[task] = ""
+            if point is not None and task in line.block.tasks:
+                short = 1 - point.scores[line.block.tasks.index(task)]
+                row[task] = float(1 - np.median(short))
+                at = np.full(short.size, labels.index(line.block.label))
+                style = _style(line, recorded) | {"linestyle": "", "label": LABELS[line.model]}
+                axes.plot(short, at, marker="o", markersize=4, alpha=0.8, **style)
+                if line == recorded.lines[0]:
+                    axes.axvline(np.median(short), color="grey", linestyle=":")
+    _finish(figure, results / "ingredients.png")
+    return rows
+
+
+def _steps_to_good(recorded: Recorded, line: Line, horizon: int) -> str:
+    budgets = _budgets(recorded, horizon, "env_steps")
+    curves = recorded.learning(line, horizon, budgets, "env_steps")
+    if curves is None:
+        return ""
+    reached = float(first_reach(interquartile_mean(curves), budgets, GOOD))
+    return _or_over(reached, recorded.spent(line, horizon, "env_steps"))
 
 
 def _draw_task(

@@ -165,6 +165,7 @@ def test_a_curve_that_ends_below_the_level_gives_a_bound(experiment, store):
     [
         ("by_horizon", {"by_horizon.png"}),
         ("tasks", {"tasks.png"}),
+        ("ingredients", {"ingredients.png"}),
         ("learning", {"learning_env_steps.png", "learning_wall_seconds.png"}),
     ],
 )
@@ -200,3 +201,21 @@ def test_grid_without_results_is_drawn_too(experiment, store, monkeypatch):
     )
     figures.main(experiment, figures.by_horizon)
     assert "where 3 of 3 rows are not yet run" in (experiment / "README.md").read_text()
+
+
+def test_an_ingredient_is_judged_by_every_task_and_by_the_steps_to_a_good_policy(
+    experiment, store, tmp_path
+):
+    keep(store, "harvest", 20, "default", [1.0, 0.99])
+    keep(store, "bacteria", 20, "default", [1.0, 1.0])
+    without = "default improvement.through_policy=1.0"
+    keep(store, "harvest", 20, without, [0.5, 0.9])
+    keep(store, "bacteria", 20, without, [0.99, 0.97])
+    figures = importlib.import_module("experiments._benchmark_figures")
+    whole, other, missing = figures.ingredients(recorded_in(experiment, store), tmp_path)
+    assert (whole["harvest"], whole["bacteria"]) == pytest.approx((0.995, 1.0))
+    assert (other["harvest"], other["bacteria"]) == pytest.approx((0.7, 0.98))
+    assert missing["harvest"] == missing["bacteria"] == missing["env_steps to 0.97"] == ""
+    # Its curve is at 0.9 of its end at 4,000 steps and at its end at 8,000, the last of them.
+    assert whole["env_steps to 0.97"] == "8,000"
+    assert other["env_steps to 0.97"] == "over 8,000"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from experiments._benchmark_figures import by_horizon as draw
+from experiments._benchmark_figures import ingredients as draw
 from experiments._benchmark_figures import main
 
 if __name__ == "__main__":

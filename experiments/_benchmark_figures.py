@@ -242,7 +242,7 @@ def ingredients(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
     places[0, 0].set_yticks(range(len(labels)), labels, fontsize=8)
     places[0, 0].invert_yaxis()
     for axes in places[-1]:
-        axes.set_xlabel("normalised return short of 1", fontsize=8)
+        axes.set_xlabel("normalised return short of 1; left is better", fontsize=8)
     rows = rows_by_horizon(recorded)
     by_name = {line.name: line for line in recorded.lines}
     for row in rows:

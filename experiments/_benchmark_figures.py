@@ -173,6 +173,7 @@ def learning(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
             axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.tick_params(axis="x", labelsize=8)
             axes.set_ylim(-0.25, 1.05)
             axes.set_xlabel(name)
             axes.set_title(f"H = {horizon}", fontsize=10)

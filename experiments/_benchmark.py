@@ -168,6 +168,25 @@ class Recorded(NamedTuple):
         tasks = self._recorded(line, horizon, point.variant)
         return max(float(getattr(self.curves[c], spent)[-1]) for cells in tasks for c in cells)
 
+    def learned(self, horizon: int) -> list[Curve]:
+        """List the learning curves that belong to the grid.
+
+        Args:
+            horizon: The horizon.
+
+        Returns:
+            Those at this horizon; other experiments' runs are not among them.
+        """
+        mine = {
+            cell: None
+            for line in self.lines
+            if horizon in line.block.horizons
+            for task in line.block.tasks
+            for variant in line.block.variants
+            for cell in line.cells(task, horizon, variant)
+        }
+        return [self.curves[cell] for cell in mine if cell in self.curves]
+
     def _recorded(self, line: Line, horizon: int, variant: str) -> list[list[Cell]]:
         wanted = (line.cells(task, horizon, variant) for task in line.block.tasks)
         return [[cell for cell in cells if cell in self.finals] for cells in wanted]

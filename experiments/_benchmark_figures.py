@@ -243,7 +243,7 @@ def ingredients(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
     places[0, 0].set_yticks(range(len(labels)), labels, fontsize=8)
     places[0, 0].invert_yaxis()
     for axes in places[-1]:
-        axes.set_xlabel("normalised return short of 1; left is better", fontsize=8)
+        axes.set_xlabel("return short of 1 (left is better)", fontsize=8)
     rows = rows_by_horizon(recorded)
     by_name = {line.name: line for line in recorded.lines}
     for row in rows:
@@ -306,9 +306,7 @@ def _draw_task(
 
 def _budgets(recorded: Recorded, horizon: int, spent: str) -> np.ndarray:
     lengths = [
-        (getattr(curve, spent)[0], getattr(curve, spent)[-1])
-        for cell, curve in recorded.curves.items()
-        if cell.horizon == horizon
+        (getattr(curve, spent)[0], getattr(curve, spent)[-1]) for curve in recorded.learned(horizon)
     ]
     firsts, lasts = zip(*lengths, strict=True) if lengths else ((1.0,), (10.0,))
     return np.geomspace(max(min(firsts), 1e-2), max(lasts), POINTS)

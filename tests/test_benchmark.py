@@ -129,6 +129,14 @@ def test_curves_are_read_where_they_were_recorded(experiment, store):
     assert recorded.learning(recorded.lines[1], 20, budgets, "env_steps") is None
 
 
+def test_a_longer_run_of_another_experiment_does_not_stretch_the_curves(experiment, store):
+    keep(store, "harvest", 20, "default", [0.5, 0.6])
+    mine = recorded_in(experiment, store).learned(20)
+    keep(store, "harvest", 20, "default env_steps=50000", [0.9])
+    keep(store, "harvest", 50, "default", [0.9])
+    assert len(mine) == len(recorded_in(experiment, store).learned(20)) == 2
+
+
 def test_the_ratio_is_that_of_the_first_budgets_at_the_level():
     benchmark = importlib.import_module("experiments._benchmark")
     budgets = np.array([10.0, 20.0, 40.0, 80.0])

@@ -25,6 +25,8 @@ LEVEL = 0.9
 GOOD = 0.97
 """The normalised return that the recipe is to reach."""
 
+_CLOSEST = 1e-4
+"""What is closer to 1 is drawn as this close."""
 _STYLES = ("-", "--", ":", "-.")
 _MARK = re.compile(r"(<!-- measured -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -106,11 +108,15 @@ def by_horizon(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
             at = [
                 recorded.horizons.index(h) + 0.03 * (place - len(recorded.lines) / 2) for h in known
             ]
-            style = _style(line, recorded)
-            axes.errorbar(at, value, [value - low, high - value], capsize=3, marker="o", **style)
+            style = _style(line, recorded) | {"marker": "o", "capsize": 3, "clip_on": False}
+            axes.errorbar(at, value, [value - low, high - value], **style)
     axes.axhline(0, color="grey", linestyle=":", label="random policy")
     axes.set_xticks(range(len(recorded.horizons)), [str(h) for h in recorded.horizons])
     axes.set_xlabel("horizon")
+    # Most lines end close to 1, and how close is what tells them apart.
+    axes.set_yscale("function", functions=(_nines, lambda nines: 1 - 10.0**-nines))
+    axes.set_yticks([0, 0.5, 0.9, 0.99, 0.999, 1 - _CLOSEST])
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_ylabel("normalised return")
     axes.set_title("interquartile mean over tasks and seeds, 95 % interval", fontsize=10)
     _profiles(spread, recorded)
@@ -118,11 +124,15 @@ def by_horizon(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
     return rows_by_horizon(recorded)
 
 
+def _nines(returns: np.ndarray) -> np.ndarray:
+    return -np.log10(np.maximum(1 - np.asarray(returns), _CLOSEST))
+
+
 def _profiles(axes: Any, recorded: Recorded) -> None:
     # Where the most lines were run, and of those horizons the longest.
     found = {h: [recorded.point(line, h) for line in recorded.lines] for h in recorded.horizons}
     horizon = max(found, key=lambda h: (sum(point is not None for point in found[h]), h))
-    gaps = np.geomspace(1e-4, 1, POINTS)
+    gaps = np.geomspace(_CLOSEST, 1, POINTS)
     for line, point in zip(recorded.lines, found[horizon], strict=True):
         if point is None:
             continue
@@ -134,7 +144,7 @@ def _profiles(axes: Any, recorded: Recorded) -> None:
         if point.runs > len(point.scores):
             axes.fill_between(gaps, low, high, color=style["color"], alpha=0.15, linewidth=0)
     axes.set_xscale("log")
-    axes.set_xlim(1, 1e-4)
+    axes.set_xlim(1, _CLOSEST)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("normalised return short of 1")
     axes.set_ylabel("share of runs that come closer")

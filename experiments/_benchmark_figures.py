@@ -266,7 +266,8 @@ def ingredients(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
                 short = 1 - point.scores[line.block.tasks.index(task)]
                 row[task] = float(1 - np.median(short))
                 at = np.full(short.size, labels.index(line.block.label))
-                style = _style(line, recorded) | {"linestyle": "", "label": LABELS[line.model]}
+                label = LABELS.get(line.model, line.model)
+                style = _style(line, recorded) | {"linestyle": "", "label": label}
                 axes.plot(short, at, marker="o", markersize=4, alpha=0.8, **style)
                 if line == recorded.lines[0]:
                     axes.axvline(np.median(short), color="grey", linestyle=":")

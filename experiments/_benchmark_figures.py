@@ -242,25 +242,30 @@ def ingredients(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
     """
     labels = list(dict.fromkeys(line.block.label for line in recorded.lines))
     names = list(dict.fromkeys(task for line in recorded.lines for task in line.block.tasks))
-    down, across = len(recorded.horizons), len(names)
+    shown = [(horizon, task) for horizon in recorded.horizons for task in names]
+    across = min(len(names), 4)
+    down = -(-len(shown) // across)
     size = (2.2 * across + 4, down * (0.22 * len(labels) + 0.9))
     figure = Figure(figsize=size, dpi=130, layout="constrained")
     places = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
-    for (i, j), axes in np.ndenumerate(places):
-        axes.set_title(f"{names[j]}, H = {recorded.horizons[i]}", fontsize=9)
+    panel = dict(zip(shown, places.flat, strict=False))
+    for (horizon, task), axes in panel.items():
+        axes.set_title(f"{task}, H = {horizon}", fontsize=9)
         axes.grid(alpha=0.25)
     places[0, 0].set_xscale("symlog", linthresh=1e-3)
     places[0, 0].set_yticks(range(len(labels)), labels, fontsize=8)
     places[0, 0].invert_yaxis()
     for axes in places[-1]:
         axes.set_xlabel("return short of 1 (left is better)", fontsize=8)
+    for axes in places.flat[len(shown) :]:
+        axes.set_axis_off()
     rows = rows_by_horizon(recorded)
     by_name = {line.name: line for line in recorded.lines}
     for row in rows:
         line, horizon = by_name[row["line"]], row["horizon"]
         row[f"env_steps to {GOOD}"] = _steps_to_good(recorded, line, horizon)
         point = recorded.point(line, horizon)
-        for task, axes in zip(names, places[recorded.horizons.index(horizon)], strict=True):
+        for task in names:
             row[task] = ""
             if point is not None and task in line.block.tasks:
                 short = 1 - point.scores[line.block.tasks.index(task)]
@@ -268,6 +273,7 @@ def ingredients(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
                 at = np.full(short.size, labels.index(line.block.label))
                 label = LABELS.get(line.model, line.model)
                 style = _style(line, recorded) | {"linestyle": "", "label": label}
+                axes = panel[horizon, task]
                 axes.plot(short, at, marker="o", markersize=4, alpha=0.8, **style)
                 if line == recorded.lines[0]:
                     axes.axvline(np.median(short), color="grey", linestyle=":")

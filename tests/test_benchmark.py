@@ -227,3 +227,27 @@ def test_an_ingredient_is_judged_by_every_task_and_by_the_steps_to_a_good_policy
     # Its curve is at 0.9 of its end at 4,000 steps and at its end at 8,000, the last of them.
     assert whole["env_steps to 0.97"] == "8,000"
     assert other["env_steps to 0.97"] == "over 8,000"
+
+
+def test_ingredients_of_many_tasks_are_drawn_four_beside_each_other(
+    experiment, store, tmp_path, monkeypatch
+):
+    tasks = ["harvest", "bacteria", "bioreactor", "timber-harvest", "hiv-treatment"]
+    grid = experiment / "grid.toml"
+    grid.write_text(GRID.replace('["harvest", "bacteria"]', str(tasks).replace("'", '"')))
+    for number, task in enumerate(tasks):
+        keep(store, task, 50, "default", [1 - 0.1 * (number + 1)])
+    figures = importlib.import_module("experiments._benchmark_figures")
+    drawn = []
+    monkeypatch.setattr(figures, "save", lambda figure, file: drawn.append(figure))
+    figures.ingredients(recorded_in(experiment, store), tmp_path)
+    panels = {axes.get_title(): axes for axes in drawn[0].axes if axes.axison}
+    assert list(panels) == [f"{task}, H = {horizon}" for horizon in (20, 50) for task in tasks]
+    corners = np.array([axes.get_position().p0 for axes in panels.values()])
+    assert len(set(corners[:, 0].round(2))) == 4
+    assert len(set(corners[:, 1].round(2))) == 3
+    # A dot is where its run ended, in the panel of its task and horizon.
+    for number, task in enumerate(tasks):
+        dots = panels[f"{task}, H = 50"].lines[0].get_xdata()
+        assert dots == pytest.approx([0.1 * (number + 1)])
+        assert not panels[f"{task}, H = 20"].lines

@@ -1,0 +1,1 @@
+"""Why the Markov model keeps up at 500 steps."""

@@ -253,8 +253,10 @@ def ingredients(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
         axes.set_title(f"{task}, H = {horizon}", fontsize=9)
         axes.grid(alpha=0.25)
     places[0, 0].set_xscale("symlog", linthresh=1e-3)
-    places[0, 0].set_yticks(range(len(labels)), labels, fontsize=8)
+    places[0, 0].set_yticks(range(len(labels)), labels)
     places[0, 0].invert_yaxis()
+    for axes in places[:, 0]:
+        axes.tick_params(axis="y", labelsize=8)
     for axes in places[-1]:
         axes.set_xlabel("return short of 1 (left is better)", fontsize=8)
     for axes in places.flat[len(shown) :]:

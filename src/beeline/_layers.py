@@ -12,9 +12,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from beeline._module import Module
+
 
 @final
-class Linear(eqx.Module):
+class Linear(Module):
     """`x @ weight + bias`."""
 
     weight: Float[Array, "inputs outputs"]
@@ -48,7 +50,7 @@ class Linear(eqx.Module):
 
 
 @final
-class LayerNorm(eqx.Module):
+class LayerNorm(Module):
     """Zero mean and unit variance over the last axis, then a learned affine map."""
 
     weight: Float[Array, " hidden"]
@@ -78,7 +80,7 @@ class LayerNorm(eqx.Module):
 
 
 @final
-class MLP(eqx.Module):
+class MLP(Module):
     """Linear layers with an activation between them, none after the last."""
 
     layers: tuple[Linear, ...]

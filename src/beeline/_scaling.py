@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from beeline._module import Module
+
 _SMALLEST_SCALE = 1e-6
 
 
@@ -49,7 +51,7 @@ def _sign(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 @final
-class StateScaling(eqx.Module):
+class StateScaling(Module):
     """Affine map, after an optional symlog, between physical and network coordinates.
 
     Its statistics are data, not weights: no gradient reaches them.

@@ -33,6 +33,16 @@ class Baseline(abc.ABC):
     env: Environment
     iterations: int
 
+    def __reduce__(self) -> tuple[Any, tuple[Config]]:
+        # Compiled programs and live learners stay behind: a copy prepares its own.
+        return type(self), (self.config,)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other)["config"] == self.config
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.config))
+
     @abc.abstractmethod
     def prepare(self, seeds: Sequence[int], begun: BaselineState | None = None) -> None:
         """Do what takes time before learning can begin, and counts as compiling.

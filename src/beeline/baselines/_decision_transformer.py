@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import Linear
+from beeline._module import Module
 from beeline._scaling import StateScaling
 from beeline.policies._squash import squashed_sample
 from beeline.sequence import Transformer
@@ -35,7 +36,7 @@ def returns_to_go(rewards: Float[Array, "*batch time"]) -> Float[Array, "*batch 
 
 
 @final
-class Gaussian(eqx.Module):
+class Gaussian(Module):
     """Independent normal distributions, squashed into (-1, 1) by tanh."""
 
     mean: Float[Array, "*time action"]
@@ -79,7 +80,7 @@ class Gaussian(eqx.Module):
 
 
 @final
-class DecisionTransformer(eqx.Module):
+class DecisionTransformer(Module):
     """A causal transformer over returns-to-go, states and actions, interleaved.
 
     Each step gives three tokens, (R_t, s_t, a_t), and the output at s_t is the distribution of

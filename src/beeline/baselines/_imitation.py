@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from beeline._module import Module
 from beeline.baselines._decision_transformer import DecisionTransformer, returns_to_go
 from beeline.training import Buffer
 
@@ -49,7 +50,7 @@ class Losses(NamedTuple):
 
 
 @final
-class Imitation(eqx.Module):
+class Imitation(Module):
     """Maximum likelihood with an entropy of at least minus the number of action entries.
 
     The weight of the entropy is the Lagrange multiplier of that bound and follows the gradient

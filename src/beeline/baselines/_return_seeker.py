@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from beeline._module import Module
 from beeline.baselines._decision_transformer import DecisionTransformer, Gaussian
 from beeline.baselines._imitation import Imitation, Losses, Pupil
 from beeline.envs import Environment
@@ -59,7 +60,7 @@ class SeekerRecord(NamedTuple):
 
 
 @final
-class ReturnSeeker(eqx.Module):
+class ReturnSeeker(Module):
     """Collect an episode by asking for a return, keep it, imitate what is kept; repeat."""
 
     env: Environment

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from beeline._module import ArraysInside
 from beeline.control import _optimum_store as store
 from beeline.control._rollout import open_loop
 from beeline.control._starts import starting_actions
@@ -18,8 +19,8 @@ AGREEMENT = 1e-5
 """Relative difference in return within which two starts count as having met."""
 
 
-@dataclass(frozen=True)
-class Optimum:
+@dataclass(frozen=True, eq=False)
+class Optimum(ArraysInside):
     """The best open-loop plan that was found.
 
     Attributes:

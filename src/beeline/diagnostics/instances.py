@@ -86,7 +86,7 @@ class EqualSlopes(WorldModel[Sums]):
         carry: Sums,
         state: Float[Array, " state"],
         action: Float[Array, " action"],
-        t: Int[Array, ""],
+        t: Int[ArrayLike, ""],
     ) -> tuple[Sums, Float[Array, " state"]]:
         """Take one step.
 
@@ -185,7 +185,7 @@ class BareCore(WorldModel[Any]):
         carry: Any,
         state: Float[Array, " state"],
         action: Float[Array, " action"],
-        t: Int[Array, ""],
+        t: Int[ArrayLike, ""],
     ) -> tuple[Any, Float[Array, " state"]]:
         """Read one more action.
 

@@ -6,8 +6,10 @@ import equinox as eqx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from beeline._module import Module
 
-class Environment(eqx.Module):
+
+class Environment(Module):
     """A finite-horizon Markov decision process whose dynamics and reward are pure functions.
 
     Everything is in physical units, for one state at a time: batch with `jax.vmap`. Both `step`

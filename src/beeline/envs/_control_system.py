@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from beeline._module import Module
 from beeline.envs._base import Environment
 from beeline.envs._checks import (
     check_action,
@@ -23,7 +24,7 @@ Bounds = tuple[tuple[float, float], ...]
 """One (lowest, highest) pair an entry."""
 
 
-class ControlSystem(eqx.Module):
+class ControlSystem(Module):
     r"""A controlled differential equation and the cost of driving it.
 
     The problem is to choose u(t) within its bounds so as to minimise

@@ -3,11 +3,11 @@
 import abc
 from typing import NamedTuple, Protocol, final, runtime_checkable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from beeline._module import Module
 from beeline.models import WorldModel
 from beeline.policies import Policy
 
@@ -42,7 +42,7 @@ class Imagined(NamedTuple):
 
 
 @final
-class Objective(eqx.Module):
+class Objective(Module):
     """Mean imagined return over `return_scale`, plus the weighted mean entropy.
 
     References:
@@ -78,7 +78,7 @@ class Objective(eqx.Module):
         return value, Imagined(states, actions, entropy, returns)
 
 
-class PolicyGradient(eqx.Module):
+class PolicyGradient(Module):
     """A route that the gradient takes from rewards to the policy's weights."""
 
     @abc.abstractmethod

@@ -6,14 +6,16 @@ from typing import Generic, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from beeline._module import Module
 from beeline._scaling import StateScaling
 
 Carry = TypeVar("Carry")
 
 
-class WorldModel(eqx.Module, Generic[Carry]):
+class WorldModel(Module, Generic[Carry]):
     """A deterministic model of the environment, in physical units at its interface.
 
     Two forms: `predict` for whole episodes, `start` and `step` for rollouts. Batching is by
@@ -56,7 +58,7 @@ class WorldModel(eqx.Module, Generic[Carry]):
         carry: Carry,
         state: Float[Array, " state"],
         action: Float[Array, " action"],
-        t: Int[Array, ""],
+        t: Int[ArrayLike, ""],
     ) -> tuple[Carry, Float[Array, " state"]]:
         """Take one step.
 

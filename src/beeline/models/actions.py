@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import MLP, Linear
@@ -120,7 +121,7 @@ class ActionsModel(WorldModel[ActionsCarry]):
         carry: ActionsCarry,
         state: Float[Array, " state"],
         action: Float[Array, " action"],
-        t: Int[Array, ""],
+        t: Int[ArrayLike, ""],
     ) -> tuple[ActionsCarry, Float[Array, " state"]]:
         """Read one more action.
 
@@ -166,7 +167,7 @@ class ActionsModel(WorldModel[ActionsCarry]):
         return self.embed_state(jnp.concatenate([self.scaling.encode(state), time]))
 
     def _action_token(
-        self, action: Float[Array, "*time action"], t: Int[Array, "*time"]
+        self, action: Float[Array, "*time action"], t: Int[ArrayLike, "*time"]
     ) -> Float[Array, "*time hidden"]:
         time = time_features(t, self.horizon, self.frequencies)
         features = action_features(action, self.harmonics)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import MLP, Linear
@@ -120,7 +121,7 @@ class HistoryModel(WorldModel[HistoryCarry]):
         carry: HistoryCarry,
         state: Float[Array, " state"],
         action: Float[Array, " action"],
-        t: Int[Array, ""],
+        t: Int[ArrayLike, ""],
     ) -> tuple[HistoryCarry, Float[Array, " state"]]:
         """Read one more state and action.
 
@@ -165,7 +166,7 @@ class HistoryModel(WorldModel[HistoryCarry]):
         self,
         values: Float[Array, "*time state"],
         actions: Float[Array, "*time action"],
-        t: Int[Array, "*time"],
+        t: Int[ArrayLike, "*time"],
     ) -> Float[Array, "*time hidden"]:
         time = time_features(t, self.horizon, self.frequencies)
         features = action_features(actions, self.harmonics)

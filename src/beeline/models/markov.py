@@ -9,6 +9,7 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import MLP
@@ -125,7 +126,7 @@ class MarkovModel(WorldModel[None]):
         carry: None,
         state: Float[Array, " state"],
         action: Float[Array, " action"],
-        t: Int[Array, ""],
+        t: Int[ArrayLike, ""],
     ) -> tuple[None, Float[Array, " state"]]:
         """Take one step from the state given.
 
@@ -164,7 +165,7 @@ class MarkovModel(WorldModel[None]):
         self,
         states: Float[Array, "*time state"],
         actions: Float[Array, "*time action"],
-        t: Int[Array, "*time"],
+        t: Int[ArrayLike, "*time"],
     ) -> Float[Array, "*time state"]:
         values = self.scaling.encode(states)
         return values + self._unit() * self._changes(values, actions, t)
@@ -173,7 +174,7 @@ class MarkovModel(WorldModel[None]):
         self,
         values: Float[Array, "*time state"],
         actions: Float[Array, "*time action"],
-        t: Int[Array, "*time"],
+        t: Int[ArrayLike, "*time"],
     ) -> Float[Array, "*time state"]:
         time = time_features(t, self.horizon, self.frequencies)
         return self.network(jnp.concatenate([values, actions, time], axis=-1))

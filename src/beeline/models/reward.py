@@ -9,16 +9,18 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import MLP
+from beeline._module import Module
 from beeline._scaling import StateScaling, time_features
 
 _SMALLEST_SCALE = 1e-6
 
 
 @final
-class RewardModel(eqx.Module):
+class RewardModel(Module):
     """An MLP on state, action and time, in standardised units within.
 
     The last step has a network of its own, because a terminal reward is unlike the others.
@@ -85,7 +87,7 @@ class RewardModel(eqx.Module):
         return eqx.tree_at(lambda m: (m.scaling, m.mean, m.scale), self, (scaling, mean, scale))
 
     def __call__(
-        self, state: Float[Array, " state"], action: Float[Array, " action"], t: Int[Array, ""]
+        self, state: Float[Array, " state"], action: Float[Array, " action"], t: Int[ArrayLike, ""]
     ) -> Float[Array, ""]:
         """Predict the reward of one step.
 
@@ -97,7 +99,7 @@ class RewardModel(eqx.Module):
         Returns:
             The reward.
         """
-        which = (t == self.horizon - 1).astype(int)
+        which = (jnp.asarray(t) == self.horizon - 1).astype(int)
         mean, scale = jax.lax.stop_gradient((self.mean[which], self.scale[which]))
         return mean + scale * self._standardised(state, action, t)
 
@@ -126,7 +128,7 @@ class RewardModel(eqx.Module):
         return 0.5 * (error[:, :-1].mean() + error[:, -1].mean())
 
     def _standardised(
-        self, state: Float[Array, " state"], action: Float[Array, " action"], t: Int[Array, ""]
+        self, state: Float[Array, " state"], action: Float[Array, " action"], t: Int[ArrayLike, ""]
     ) -> Float[Array, ""]:
         inputs = jnp.concatenate([self.scaling.encode(state), action])
         time = time_features(t, self.horizon, self.frequencies)

@@ -14,6 +14,7 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from beeline._scaling import StateScaling
@@ -71,7 +72,7 @@ class SimulatorModel(WorldModel[None]):
         carry: None,
         state: Float[Array, " state"],
         action: Float[Array, " action"],
-        t: Int[Array, ""],
+        t: Int[ArrayLike, ""],
     ) -> tuple[None, Float[Array, " state"]]:
         """Step from the state given.
 
@@ -169,7 +170,7 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
         carry: Float[Array, " state"],
         state: Float[Array, " state"],
         action: Float[Array, " action"],
-        t: Int[Array, ""],
+        t: Int[ArrayLike, ""],
     ) -> tuple[Float[Array, " state"], Float[Array, " state"]]:
         """Step from the hidden state.
 

@@ -2,12 +2,13 @@
 
 import abc
 
-import equinox as eqx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from beeline._module import Module
 
-class Policy(eqx.Module):
+
+class Policy(Module):
     """A stochastic policy of state and time, differentiable through its noise.
 
     Leading axes of state, time and noise are batch axes.

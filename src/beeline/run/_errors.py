@@ -32,15 +32,20 @@ class DivergedError(ArithmeticError):
         seed: int,
         iteration: int,
         kept: str = "",
-        *,
         advice: str = "lower the learning rates",
     ) -> None:
-        super().__init__(
-            f"{quantity} of seed {seed} is not finite in iteration {iteration}: {advice}{kept}"
-        )
+        # The arguments themselves, for a copy in another process is made from them.
+        super().__init__(quantity, seed, iteration, kept, advice)
+        self._rest = f"{advice}{kept}"
         self.quantity = quantity
         self.seed = seed
         self.iteration = iteration
+
+    def __str__(self) -> str:
+        return (
+            f"{self.quantity} of seed {self.seed} is not finite in iteration {self.iteration}: "
+            f"{self._rest}"
+        )
 
 
 class Interrupted(KeyboardInterrupt):
@@ -53,9 +58,13 @@ class Interrupted(KeyboardInterrupt):
     def __init__(
         self, iterations: int, of: int, path: Path | None, number: signal.Signals = signal.SIGINT
     ) -> None:
+        super().__init__(iterations, of, path, number)
         kept = "" if path is None else f"; {how_to_go_on(path)}"
-        super().__init__(f"interrupted after {iterations} of {of} iterations{kept}")
+        self._message = f"interrupted after {iterations} of {of} iterations{kept}"
         self.signal = number
+
+    def __str__(self) -> str:
+        return self._message
 
 
 def how_to_go_on(path: Path) -> str:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from beeline._module import ArraysInside
 from beeline.control import Optimum, normalized_return, random_return, solve_optimum
 from beeline.envs import Environment
 
 
-@dataclass(frozen=True)
-class Reference:
+@dataclass(frozen=True, eq=False)
+class Reference(ArraysInside):
     """The optimum of a task and what its random policy earns."""
 
     optimum: Optimum

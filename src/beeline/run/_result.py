@@ -6,9 +6,11 @@ from typing import Any, final
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from beeline._module import ArraysInside
 from beeline._untrusted import shorten
 from beeline.baselines._base import Baseline, BaselineState
 from beeline.build import build
@@ -25,9 +27,12 @@ from beeline.training import BPO, BPOState, Episode
 
 
 @final
-@dataclass(frozen=True)
-class Run:
-    """What training gave."""
+@dataclass(frozen=True, eq=False)
+class Run(ArraysInside):
+    """What training gave.
+
+    Runs are equal if all that they hold is, to the last bit. They and their parts can be pickled.
+    """
 
     config: Config
     """What the run was."""
@@ -41,6 +46,17 @@ class Run:
     """How it ended, as `summary.json` has it; None if it was cut short."""
     path: Path | None
     """Its directory, if it has one."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # As NumPy's, for where float64 is not enabled JAX reads arrays of its own as float32.
+        arrays, rest = eqx.partition(self.state, _is_numeric)
+        return vars(self) | {"state": (jax.tree.map(np.asarray, arrays), rest)}
+
+    def __setstate__(self, entries: dict[str, Any]) -> None:
+        arrays, rest = entries["state"]
+        with jax.enable_x64(True):
+            state = eqx.combine(jax.tree.map(jnp.asarray, arrays), rest)
+        vars(self).update(entries | {"state": state})
 
     @property
     def env(self) -> Environment:
@@ -103,8 +119,8 @@ class Run:
 
 
 @final
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, eq=False)
+class Evaluation(ArraysInside):
     """The deterministic policies of a run, each in one real episode."""
 
     states: Float[np.ndarray, "seed times state"]
@@ -189,6 +205,10 @@ def _check_summary(
     for name in ("optimal_return", "random_return", "wall_seconds", "compile_seconds"):
         if type(summary.get(name)) not in (int, float):
             raise RunError(f"{file}: {name} is {shorten(summary.get(name))}, not a number")
+
+
+def _is_numeric(leaf: Any) -> bool:
+    return eqx.is_array(leaf) and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _pick(tree: Any, position: int) -> Any:

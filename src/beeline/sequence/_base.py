@@ -6,10 +6,12 @@ from typing import Generic, TypeVar
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from beeline._module import Module
+
 Cache = TypeVar("Cache")
 
 
-class SequenceCore(eqx.Module, Generic[Cache]):
+class SequenceCore(Module, Generic[Cache]):
     """A causal map from tokens to outputs, in two forms of one function.
 
     `parallel` evaluates a whole sequence at once; `start` and `step` evaluate it token by

@@ -11,12 +11,13 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
+from beeline._module import Module
 from beeline.sequence._base import SequenceCore
 
 Memory = TypeVar("Memory")
 
 
-class Cell(eqx.Module, Generic[Memory]):
+class Cell(Module, Generic[Memory]):
     """One layer of a recurrent network."""
 
     @abc.abstractmethod

@@ -33,6 +33,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline._layers import LayerNorm, Linear
+from beeline._module import Module
 from beeline.sequence._base import SequenceCore
 
 
@@ -44,7 +45,7 @@ class Modes(NamedTuple):
 
 
 @final
-class LinearRecurrence(eqx.Module):
+class LinearRecurrence(Module):
     """y = Re(C h) + D u, where h_t = λ h_{t-1} + γ B u_t."""
 
     log_decay: Float[Array, " modes"]
@@ -165,7 +166,7 @@ class LinearRecurrence(eqx.Module):
 
 
 @final
-class SSMBlock(eqx.Module):
+class SSMBlock(Module):
     """x + W y' * sigmoid(V y'), where y' = gelu(recurrence(norm(x)))."""
 
     norm: LayerNorm

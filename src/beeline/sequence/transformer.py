@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._layers import MLP, LayerNorm, Linear
+from beeline._module import Module
 from beeline.sequence._attention import (
     KeyValues,
     attend_to_seen,
@@ -31,7 +32,7 @@ class TransformerCache(NamedTuple):
 
 
 @final
-class Block(eqx.Module):
+class Block(Module):
     """x + attention(norm(x)), then x + mlp(norm(x))."""
 
     attention_norm: LayerNorm

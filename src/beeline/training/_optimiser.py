@@ -16,6 +16,8 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
+from beeline._module import Module
+
 Weights = TypeVar("Weights")
 
 _LARGEST_STEP = 1e15
@@ -46,7 +48,7 @@ class Step(NamedTuple):
 
 
 @final
-class Optimiser(eqx.Module):
+class Optimiser(Module):
     """Gradient descent whose rate follows the progress of the run, not a count of updates."""
 
     learning_rate: float = eqx.field(static=True)

@@ -13,6 +13,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from beeline._module import Module
 from beeline._scaling import StateScaling
 from beeline.envs import Environment
 from beeline.gradients import Objective
@@ -97,7 +98,7 @@ class Record(NamedTuple):
 
 
 @final
-class BPO(eqx.Module):
+class BPO(Module):
     """Collect an episode, fit the model, improve the policy; repeat."""
 
     env: Environment

@@ -23,6 +23,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from beeline._module import Module
 from beeline._scaling import StateScaling
 from beeline.envs import Environment
 from beeline.models import MarkovModel
@@ -49,7 +50,7 @@ class DynaState(NamedTuple):
 
 
 @final
-class Dyna(eqx.Module):
+class Dyna(Module):
     """A one-step model, how it is fitted and what it imagines."""
 
     env: Environment

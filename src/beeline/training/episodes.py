@@ -2,12 +2,12 @@
 
 from typing import NamedTuple, final
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from beeline._module import Module
 from beeline.envs import Environment
 from beeline.policies import Policy
 
@@ -107,7 +107,7 @@ def _live(env, choose, given, *, key) -> Episode:
 
 
 @final
-class Buffer(eqx.Module):
+class Buffer(Module):
     """Whole episodes on the device, with room for all that a run will see."""
 
     states: Float[Array, "capacity times state"]

@@ -15,11 +15,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from beeline._module import Module
+
 _FAST = 40
 """How far below a step the logarithm of the time scale goes, times the horizon."""
 
 
-class Exploration(eqx.Module):
+class Exploration(Module):
     """How episodes are made to differ from the policy's own."""
 
     @abc.abstractmethod

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline._devices import mean_over_devices
 from beeline._microbatch import group_size, mean_in_groups
+from beeline._module import Module
 from beeline.models import WorldModel, prediction_loss
 from beeline.training._optimiser import Descent, Optimiser
 from beeline.training.episodes import Buffer, Sequences
@@ -26,7 +27,7 @@ class Fitted(NamedTuple):
 
 
 @final
-class ModelFitting(eqx.Module):
+class ModelFitting(Module):
     """Mean squared prediction error, on episodes drawn uniformly from the buffer."""
 
     optimiser: Optimiser

@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline._devices import mean_over_devices
+from beeline._module import Module
 from beeline.envs import Environment
 from beeline.gradients import Imagined, Objective, PolicyGradient, draw_noise
 from beeline.models import WorldModel
@@ -32,7 +33,7 @@ class Improved(NamedTuple):
 
 
 @final
-class PolicyImprovement(eqx.Module):
+class PolicyImprovement(Module):
     """Gradient ascent on the imagined return, by one route of the gradient."""
 
     gradient: PolicyGradient

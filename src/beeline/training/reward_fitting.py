@@ -7,6 +7,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from beeline._module import Module
 from beeline.models import RewardModel
 from beeline.training._optimiser import Descent, Optimiser
 from beeline.training.episodes import Buffer
@@ -22,7 +23,7 @@ class FittedReward(NamedTuple):
 
 
 @final
-class RewardFitting(eqx.Module):
+class RewardFitting(Module):
     """Mean squared error on episodes drawn uniformly from the buffer."""
 
     optimiser: Optimiser

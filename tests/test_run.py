@@ -22,7 +22,8 @@ from beeline.run import _training as training
 from beeline.run._background import in_background
 from beeline.run._programs import compile_cache
 from beeline.run._provenance import git_revision
-from beeline.run._records import read_rows
+from beeline.run._records import MEASURED_IN, read_rows, row
+from beeline.run._reference import Reference
 from beeline.training import Record
 
 FILES = {
@@ -410,6 +411,35 @@ def test_lines_with_missing_values_can_be_read(copied):
     lines = file.read_text().splitlines()
     file.write_text(lines[0] + "\n")
     assert read_rows(file, 1)[0]["entropy"] == [None]
+
+
+def test_what_is_measured_in_updates_is_recorded_only_where_some_were_due(trained):
+    measured = Record(*[np.asarray([0.5, 0.5])] * len(Record._fields))
+    measured = measured._replace(
+        model_updates=np.asarray([3, 0]), policy_updates=np.asarray([0, 2])
+    )
+    line = row(measured, Reference.of(trained.env))
+    assert line["model_loss"] == line["model_clip_fraction"] == [0.5, None]
+    assert line["entropy"] == line["imagined_minus_real_return"] == [None, 0.5]
+    assert line["normalized_imagined_return"][0] is None
+    assert line["fresh_error"] == [0.5, 0.5]
+    per_update = {"loss", "norm", "fraction"}
+    assert {name for name in line if name.rpartition("_")[2] in per_update} <= MEASURED_IN.keys()
+
+
+def test_a_sound_run_makes_no_nan(tiny):
+    config = dataclasses.replace(
+        tiny,
+        env_steps=200,
+        improvement=dataclasses.replace(tiny.improvement, env_steps_per_update=20.0),
+    )
+    jax.config.update("jax_debug_nans", True)
+    try:
+        run = beeline.train(config=config)
+    finally:
+        jax.config.update("jax_debug_nans", False)
+    assert {line["policy_updates"][0] for line in run.records} == {0, 1}
+    assert {line["entropy"][0] is None for line in run.records} == {True, False}
 
 
 def test_the_readme_example_runs(asked, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import scipy.stats
 from jax.flatten_util import ravel_pytree
 
 from beeline._scaling import StateScaling
-from beeline.policies import SquashedGaussian
+from beeline.policies import SquashedGaussian, Widened
 from beeline.policies._squash import SQUASHES
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -121,9 +121,23 @@ def test_clipping_reaches_the_edge_and_its_slope_leads_inwards_alone():
     action, entropy = policy.sample(STATE, T, noise)
     np.testing.assert_allclose(action, np.clip(mean + deviation * noise, -1, 1), rtol=1e-12)
     assert action[0] == 1
-    log_density = scipy.stats.norm.logpdf(mean + deviation * noise, mean, deviation)
-    np.testing.assert_allclose(entropy, -log_density.sum(), rtol=1e-9)
+    np.testing.assert_allclose(entropy, scipy.stats.norm.entropy(mean, deviation).sum(), rtol=1e-9)
     np.testing.assert_array_equal(policy.mode(STATE, T), np.clip(mean, -1, 1))
+
+
+@pytest.mark.parametrize("squash", ["clip", "tanh"])
+def test_wider_noise_changes_the_action_and_not_what_is_said_of_the_entropy(squash):
+    policy = make_policy(squash=squash)
+    noise, width = jnp.array([0.4]), jnp.array(3.0)
+    narrow, wide = policy.sample(STATE, T, noise), policy.sample(STATE, T, noise, width)
+    np.testing.assert_allclose(wide[0], policy.sample(STATE, T, width * noise)[0])
+    assert wide[0] != narrow[0]
+    assert wide[1] == narrow[1]
+    widened = Widened(policy, width)
+    assert eqx.tree_equal(widened.sample(STATE, T, noise), wide)
+    twice = Widened(widened, jnp.array(2.0)).sample(STATE, T, noise)[0]
+    np.testing.assert_allclose(twice, policy.sample(STATE, T, 6 * noise)[0])
+    assert eqx.tree_equal(widened.mode(STATE, T), policy.mode(STATE, T))
 
 
 def test_ascent_soon_leaves_a_wrong_edge_and_keeps_a_right_one_with_clipping_alone():

@@ -46,8 +46,19 @@ def test_a_loop_counts_what_it_leaves_out():
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     _, _, none = jax.jit(loop)(jnp.asarray(0))
     assert int(none.first_skipped.update) == -1
-    assert np.isnan(none.mean).all()
-    assert np.isnan(none.clip_fraction)
+    assert not none.mean.any()
+    assert not none.last.any()
+    assert none.clip_fraction == 0
+    lost = jax.jit(
+        lambda: repeat(
+            lambda i, *rest: update(i + 1, *rest),
+            weights,
+            optimiser.init(weights),
+            jnp.asarray(1),
+            values=1,
+        )
+    )()[2]
+    assert np.isnan([*lost.mean, *lost.last, lost.clip_fraction]).all()
 
 
 def test_the_first_bad_number_of_an_episode_is_found():

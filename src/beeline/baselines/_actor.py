@@ -58,6 +58,7 @@ class Actor(Policy):
         state: Float[Array, "*batch state"],
         t: Int[ArrayLike, "*batch"],
         noise: Float[Array, "*batch action"],
+        width: Float[ArrayLike, ""] = 1.0,
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
         """Choose an action by the reparameterisation trick.
 
@@ -65,12 +66,14 @@ class Actor(Policy):
             state: State in physical units.
             t: Index of the step.
             noise: Standard normal draws.
+            width: Factor on the noise.
 
         Returns:
-            The action in [-1, 1], and minus its log-density: a one-sample entropy estimate.
+            The action in [-1, 1], and a one-sample estimate of the entropy at a width of 1.
         """
         mean, log_deviation = self._outputs(state, t)
-        return squashed_sample(mean, jnp.exp(jnp.clip(log_deviation, *_LOG_DEVIATIONS)), noise)
+        deviation = jnp.exp(jnp.clip(log_deviation, *_LOG_DEVIATIONS))
+        return squashed_sample(mean, deviation, noise, width)
 
     def mode(
         self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]

@@ -46,7 +46,7 @@ class SeekerRecord(NamedTuple):
     collected_return: Float[Array, ""]
     """Return of the episode collected."""
     policy_updates: Int[Array, ""]
-    """Updates in the iteration; the next three are NaN if there were none."""
+    """Updates in the iteration; the next three are 0 if there were none."""
     negative_log_likelihood: Float[Array, ""]
     """That of the last batch's actions, a step."""
     entropy: Float[Array, ""]
@@ -171,7 +171,7 @@ class ReturnSeeker(Module):
             pupil, losses = self.imitation.update(pupil, buffer, key=jax.random.fold_in(key, i))
             return eqx.filter(pupil, eqx.is_array), losses
 
-        nothing = Losses(*(jnp.full((), jnp.nan) for _ in Losses._fields))
+        nothing = Losses(*(jnp.zeros(()) for _ in Losses._fields))
         arrays, losses = jax.lax.fori_loop(0, count, body, (arrays, nothing))
         return eqx.combine(arrays, static), losses
 

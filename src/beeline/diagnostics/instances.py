@@ -242,6 +242,7 @@ class Affine(Policy):
         state: Float[Array, "*batch state"],
         t: Int[ArrayLike, "*batch"],
         noise: Float[Array, "*batch action"],
+        width: Float[ArrayLike, ""] = 1.0,
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
         """Add the noise to the action.
 
@@ -249,11 +250,12 @@ class Affine(Policy):
             state: The state.
             t: Index of the step.
             noise: What to add.
+            width: Factor on the noise.
 
         Returns:
             The sum, and an entropy of zero.
         """
-        return self.mode(state, t) + noise, jnp.zeros(jnp.shape(t))
+        return self.mode(state, t) + width * noise, jnp.zeros(jnp.shape(t))
 
     def mode(
         self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]

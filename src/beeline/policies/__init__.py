@@ -2,5 +2,6 @@
 
 from beeline.policies._base import Policy
 from beeline.policies.gaussian import SquashedGaussian
+from beeline.policies.widened import Widened
 
-__all__ = ["Policy", "SquashedGaussian"]
+__all__ = ["Policy", "SquashedGaussian", "Widened"]

@@ -20,6 +20,7 @@ class Policy(Module):
         state: Float[Array, "*batch state"],
         t: Int[ArrayLike, "*batch"],
         noise: Float[Array, "*batch action"],
+        width: Float[ArrayLike, ""] = 1.0,
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
         """Choose an action by the reparameterisation trick.
 
@@ -27,9 +28,10 @@ class Policy(Module):
             state: State in physical units.
             t: Index of the step.
             noise: Standard normal draws.
+            width: Factor on the noise, to act more or less at random than the policy itself.
 
         Returns:
-            The action in [-1, 1], and minus its log-density: a one-sample entropy estimate.
+            The action in [-1, 1], and an estimate of the policy's own entropy, at a width of 1.
         """
 
     @abc.abstractmethod

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 
@@ -24,8 +25,8 @@ class Squash(NamedTuple):
     """One way into the action box."""
 
     function: Callable[[Array], Array]
-    sample: Callable[[Array, Array, Array], tuple[Array, Array]]
-    """From mean, deviation and noise to the action and an entropy."""
+    sample: Callable[[Array, Array, Array, ArrayLike], tuple[Array, Array]]
+    """From mean, deviation, noise and its width to the action and an entropy."""
 
 
 @jax.custom_vjp
@@ -57,45 +58,47 @@ def clipped_sample(
     mean: Float[Array, "*batch action"],
     deviation: Float[Array, "*batch action"],
     noise: Float[Array, "*batch action"],
+    width: Float[ArrayLike, ""] = 1.0,
 ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
-    """Draw clip(mean + deviation * noise), with the slope of projected ascent.
+    """Draw clip(mean + deviation * width * noise), with the slope of projected ascent.
 
     Args:
         mean: Mean before clipping.
         deviation: Standard deviation before clipping.
         noise: Standard normal draws.
+        width: Factor on the noise.
 
     Returns:
-        The action in [-1, 1], and minus the Gaussian's log-density before clipping: the action's
-        own is not finite at the edges of the box.
+        The action in [-1, 1], and the entropy of the Gaussian before clipping, at a width of 1: the
+        action's own is not finite at the edges of the box.
     """
-    return project(mean + deviation * noise), -jnp.sum(_log_density(deviation, noise), axis=-1)
+    entropy = jnp.sum(jnp.log(deviation) + 0.5 * jnp.log(2 * jnp.pi * jnp.e), axis=-1)
+    return project(mean + deviation * (width * noise)), entropy
 
 
 def squashed_sample(
     mean: Float[Array, "*batch action"],
     deviation: Float[Array, "*batch action"],
     noise: Float[Array, "*batch action"],
+    width: Float[ArrayLike, ""] = 1.0,
 ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
-    """Draw tanh(mean + deviation * noise).
+    """Draw tanh(mean + deviation * width * noise).
 
     Args:
         mean: Mean before squashing.
         deviation: Standard deviation before squashing.
         noise: Standard normal draws.
+        width: Factor on the noise.
 
     Returns:
-        The action in [-1, 1], and minus its log-density: a one-sample entropy estimate.
+        The action in [-1, 1], and minus the log-density of the action at a width of 1: a one-sample
+        entropy estimate.
     """
     before = mean + deviation * noise
     slope = 2 * (jnp.log(2.0) - before - jax.nn.softplus(-2 * before))
-    return jnp.tanh(before), -jnp.sum(_log_density(deviation, noise) - slope, axis=-1)
-
-
-def _log_density(
-    deviation: Float[Array, "*batch action"], noise: Float[Array, "*batch action"]
-) -> Float[Array, "*batch action"]:
-    return -0.5 * noise**2 - jnp.log(deviation) - 0.5 * jnp.log(2 * jnp.pi)
+    log_density = -0.5 * noise**2 - jnp.log(deviation) - 0.5 * jnp.log(2 * jnp.pi)
+    action = jnp.tanh(mean + deviation * (width * noise))
+    return action, -jnp.sum(log_density - slope, axis=-1)
 
 
 SQUASHES = {

@@ -97,6 +97,7 @@ class SquashedGaussian(Policy):
         state: Float[Array, "*batch state"],
         t: Int[ArrayLike, "*batch"],
         noise: Float[Array, "*batch action"],
+        width: Float[ArrayLike, ""] = 1.0,
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
         """Choose an action by the reparameterisation trick.
 
@@ -104,12 +105,13 @@ class SquashedGaussian(Policy):
             state: State in physical units.
             t: Index of the step.
             noise: Standard normal draws.
+            width: Factor on the noise.
 
         Returns:
-            The action in [-1, 1], and a one-sample entropy estimate: minus the action's log-density
-            with `tanh`, that before squashing with `clip`.
+            The action in [-1, 1], and the policy's own entropy, at a width of 1: a one-sample
+            estimate of the action's with `tanh`, that of the Gaussian before it with `clip`.
         """
-        return SQUASHES[self.squash].sample(*self.distribution(state, t), noise)
+        return SQUASHES[self.squash].sample(*self.distribution(state, t), noise, width)
 
     def mode(
         self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]

@@ -9,17 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from beeline.baselines._base import BaselineState
+from beeline.run._records import MEASURED_IN
 from beeline.training import BPOState, Episode, Record
 from beeline.training.faults import Faults, Skipped, first_in
 
 _LOWER = "lower the learning rates, or set nonfinite to skip or restore"
-_ONLY_IF = {
-    "critic_loss": "critic_updates",
-    "policy_loss": "policy_updates",
-    "negative_log_likelihood": "policy_updates",
-    "entropy": "policy_updates",
-    "policy_gradient_norm": "policy_updates",
-}
 _CHECK = "try beeline.envs.check on the environment"
 
 
@@ -89,7 +83,7 @@ def _of_baseline(record: Any, state: Any) -> Iterator[Fault]:
     kept = dict(zip(_leaf_names(state), _trained(state), strict=True))
     for seed in range(len(record.return_)):
         for name, values in (record._asdict() | kept).items():
-            counted = name not in _ONLY_IF or getattr(record, _ONLY_IF[name])[seed] > 0
+            counted = name not in MEASURED_IN or getattr(record, MEASURED_IN[name])[seed] > 0
             if counted and not _is_finite(values[seed]):
                 yield Fault(name.rstrip("_"), seed, "lower the learning rates")
                 break

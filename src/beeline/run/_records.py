@@ -15,6 +15,22 @@ _PER_RUN = ("iteration", "env_steps", "wall_seconds")
 _PER_SEED = ("return", "normalized_return")
 _LARGEST = 2**28
 
+MEASURED_IN = {
+    "model_loss": "model_updates",
+    "model_gradient_norm": "model_updates",
+    "model_clip_fraction": "model_updates",
+    "reward_loss": "model_updates",
+    "imagined_return": "policy_updates",
+    "imagined_minus_real_return": "policy_updates",
+    "entropy": "policy_updates",
+    "policy_gradient_norm": "policy_updates",
+    "policy_clip_fraction": "policy_updates",
+    "policy_loss": "policy_updates",
+    "negative_log_likelihood": "policy_updates",
+    "critic_loss": "critic_updates",
+}
+"""What says nothing in an iteration in which no such update was due, for any algorithm."""
+
 
 def row(record: Any, reference: Reference) -> dict[str, list[Any]]:
     """Put the measurements of an iteration as JSON has them.
@@ -27,6 +43,8 @@ def row(record: Any, reference: Reference) -> dict[str, list[Any]]:
         A list with an entry for each seed by name, None where nothing was measured.
     """
     named = {name.rstrip("_"): np.asarray(values) for name, values in record._asdict().items()}
+    for name in named.keys() & MEASURED_IN.keys():
+        named[name] = np.where(named[MEASURED_IN[name]] > 0, named[name], np.nan)
     for name in ("imagined_return", "return"):
         if name in named:
             named[f"normalized_{name}"] = reference.normalize(named[name])

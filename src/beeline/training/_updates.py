@@ -33,13 +33,13 @@ class Skipped(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What a loop of updates adds up to; NaN where no update was taken."""
+    """What a loop of updates adds up to: 0 where none was due, NaN where none could be taken."""
 
     taken: Int[Array, ""]
     clipped: Int[Array, ""]
     total: Float[Array, " value"]
-    last: Float[Array, " value"]
-    """The values of the last update taken; the last of them its gradient's norm."""
+    latest: Float[Array, " value"]
+    """The values of the last update taken, if any; the last of them its gradient's norm."""
     first_skipped: Skipped
 
     @property
@@ -49,7 +49,16 @@ class Tally(NamedTuple):
         Returns:
             Their means over the updates taken.
         """
-        return self.total / self.taken
+        return self._measured(self.total / jnp.maximum(self.taken, 1))
+
+    @property
+    def last(self) -> Float[Array, " value"]:
+        """Look up the last update taken.
+
+        Returns:
+            Its values.
+        """
+        return self._measured(self.latest)
 
     @property
     def gradient_norm(self) -> Float[Array, ""]:
@@ -67,7 +76,12 @@ class Tally(NamedTuple):
         Returns:
             The share of the updates taken whose gradient was clipped.
         """
-        return self.clipped / self.taken
+        return self._measured(self.clipped / jnp.maximum(self.taken, 1))
+
+    def _measured(self, values: Array) -> Array:
+        # No NaN while all is sound, or JAX's search for NaN would end there.
+        nothing = jnp.where(self.first_skipped.update < 0, 0, jnp.nan)
+        return jnp.where(self.taken > 0, values, nothing)
 
 
 def repeat(
@@ -90,7 +104,7 @@ def repeat(
     Returns:
         The weights and the optimiser's state after all of them, and their tally.
     """
-    none, nothing = jnp.zeros((), int), jnp.full(values + 1, jnp.nan)
+    none, nothing = jnp.zeros((), int), jnp.zeros(values + 1)
     first = Skipped(none - 1, nothing, none - 1)
     tally = Tally(none, none, jnp.zeros(values + 1), nothing, first)
     # The static parts of a module cannot be carried through a loop.
@@ -116,6 +130,6 @@ def _count(tally: Tally, index: Array, updated: Updated) -> Tally:
         tally.taken + taken,
         tally.clipped + (taken & descent.clipped),
         tally.total + jnp.where(taken, values, 0),
-        jnp.where(taken, values, tally.last),
+        jnp.where(taken, values, tally.latest),
         jax.tree.map(lambda new, old: jnp.where(is_first, new, old), first, tally.first_skipped),
     )

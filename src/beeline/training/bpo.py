@@ -54,7 +54,7 @@ class BPOState(NamedTuple):
 class Record(NamedTuple):
     """What one iteration measured, in the order in which a failure would spread.
 
-    Means and last values are over the updates taken, and NaN if there were none.
+    Means and last values are over the updates taken: 0 if none was due, NaN if none could be taken.
     """
 
     collected_return: Float[Array, ""]

@@ -4,7 +4,7 @@ The noise of imagined episodes smooths the return: the wider it is, the fewer ma
 be caught in, and the less of the best one is left. So it may begin wide and narrow down.
 """
 
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -18,7 +18,7 @@ from beeline._module import Module
 from beeline.envs import Environment
 from beeline.gradients import Imagined, Objective, PolicyGradient, draw_noise
 from beeline.models import WorldModel
-from beeline.policies import Policy
+from beeline.policies import Policy, Widened
 from beeline.training._optimiser import Descent, Optimiser
 
 
@@ -74,18 +74,18 @@ class PolicyImprovement(Module):
             jax.random.split(start_key, self.batch_size)
         )
         noise = draw_noise(self.batch_size, env.horizon, env.action_dim, key=noise_key)
-        noise *= 1 + (self.first_noise - 1) * (1 - progress) ** 2
+        width = 1 + (self.first_noise - 1) * (1 - progress) ** 2
 
         def share(
-            whole: tuple[Policy, WorldModel, Objective], starts: Array, noise: Array
-        ) -> tuple[tuple[Array, Policy], Imagined]:
+            whole: tuple[Widened, WorldModel, Objective], starts: Array, noise: Array
+        ) -> tuple[tuple[Array, Any], Imagined]:
             policy, model, objective = whole
             (value, imagined), gradient = self.gradient(policy, model, objective, starts, noise)
             return (value, gradient), imagined
 
-        whole = policy, model, objective
+        whole = Widened(policy, width), model, objective
         (value, gradient), imagined = mean_over_devices(share, whole, starts, noise)
-        downwards = jax.tree.map(jnp.negative, gradient)
+        downwards = jax.tree.map(jnp.negative, gradient.policy)
         step = self.optimiser.step(
             policy, downwards, optimiser_state, progress, value=-value, rate=rate
         )

@@ -142,6 +142,37 @@ def test_both_models_are_remembered_as_they_fared(parts):
     np.testing.assert_array_equal(kept.rivals, before.rivals)
 
 
+@pytest.mark.parametrize("model", ["lstm-history", "gru-awm"])
+def test_a_model_is_compared_as_it_is_on_its_own(model):
+    config = preset(
+        "default",
+        task="harvest",
+        horizon=HORIZON,
+        model=model,
+        env_steps=30,
+        world_model=Model(width=4, heads=1, recurrent=(4,), hidden=(4,), frequencies=1, harmonics=1),
+        policy=Policy(hidden=(4,), frequencies=1),
+        fitting=Fitting(batch_size=2),
+        exploration=Exploration(warmup_steps=12),
+    )
+    algorithm, key = build_bpo(config), jax.random.key(0)
+    made, policy = (make(config, algorithm.env, key=key) for make in (build_model, build_policy))
+    before = algorithm.init(made, policy, key=key)
+    after, record, _ = jax.jit(algorithm.iterate)(before, jnp.asarray(0))
+    states, actions = (x[before.buffer.count] for x in (after.buffer.states, after.buffer.actions))
+    encode = before.model.scaling.encode
+    state, carry, wrong = states[0], before.model.start(states[0], HORIZON), []
+    for t, action in enumerate(actions):
+        carry, state = before.model.step(carry, state, action, t)
+        wrong.append(encode(state) - encode(states[t + 1]))
+    assert record.open_loop_error == pytest.approx(np.sqrt(np.mean(np.square(wrong))), rel=1e-4)
+    if model == "gru-awm":
+        assert record.open_loop_error == record.fresh_error
+    else:
+        assert record.open_loop_error != pytest.approx(record.fresh_error, rel=1e-3)
+    assert after.dyna.rivals.tolist() == [0, 0]
+
+
 def test_what_has_no_use_for_it_has_none():
     for fields in ({"model": "markov"}, {"model": "simulator"}, {"preset": "paper"}):
         name = fields.pop("preset", "default")

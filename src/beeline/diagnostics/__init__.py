@@ -33,7 +33,6 @@ from beeline.diagnostics.jacobians import (
     PathMap,
     action_jacobian,
     first_action_norms,
-    open_loop,
     path_map,
 )
 from beeline.diagnostics.landscape import (
@@ -46,6 +45,7 @@ from beeline.diagnostics.landscape import (
 )
 from beeline.diagnostics.probe import Probe, probe
 from beeline.diagnostics.tables import Table
+from beeline.gradients import open_loop
 
 __all__ = [
     "Alignment",

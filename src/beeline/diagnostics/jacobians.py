@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from beeline._microbatch import group_size
-from beeline.gradients._rollout import scale_gradient
+from beeline.gradients import open_loop
 from beeline.models import WorldModel
 
 
@@ -27,38 +27,6 @@ class PathMap(NamedTuple):
     """With the states that are fed back held still."""
     circuitous: Float[Array, "time time"]
     """Norm of the rest: of the difference between the total and the direct Jacobian."""
-
-
-def open_loop(
-    model: WorldModel,
-    state: Float[Array, " state"],
-    actions: Float[Array, "time action"],
-    *,
-    through_states: float = 1.0,
-) -> Float[Array, "time state"]:
-    """Predict the states that a fixed sequence of actions leads to.
-
-    Args:
-        model: The world model.
-        state: The initial state, in physical units.
-        actions: Actions in [-1, 1].
-        through_states: Share of the gradient through predicted states that are fed back.
-
-    Returns:
-        The state after each action.
-    """
-    length = actions.shape[0]
-    if not model.state_fed:
-        return model.predict(jnp.broadcast_to(state, (length, *state.shape)), actions)
-
-    def step(loop, inputs):
-        carry, state = loop
-        action, t = inputs
-        carry, state = model.step(carry, scale_gradient(state, through_states), action, t)
-        return (carry, state), state
-
-    first = (model.start(state, length), state)
-    return jax.lax.scan(step, first, (actions, jnp.arange(length)))[1]
 
 
 @eqx.filter_jit

@@ -15,8 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline._microbatch import group_size
 from beeline._scaling import StateScaling
-from beeline.diagnostics.jacobians import open_loop
-from beeline.gradients import Objective, RewardFunction, rollout
+from beeline.gradients import Objective, RewardFunction, open_loop, rollout
 from beeline.models import WorldModel
 from beeline.policies import Policy
 

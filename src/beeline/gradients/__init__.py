@@ -7,7 +7,7 @@ from beeline.gradients._base import (
     RewardFunction,
     draw_noise,
 )
-from beeline.gradients._rollout import rollout
+from beeline.gradients._rollout import open_loop, rollout
 from beeline.gradients.direct import Direct
 from beeline.gradients.unrolled import Unrolled
 
@@ -19,5 +19,6 @@ __all__ = [
     "RewardFunction",
     "Unrolled",
     "draw_noise",
+    "open_loop",
     "rollout",
 ]

@@ -1,4 +1,4 @@
-"""A policy living through an episode in a world model."""
+"""Episodes in a world model: a policy's, and those of a fixed sequence of actions."""
 
 import jax
 import jax.numpy as jnp
@@ -68,3 +68,35 @@ def rollout(
         first = last
     states, actions, entropy = (jnp.concatenate(piece) for piece in zip(*parts, strict=True))
     return states, actions, entropy
+
+
+def open_loop(
+    model: WorldModel,
+    state: Float[Array, " state"],
+    actions: Float[Array, "time action"],
+    *,
+    through_states: float = 1.0,
+) -> Float[Array, "time state"]:
+    """Predict the states that a fixed sequence of actions leads to.
+
+    Args:
+        model: The world model.
+        state: The initial state, in physical units.
+        actions: Actions in [-1, 1].
+        through_states: Share of the gradient through predicted states that are fed back.
+
+    Returns:
+        The state after each action.
+    """
+    length = actions.shape[0]
+    if not model.state_fed:
+        return model.predict(jnp.broadcast_to(state, (length, *state.shape)), actions)
+
+    def step(loop, inputs):
+        carry, state = loop
+        action, t = inputs
+        carry, state = model.step(carry, scale_gradient(state, through_states), action, t)
+        return (carry, state), state
+
+    first = (model.start(state, length), state)
+    return jax.lax.scan(step, first, (actions, jnp.arange(length)))[1]

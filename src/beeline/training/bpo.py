@@ -24,7 +24,7 @@ from beeline.training.dyna import Dyna, DynaState
 from beeline.training.episodes import Buffer, Episode, act, evaluate, play
 from beeline.training.exploration import Exploration
 from beeline.training.faults import Faults, finite_leaves, first_in
-from beeline.training.model_fitting import ModelFitting
+from beeline.training.model_fitting import ModelFitting, open_loop_error
 from beeline.training.policy_improvement import PolicyImprovement
 from beeline.training.reward_fitting import RewardFitting
 
@@ -63,8 +63,11 @@ class Record(NamedTuple):
     """Standardised error of the model on that episode, before learning from it."""
     replayed_error: Float[Array, ""]
     """The same on older episodes, which it has learned from: the model overfits if it is less."""
+    open_loop_error: Float[Array, ""]
+    """Error of the model's own episode with those actions, where a one-step model is compared with
+    it; 0 otherwise. A model of actions reads no states, so this is its `fresh_error`."""
     one_step_error: Float[Array, ""]
-    """Error of the one-step model's own episode with those actions; 0 if it imagines none."""
+    """The same of the one-step model: it imagines episodes while this is the less of the two."""
     model_updates: Int[Array, ""]
     """Model updates due in the iteration."""
     model_loss: Float[Array, ""]
@@ -187,10 +190,9 @@ class BPO(Module):
         key, episode_key, fit_key, reward_key, improve_key, evaluate_key = keys
         progress = index / self.iterations
         episode = self._explore(state.policy, key=episode_key)
-        fresh_error, replayed_error = self._errors(state, episode)
         due = self.updates_due(self.steps_per_fit)
         fitted = jnp.asarray(np.cumsum(due) > due)[index]
-        state, one_step_error = self._compare(state, episode, fresh_error, fitted)
+        state, errors = self._measure(state, episode, fitted)
         collected = first_in(episode)
         state = state._replace(buffer=state.buffer.add(episode, where=collected < 0), key=key)
 
@@ -205,9 +207,7 @@ class BPO(Module):
         one_step_model = None if state.dyna is None else state.dyna.model
         record = Record(
             collected_return=episode.return_,
-            fresh_error=fresh_error,
-            replayed_error=replayed_error,
-            one_step_error=one_step_error,
+            **errors,
             model_updates=fits,
             model_loss=model.mean[0],
             model_gradient_norm=model.gradient_norm,
@@ -285,24 +285,29 @@ class BPO(Module):
         offsets = self.exploration.offsets(*shape, key=offsets_key)
         return act(self.env, policy, noise, offsets, key=env_key)
 
-    def _errors(
-        self, state: BPOState, episode: Episode
-    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    def _measure(
+        self, state: BPOState, episode: Episode, fitted: Array
+    ) -> tuple[BPOState, dict[str, Array]]:
         replayed = jnp.arange(_REPLAYED) * state.buffer.count // _REPLAYED
-        errors = self.fitting.errors(
+        fresh_error, *older = self.fitting.errors(
             state.model,
             jnp.concatenate([episode.states[None], state.buffer.states[replayed]]),
             jnp.concatenate([episode.actions[None], state.buffer.actions[replayed]]),
         )
-        return errors[0], jnp.sqrt(jnp.mean(errors[1:] ** 2))
-
-    def _compare(
-        self, state: BPOState, episode: Episode, fresh_error: Array, fitted: Array
-    ) -> tuple[BPOState, Float[Array, ""]]:
-        if self.dyna is None or state.dyna is None:
-            return state, jnp.zeros(())
-        dyna, error = self.dyna.compare(state.dyna, episode, fresh_error, fitted=fitted)
-        return state._replace(dyna=dyna), error
+        own = one_step = jnp.zeros(())
+        if self.dyna is not None and state.dyna is not None:
+            # Both on their own: with the true states, the model would seem better than it is.
+            own = fresh_error
+            if state.model.state_fed:
+                own = open_loop_error(state.model, episode.states, episode.actions)
+            dyna, one_step = self.dyna.compare(state.dyna, episode, own, fitted=fitted)
+            state = state._replace(dyna=dyna)
+        return state, {
+            "fresh_error": fresh_error,
+            "replayed_error": jnp.sqrt(jnp.mean(jnp.stack(older) ** 2)),
+            "open_loop_error": own,
+            "one_step_error": one_step,
+        }
 
     def _fit_one_step(
         self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray

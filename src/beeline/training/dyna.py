@@ -8,7 +8,7 @@ model: the policy's gradient keeps the paths of the sequence model.
 
 Where a step is harder to learn than a whole sequence, as in an oscillation on the edge of the
 numbers, it has nothing to teach: both models are measured on every fresh episode before they learn
-from it, and the one-step model imagines only while it is the better.
+from it, each fed by its own predictions, and the one-step model imagines only while it is better.
 
 References:
     Sutton 1991, "Dyna, an integrated architecture for learning, planning, and reacting".
@@ -93,7 +93,7 @@ class Dyna(Module):
         self,
         state: DynaState,
         episode: Episode,
-        pupil: Float[Array, ""],
+        student: Float[Array, ""],
         *,
         fitted: Bool[Array, ""],
     ) -> tuple[DynaState, Float[Array, ""]]:
@@ -102,14 +102,14 @@ class Dyna(Module):
         Args:
             state: The state before.
             episode: The episode.
-            pupil: The sequence model's error on it.
+            student: The sequence model's error on it, on its own as well.
             fitted: Whether the models have learned anything; if not, nothing is remembered.
 
         Returns:
             The state that remembers both errors, and the one-step model's.
         """
         error = self.error(state.model, episode.states, episode.actions)
-        rivals = _MEMORY * state.rivals + (1 - _MEMORY) * jnp.stack([error, pupil]) ** 2
+        rivals = _MEMORY * state.rivals + (1 - _MEMORY) * jnp.stack([error, student]) ** 2
         rivals = jnp.where(fitted & jnp.isfinite(rivals), rivals, state.rivals)
         return state._replace(rivals=rivals), error
 

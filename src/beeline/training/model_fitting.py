@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from beeline._devices import mean_over_devices
 from beeline._microbatch import group_size, mean_in_groups
 from beeline._module import Module
+from beeline.gradients import open_loop
 from beeline.models import WorldModel, prediction_loss
 from beeline.training._optimiser import Descent, Optimiser
 from beeline.training.episodes import Buffer, Sequences
@@ -100,3 +101,23 @@ class ModelFitting(Module):
             return jnp.sqrt(prediction_loss(model, states[None], actions[None]))
 
         return jax.vmap(error)(states, actions)
+
+
+def open_loop_error(
+    model: WorldModel,
+    states: Float[Array, "times state"],
+    actions: Float[Array, "time action"],
+) -> Float[Array, ""]:
+    """Measure what a model makes of a real episode when it is fed by its own predictions.
+
+    Args:
+        model: The world model.
+        states: The episode's states.
+        actions: Its actions.
+
+    Returns:
+        Root mean squared error of its states, in standardised units.
+    """
+    imagined = open_loop(model, states[0], actions)
+    wrong = model.scaling.encode(imagined) - model.scaling.encode(states[1:])
+    return jnp.sqrt(jnp.mean(wrong**2))

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from beeline.envs import Environment
@@ -29,3 +30,20 @@ def open_loop(
     steps = jnp.arange(env.horizon)
     _, (states, rewards) = jax.lax.scan(advance, start, (actions, steps))
     return jnp.concatenate([start[None], states]), jnp.sum(rewards)
+
+
+def replay(
+    env: Environment, plans: Float[np.ndarray, "plan time action"]
+) -> tuple[Float[np.ndarray, "plan time+1 state"], Float[np.ndarray, " plan"]]:
+    """Play one plan after another, each like `open_loop`.
+
+    Args:
+        env: The task.
+        plans: Actions in the precision wanted.
+
+    Returns:
+        The states visited and the returns, finite or not.
+    """
+    play = jax.jit(lambda actions: open_loop(env, actions))
+    states, returns = zip(*(play(jnp.asarray(plan)) for plan in plans), strict=True)
+    return np.stack(states), np.stack(returns)

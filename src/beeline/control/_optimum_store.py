@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from beeline._cache import cache_directory
-from beeline.control._rollout import replay
+from beeline.control._rollout import Player, player
 from beeline.envs import Environment
 
 VERSION = 2
@@ -50,19 +50,19 @@ def entry_path(env: Environment, starts: int) -> Path:
 
 
 def replayed(
-    env: Environment, plans: Float[np.ndarray, "plan time action"], starts: int
+    replay: Player, plans: Float[np.ndarray, "plan time action"], starts: int
 ) -> dict[str, np.ndarray]:
     """Find the best plan, and what each of them earns, by playing them.
 
     Args:
-        env: The task. Call this with float64 enabled.
+        replay: Plays plans on the task. Call this with float64 enabled.
         plans: Where every search ended, the searches by shooting first.
         starts: How many of them are by shooting.
 
     Returns:
         The fields of an `Optimum` by name, and the plans.
     """
-    states, returns = replay(env, plans)
+    states, returns = replay(plans)
     returns = np.where(np.isfinite(returns), returns, -np.inf)
     best = np.argmax(returns)
     return {
@@ -104,7 +104,7 @@ def load(path: Path, env: Environment, starts: int) -> dict[str, np.ndarray] | N
     )
     if not sound:
         return None
-    record = replayed(env, plans, starts)
+    record = replayed(player(env), plans, starts)
     # Bit for bit on the machine that wrote it; another may round otherwise.
     same = all(
         stored[name].shape == array.shape

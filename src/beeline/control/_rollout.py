@@ -1,11 +1,18 @@
 """Open-loop episodes: what a fixed sequence of actions earns."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from beeline.envs import Environment
+
+Player = Callable[
+    [Float[np.ndarray, "plan time action"]],
+    tuple[Float[np.ndarray, "plan time+1 state"], Float[np.ndarray, " plan"]],
+]
 
 
 def open_loop(
@@ -32,18 +39,20 @@ def open_loop(
     return jnp.concatenate([start[None], states]), jnp.sum(rewards)
 
 
-def replay(
-    env: Environment, plans: Float[np.ndarray, "plan time action"]
-) -> tuple[Float[np.ndarray, "plan time+1 state"], Float[np.ndarray, " plan"]]:
-    """Play one plan after another, each like `open_loop`.
+def player(env: Environment) -> Player:
+    """Compile a task's `open_loop` once, to play many plans with it.
 
     Args:
         env: The task.
-        plans: Actions in the precision wanted.
 
     Returns:
-        The states visited and the returns, finite or not.
+        A function of plans (plan, time, action) in the precision wanted. It returns the states
+        visited (plan, time + 1, state) and the returns (plan,), finite or not.
     """
     play = jax.jit(lambda actions: open_loop(env, actions))
-    states, returns = zip(*(play(jnp.asarray(plan)) for plan in plans), strict=True)
-    return np.stack(states), np.stack(returns)
+
+    def replay(plans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        states, returns = zip(*(play(jnp.asarray(plan)) for plan in plans), strict=True)
+        return np.stack(states), np.stack(returns)
+
+    return replay

@@ -1,5 +1,7 @@
 """Single shooting: the return as a function of the actions alone."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,28 +10,31 @@ from jaxtyping import Float
 from beeline.control._rollout import open_loop
 from beeline.envs import Environment
 
+Search = Callable[
+    [Float[np.ndarray, "start time action"]],
+    Float[np.ndarray, "start time action"],
+]
 
-def shoot(
-    env: Environment, starts: Float[np.ndarray, "start time action"]
-) -> Float[np.ndarray, "start time action"]:
-    """Climb the return from each starting point.
+
+def shooter(env: Environment) -> Search:
+    """Compile a search that climbs the return from each starting point.
 
     The gradient goes through the true dynamics, and L-BFGS-B climbs along it within the bounds
     of the actions.
 
     Args:
-        env: The task, without process noise. Call this with float64 enabled.
-        starts: Actions to set out from.
+        env: The task, without process noise. Call this, and what it returns, with float64 enabled.
 
     Returns:
-        Where each search ended, entries in [-1, 1].
+        A function of actions to set out from (start, time, action). It returns where each search
+        ended, entries in [-1, 1].
     """
+    return_and_gradient = jax.jit(jax.value_and_grad(lambda actions: open_loop(env, actions)[1]))
 
-    @jax.jit
-    def return_and_gradient(actions):
-        return jax.value_and_grad(lambda actions: open_loop(env, actions)[1])(actions)
+    def shoot(starts: np.ndarray) -> np.ndarray:
+        return np.stack([_climb(return_and_gradient, start) for start in starts])
 
-    return np.stack([_climb(return_and_gradient, start) for start in starts])
+    return shoot
 
 
 def _climb(return_and_gradient, start: np.ndarray) -> np.ndarray:

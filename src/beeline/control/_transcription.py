@@ -9,15 +9,28 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from beeline.control._rollout import replay
+from beeline.control._rollout import Player
 from beeline.envs import Environment
 
 DENSE = 150
 """The most unknowns that the dense method is given: its time grows with their third power."""
 
 
+def small(env: Environment) -> bool:
+    """Tell whether the dense method is used, which is quick and solves more of what is hard.
+
+    Args:
+        env: The task.
+
+    Returns:
+        Whether it has few enough unknowns.
+    """
+    return env.horizon * (env.state_dim + env.action_dim) <= DENSE
+
+
 def transcribe(
     env: Environment,
+    replay: Player,
     plan: Float[np.ndarray, "time action"],
     starts: Float[np.ndarray, "start time action"],
 ) -> list[Float[np.ndarray, "time action"]]:
@@ -35,6 +48,7 @@ def transcribe(
 
     Args:
         env: The task, without process noise. Call this with float64 enabled.
+        replay: Plays plans on the task.
         plan: The best actions known.
         starts: Other actions to set out from.
 
@@ -50,7 +64,7 @@ def transcribe(
         - R. H. Byrd, M. E. Hribar and J. Nocedal, "An interior point algorithm for large-scale
           nonlinear programming", SIAM Journal on Optimization 9(4), 1999 (`trust-constr`).
     """
-    states, returns = replay(env, np.stack([plan, *starts]))
+    states, returns = replay(np.stack([plan, *starts]))
     program = _Program(env, _size(states, axis=(0, 1)), _size(returns, axis=0))
     rest = np.broadcast_to(states[0, 0], states[0, :-1].shape)
     plans = []
@@ -73,6 +87,7 @@ class _Program:
     """
 
     def __init__(self, env: Environment, state_unit: np.ndarray, return_unit: np.ndarray):
+        self.dense = small(env)
         self.state_unit = state_unit
         start = env.initial_state() / state_unit
         unit, weight = jnp.asarray(state_unit), jnp.asarray(env.horizon / return_unit)
@@ -106,13 +121,12 @@ class _Program:
         )
 
     def solve(self, states: np.ndarray, actions: np.ndarray) -> np.ndarray:
-        horizon, width = self.shape
         split = states.shape[1]
         # The barrier method needs room between its first actions and their bounds.
         guess = np.concatenate([states / self.state_unit, 0.99 * actions], axis=1)
         low = np.full(self.shape, -np.inf)
         low[:, split:] = -1.0
-        method = self._solve_dense if horizon * width <= DENSE else self._solve_sparse
+        method = self._solve_dense if self.dense else self._solve_sparse
         with np.errstate(all="ignore"):
             x = method(guess.ravel(), low.ravel())
         return np.clip(x.reshape(self.shape)[:, split:], -1.0, 1.0)

@@ -9,17 +9,17 @@ import numpy as np
 from jaxtyping import Float
 
 from beeline.control import _optimum_store as store
-from beeline.control._rollout import replay
-from beeline.control._shooting import shoot
+from beeline.control._rollout import Player, player
+from beeline.control._shooting import shooter
 from beeline.control._starts import starting_actions
-from beeline.control._transcription import transcribe
+from beeline.control._transcription import small, transcribe
 from beeline.envs import Environment
 
 AGREEMENT = 1e-5
 """Relative difference in return within which two starts count as having met."""
 
 TRANSCRIPTIONS = (2, 10)
-"""How many starting points are transcribed if shooting met from all of them, and if it did not."""
+"""How many starting points are transcribed, and of a small task where shooting disagrees."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def solve_optimum(env: Environment, *, starts: SupportsIndex = 20, cache: bool =
         path = store.entry_path(env, count) if cache else None
         record = store.load(path, env, count) if path else None
         if record is None:
-            record = store.replayed(env, _search(env, count), count)
+            replay = player(env)
+            record = store.replayed(replay, _search(env, replay, count), count)
             if path:
                 store.save(path, record)
     return Optimum(
@@ -104,20 +105,22 @@ def solve_optimum(env: Environment, *, starts: SupportsIndex = 20, cache: bool =
     )
 
 
-def _search(env: Environment, count: int) -> Float[np.ndarray, "end time action"]:
+def _search(env: Environment, replay: Player, count: int) -> Float[np.ndarray, "end time action"]:
     # Where all searches ended, those of shooting first.
+    shoot = shooter(env)
     starts = starting_actions(env.horizon, env.action_dim, count)
-    shot = shoot(env, starts)
-    returns = replay(env, shot)[1]
+    shot = shoot(starts)
+    returns = replay(shot)[1]
     if not np.any(np.isfinite(returns)):
         raise ValueError(f"{env.name} has no finite return at horizon {env.horizon}")
     returns = np.where(np.isfinite(returns), returns, -np.inf)
     best = np.max(returns)
     met = np.all(returns >= best - AGREEMENT * _magnitude(best))
     few, many = TRANSCRIPTIONS
-    plans = transcribe(env, shot[np.argmax(returns)], starts[: few if met else many])
+    others = starts[: many if small(env) and not met else few]
+    plans = transcribe(env, replay, shot[np.argmax(returns)], others)
     # The dynamics may amplify the error of a transcription: what is left of it is climbed away.
-    return np.concatenate([shot, shoot(env, np.stack(plans))]) if plans else shot
+    return np.concatenate([shot, shoot(np.stack(plans))]) if plans else shot
 
 
 def _magnitude(return_: float) -> float:

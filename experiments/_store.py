@@ -84,6 +84,21 @@ class Store:
             _add(self.folder / "curves.csv", CURVE_COLUMNS, cell, lists)
             _add(self.folder / "finals.csv", FINAL_COLUMNS, cell, final)
 
+    def restate(self, cell: Cell, final: float, curve: Float[np.ndarray, " point"]) -> None:
+        """Change a recorded run's normalised returns.
+
+        Args:
+            cell: The run.
+            final: How it ended.
+            curve: How it learned, at the points recorded.
+        """
+        with self.locked():
+            curves, finals = self.folder / "curves.csv", self.folder / "finals.csv"
+            points = " ".join(f"{value:.5g}" for value in curve)
+            # The final value last, since it is what says on which scale the run is.
+            _add(curves, CURVE_COLUMNS, cell, {"normalized_return": points})
+            _add(finals, FINAL_COLUMNS, cell, {"normalized_return": f"{final:.5f}"})
+
     @contextlib.contextmanager
     def locked(self, name: str = "", *, wait: bool = True) -> Iterator[bool]:
         """Hold a lock that the system gives back when the process ends, however it ends.
@@ -127,7 +142,8 @@ def _read(file: Path, columns: tuple[str, ...]) -> dict[Cell, Row]:
 
 
 def _add(file: Path, columns: tuple[str, ...], cell: Cell, values: Mapping[str, Any]) -> None:
-    rows = {**_read(file, columns), cell: {**cell._asdict(), **values}}
+    rows = _read(file, columns)
+    rows[cell] = {**rows.get(cell, {}), **cell._asdict(), **values}
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

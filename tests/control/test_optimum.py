@@ -7,7 +7,8 @@ import pytest
 
 from beeline import envs
 from beeline._cache import cache_directory
-from beeline.control import optimum, solve_optimum
+from beeline.control import _optimum_store, optimum, solve_optimum
+from beeline.control._rollout import player
 
 # Found by three methods that agree to 1.2e-6: multi-start shooting, IPOPT and dynamic programming.
 KNOWN = {
@@ -17,9 +18,8 @@ KNOWN = {
     "bacteria": {20: 2.9542431, 100: 3.3371499, 500: 3.4412787},
     "harvest": {20: 6.0644399, 100: 6.4157464, 500: 6.4893108},
     "invasive-plant": {20: -10.520808, 100: -11.650358, 500: -11.818189},
-    # At 20 steps this task is a knife edge: the best known plan earns 823.48675, and gradients
-    # from most starting points end at 822.4756.
-    "hiv-treatment": {20: 822.4755, 100: 823.26248, 500: 823.16124},
+    # At 20 steps this task is a knife edge, which only transcription gets right.
+    "hiv-treatment": {20: 823.48674, 100: 823.26248, 500: 823.16124},
     "timber-harvest": {20: 3552.7137, 100: 4956.1441, 500: 5352.4117},
 }
 
@@ -41,42 +41,37 @@ def searches(monkeypatch):
     """Count the searches, which a hit in the cache saves, and answer them at no cost."""
     count = []
 
-    def counting(env, starts):
+    def counting(env, replay, starts):
         count.append(starts)
-        random = np.random.default_rng(0)
-        return {
-            "actions": random.uniform(-1, 1, (env.horizon, env.action_dim)),
-            "states": random.uniform(0, 1, (env.horizon + 1, env.state_dim)),
-            "return_": np.asarray(random.uniform()),
-            "starts": random.uniform(size=starts),
-        }
+        return np.random.default_rng(0).uniform(-1, 1, (starts + 2, env.horizon, env.action_dim))
 
     monkeypatch.setattr(optimum, "_search", counting)
     return count
 
 
-def reaches_known(name, horizon, starts=20):
+def reaches_known(name, horizon, starts):
     found = solve_optimum(envs.make(name, horizon=horizon), starts=starts, cache=False)
     known = KNOWN[name][horizon]
-    knife_edge = (name, horizon) == ("hiv-treatment", 20)
-    assert found.return_ >= known - 1e-5 * abs(known)
-    assert found.return_ <= (823.52 if knife_edge else known + 1e-5 * abs(known))
+    assert known - 1e-7 * abs(known) <= found.return_ <= known + 1e-5 * abs(known)
     assert found.starts.shape == (starts,)
-    assert found.starts[0] == pytest.approx(found.return_, rel=1e-12)
-    assert np.all(np.diff(found.starts) <= 0)
-    assert found.agreement == 1.0 or knife_edge
+    assert max(found.starts[0], found.transcriptions[0]) == found.return_
+    for returns in (found.starts, found.transcriptions):
+        assert np.all(np.diff(returns) <= 0)
+    if (name, horizon) != ("hiv-treatment", 20):
+        assert found.agreement == 1.0
+        assert abs(found.difference) <= 1e-6
 
 
-@pytest.mark.parametrize(("horizon", "starts"), [(20, 20), (100, 6)])
 @pytest.mark.parametrize("name", sorted(KNOWN))
-def test_reaches_the_known_optimum(name, horizon, starts):
-    reaches_known(name, horizon, starts)
+def test_reaches_the_known_optimum(name):
+    reaches_known(name, horizon=20, starts=6)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("horizon", [20, 100, 500])
 @pytest.mark.parametrize("name", sorted(KNOWN))
-def test_reaches_the_known_optimum_of_500_steps(name):
-    reaches_known(name, 500)
+def test_reaches_the_known_optimum_from_all_starts(name, horizon):
+    reaches_known(name, horizon, 20)
 
 
 @pytest.mark.parametrize("horizon", [2, 13, 60])
@@ -100,8 +95,8 @@ def test_a_greedy_plan_is_found_where_the_plan_does_not_matter():
 @pytest.mark.parametrize("name", ["invasive-plant", "hiv-treatment"])
 def test_the_plan_from_disk_replays_to_its_states_and_return(name):
     env = envs.make(name, horizon=20)
-    solve_optimum(env)
-    found = solve_optimum(env)
+    solve_optimum(env, starts=4)
+    found = solve_optimum(env, starts=4)
     assert np.all(np.abs(found.actions) <= 1.0)
     with jax.enable_x64(True):
         step, reward = jax.jit(env.step), jax.jit(env.reward)
@@ -133,6 +128,18 @@ def test_agreement_counts_the_starts_that_met():
         starts=np.array([100.0, 99.9995, 99.0, -np.inf]),
     )
     assert found.agreement == 0.5
+    assert found.difference == -np.inf
+
+
+def test_the_two_kinds_of_search_are_compared_by_their_best():
+    found = optimum.Optimum(
+        actions=np.zeros((2, 1)),
+        states=np.zeros((3, 1)),
+        return_=-98.0,
+        starts=np.array([-98.0, -120.0]),
+        transcriptions=np.array([-99.96, -100.0]),
+    )
+    assert found.difference == pytest.approx(-0.02)
 
 
 def test_wrong_arguments(env):
@@ -179,22 +186,36 @@ def test_a_changed_task_is_solved_anew(env, searches):
 
 
 def npz_of_wrong_shape(path):
-    np.savez(path, actions=np.zeros((4, 1)), states=0.0, return_=0.0, starts=np.zeros(1))
+    forge(path, plans=np.zeros((22, 4, 1)))
 
 
 def npz_of_objects(path):
-    objects = np.array([{"never": "run"}], dtype=object)
-    np.savez(path, actions=objects, states=objects, return_=objects, starts=objects)
+    forge(path, plans=np.array([{"never": "run"}], dtype=object))
 
 
 def npz_without_entries(path):
     np.savez(path, other=np.zeros(3))
 
 
-def npz_of_nan(path):
+def forge(path, **fields):
+    """Overwrite fields of an entry, by values or by what a function makes of the old ones."""
     with np.load(path) as archive:
         arrays = dict(archive)
-    np.savez(path, **(arrays | {"return_": np.asarray(np.nan)}))
+    changed = {name: new(arrays[name]) if callable(new) else new for name, new in fields.items()}
+    np.savez(path, **(arrays | changed))
+
+
+def is_solved_anew_and_mended(env, searches, cache, damage):
+    first = solve_optimum(env)
+    (path,) = cache.iterdir()
+    damage(path)
+    found = solve_optimum(env)
+    assert len(searches) == 2
+    assert solve_optimum(env).return_ == first.return_
+    assert len(searches) == 2
+    assert list(cache.iterdir()) == [path]
+    for name, value in vars(first).items():
+        np.testing.assert_array_equal(getattr(found, name), value)
 
 
 @pytest.mark.parametrize(
@@ -206,18 +227,53 @@ def npz_of_nan(path):
         npz_of_wrong_shape,
         npz_of_objects,
         npz_without_entries,
-        npz_of_nan,
     ],
 )
 def test_a_damaged_entry_is_solved_anew_and_mended(env, searches, cache, damage):
+    is_solved_anew_and_mended(env, searches, cache, damage)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"return_": np.float64(1e6)},
+        {"return_": np.float64(np.inf)},
+        {"return_": np.float64(np.nan)},
+        {"return_": lambda old: old + 1e-3},
+        {"return_": lambda old: old.astype(np.float32)},
+        {"states": lambda old: old + 1.0},
+        {"states": lambda old: old[::-1]},
+        {"actions": lambda old: -old},
+        {"actions": lambda old: 0.5 * old},
+        {"actions": lambda old: 3.0 * old},
+        {"starts": lambda old: old + 1e6},
+        {"starts": lambda old: np.full_like(old, old[0])},
+        {"starts": lambda old: old[:-1]},
+        {"transcriptions": lambda old: old + 1.0},
+        {"transcriptions": lambda old: old[:0]},
+        {"plans": lambda old: old[::-1]},
+        {"plans": lambda old: 3.0 * old},
+        {"plans": lambda old: old * np.nan},
+        {"plans": lambda old: old[:0]},
+        {"plans": lambda old: np.tile(old, (3, 1, 1))},
+        {"more": np.zeros(1)},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_a_forged_entry_is_solved_anew_and_mended(env, searches, cache, fields):
+    is_solved_anew_and_mended(env, searches, cache, lambda path: forge(path, **fields))
+
+
+def test_a_forged_return_with_plans_out_of_bounds_is_not_believed(env, searches, cache):
+    # Everything in the entry fits together, but for the bounds of the actions.
     first = solve_optimum(env)
     (path,) = cache.iterdir()
-    damage(path)
+    with jax.enable_x64(True):
+        with np.load(path) as archive:
+            plans = 3.0 * archive["plans"]
+        _optimum_store.save(path, _optimum_store.replayed(player(env), plans, 20))
     assert solve_optimum(env).return_ == first.return_
     assert len(searches) == 2
-    assert solve_optimum(env).return_ == first.return_
-    assert len(searches) == 2
-    assert list(cache.iterdir()) == [path]
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(env, searches, cache):

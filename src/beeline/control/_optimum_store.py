@@ -9,14 +9,16 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from beeline._cache import cache_directory
+from beeline.control._rollout import Player, player
 from beeline.envs import Environment
 
-VERSION = 1
+VERSION = 2
 """Raise this when the solver changes what it would find."""
 
-FIELDS = ("actions", "states", "return_", "starts")
+FIELDS = ("actions", "states", "return_", "starts", "transcriptions", "plans")
 
 
 def entry_path(env: Environment, starts: int) -> Path:
@@ -47,31 +49,69 @@ def entry_path(env: Environment, starts: int) -> Path:
     return cache_directory() / file
 
 
-def load(path: Path, env: Environment) -> dict[str, np.ndarray] | None:
-    """Read an optimum, trusting nothing in the file.
+def replayed(
+    replay: Player, plans: Float[np.ndarray, "plan time action"], starts: int
+) -> dict[str, np.ndarray]:
+    """Find the best plan, and what each of them earns, by playing them.
+
+    Args:
+        replay: Plays plans on the task. Call this with float64 enabled.
+        plans: Where every search ended, the searches by shooting first.
+        starts: How many of them are by shooting.
+
+    Returns:
+        The fields of an `Optimum` by name, and the plans.
+    """
+    states, returns = replay(plans)
+    returns = np.where(np.isfinite(returns), returns, -np.inf)
+    best = np.argmax(returns)
+    return {
+        "actions": plans[best],
+        "states": states[best],
+        "return_": returns[best],
+        "starts": np.sort(returns[:starts])[::-1],
+        "transcriptions": np.sort(returns[starts:])[::-1],
+        "plans": plans,
+    }
+
+
+def load(path: Path, env: Environment, starts: int) -> dict[str, np.ndarray] | None:
+    """Read an optimum, trusting nothing in the file: every plan in it is played again.
 
     Args:
         path: The file, from `entry_path`.
-        env: The task, which tells the shapes to expect.
+        env: The task. Call this with float64 enabled.
+        starts: How many starting points the search uses.
 
     Returns:
-        The arrays by name, or None if there is no file or it is not what it should be.
+        What the plans earn, as `replayed` gives it, or None if there is no file, or it is not what
+        it should be or says anything else.
     """
     try:
         # NumPy leaves a file that it opened itself open if it turns out to be damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {field: archive[field] for field in FIELDS}
+            stored = {field: archive[field] for field in archive.files}
     except Exception:
         return None
-    shapes = {
-        "actions": (env.horizon, env.action_dim),
-        "states": (env.horizon + 1, env.state_dim),
-        "return_": (),
-    }
-    sound = all(arrays[field].shape == shape for field, shape in shapes.items()) and all(
-        array.dtype == np.float64 and not np.any(np.isnan(array)) for array in arrays.values()
+    plans = stored.get("plans", np.empty(0))
+    shape = (env.horizon, env.action_dim)
+    sound = (
+        set(stored) == set(FIELDS)
+        and all(array.dtype == np.float64 for array in stored.values())
+        and plans.shape[1:] == shape
+        and starts <= len(plans) <= 2 * starts + 1
+        and np.all(np.abs(plans) <= 1.0)
     )
-    return arrays if sound and arrays["starts"].ndim == 1 else None
+    if not sound:
+        return None
+    record = replayed(player(env), plans, starts)
+    # Bit for bit on the machine that wrote it; another may round otherwise.
+    same = all(
+        stored[name].shape == array.shape
+        and np.allclose(stored[name], array, rtol=1e-6, atol=1e-9, equal_nan=True)
+        for name, array in record.items()
+    )
+    return record if same and np.isfinite(record["return_"]) else None
 
 
 def save(path: Path, arrays: dict[str, np.ndarray]) -> None:

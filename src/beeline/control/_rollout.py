@@ -1,10 +1,18 @@
 """Open-loop episodes: what a fixed sequence of actions earns."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from beeline.envs import Environment
+
+Player = Callable[
+    [Float[np.ndarray, "plan time action"]],
+    tuple[Float[np.ndarray, "plan time+1 state"], Float[np.ndarray, " plan"]],
+]
 
 
 def open_loop(
@@ -29,3 +37,22 @@ def open_loop(
     steps = jnp.arange(env.horizon)
     _, (states, rewards) = jax.lax.scan(advance, start, (actions, steps))
     return jnp.concatenate([start[None], states]), jnp.sum(rewards)
+
+
+def player(env: Environment) -> Player:
+    """Compile a task's `open_loop` once, to play many plans with it.
+
+    Args:
+        env: The task.
+
+    Returns:
+        A function of plans (plan, time, action) in the precision wanted. It returns the states
+        visited (plan, time + 1, state) and the returns (plan,), finite or not.
+    """
+    play = jax.jit(lambda actions: open_loop(env, actions))
+
+    def replay(plans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        states, returns = zip(*(play(jnp.asarray(plan)) for plan in plans), strict=True)
+        return np.stack(states), np.stack(returns)
+
+    return replay

@@ -1,22 +1,26 @@
 """The best return that any sequence of actions earns in a task."""
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import SupportsIndex
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from beeline._module import ArraysInside
 from beeline.control import _optimum_store as store
-from beeline.control._rollout import open_loop
+from beeline.control._rollout import Player, player
+from beeline.control._shooting import shooter
 from beeline.control._starts import starting_actions
+from beeline.control._transcription import small, transcribe
 from beeline.envs import Environment
 
 AGREEMENT = 1e-5
 """Relative difference in return within which two starts count as having met."""
+
+TRANSCRIPTIONS = (2, 10)
+"""How many starting points are transcribed, and of a small task where shooting disagrees."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +30,16 @@ class Optimum(ArraysInside):
     Attributes:
         actions: The plan, entries in [-1, 1].
         states: The states it visits, from the start to the end of the episode.
-        return_: What it earns.
-        starts: Where each starting point of the search ended up, best first.
+        return_: What it earns, replayed in float64.
+        starts: What each starting point of single shooting ended up with, best first.
+        transcriptions: What each plan of direct transcription earns, replayed, best first.
     """
 
     actions: Float[np.ndarray, "time action"]
     states: Float[np.ndarray, "time+1 state"]
     return_: float
     starts: Float[np.ndarray, "start"]
+    transcriptions: Float[np.ndarray, "transcription"] = field(default_factory=lambda: np.empty(0))
 
     @property
     def agreement(self) -> float:
@@ -42,16 +48,28 @@ class Optimum(ArraysInside):
         A share well below one tells of a task with many local optima, in which the best found
         may not be the best there is.
         """
-        reach = AGREEMENT * max(abs(self.return_), 1e-12)
+        reach = AGREEMENT * _magnitude(self.return_)
         return float(np.mean(self.starts >= self.return_ - reach))
+
+    @property
+    def difference(self) -> float:
+        """How much more the best transcription earns than the best of shooting, relative.
+
+        Two searches of different kinds that end far from one another tell of a task that one of
+        them cannot solve. Minus infinity if no transcription found a plan.
+        """
+        best = max(self.transcriptions, default=-np.inf)
+        return float((best - self.starts[0]) / _magnitude(self.return_))
 
 
 def solve_optimum(env: Environment, *, starts: SupportsIndex = 20, cache: bool = True) -> Optimum:
-    """Find the best open-loop plan by gradient ascent from many starting points.
+    """Find the best open-loop plan by two kinds of search from many starting points.
 
-    Single shooting: the return is a function of the actions alone, differentiated through the
-    true dynamics in float64 and climbed with L-BFGS-B within the action bounds. In a
-    deterministic task that starts from one state, no closed-loop policy can do better.
+    Single shooting climbs the return as a function of the actions alone. Direct transcription
+    searches over states and actions at once, and its plans are then climbed from as well. Whatever
+    a search claims, a plan counts for what it earns when it is replayed on the task in float64.
+    In a deterministic task that starts from one state, no closed-loop policy can do better than
+    the best plan.
 
     Args:
         env: The task, without process noise. Precision is raised to float64 for the call only.
@@ -73,61 +91,38 @@ def solve_optimum(env: Environment, *, starts: SupportsIndex = 20, cache: bool =
         raise ValueError(f"starts must be at least 1, got {count}")
     with jax.enable_x64(True):
         path = store.entry_path(env, count) if cache else None
-        arrays = store.load(path, env) if path else None
-        if arrays is None:
-            arrays = _search(env, count)
+        record = store.load(path, env, count) if path else None
+        if record is None:
+            replay = player(env)
+            record = store.replayed(replay, _search(env, replay, count), count)
             if path:
-                store.save(path, arrays)
+                store.save(path, record)
     return Optimum(
-        actions=arrays["actions"],
-        states=arrays["states"],
-        return_=float(arrays["return_"]),
-        starts=arrays["starts"],
+        actions=record["actions"],
+        states=record["states"],
+        return_=float(record["return_"]),
+        starts=record["starts"],
+        transcriptions=record["transcriptions"],
     )
 
 
-def _search(env: Environment, starts: int) -> dict[str, np.ndarray]:
-    shape = (env.horizon, env.action_dim)
-
-    @jax.jit
-    def return_and_gradient(actions):
-        return jax.value_and_grad(lambda actions: open_loop(env, actions)[1])(actions)
-
-    ends, returns = [], []
-    for start in starting_actions(*shape, starts):
-        end, return_ = _climb(return_and_gradient, start)
-        ends.append(end)
-        returns.append(return_)
+def _search(env: Environment, replay: Player, count: int) -> Float[np.ndarray, "end time action"]:
+    # Where all searches ended, those of shooting first.
+    shoot = shooter(env)
+    starts = starting_actions(env.horizon, env.action_dim, count)
+    shot = shoot(starts)
+    returns = replay(shot)[1]
     if not np.any(np.isfinite(returns)):
         raise ValueError(f"{env.name} has no finite return at horizon {env.horizon}")
-    best = ends[int(np.nanargmax(returns))]
-    states, return_ = jax.jit(lambda actions: open_loop(env, actions))(jnp.asarray(best))
-    return {
-        "actions": best,
-        "states": np.asarray(states),
-        "return_": np.asarray(return_),
-        "starts": np.sort(np.nan_to_num(returns, nan=-np.inf))[::-1],
-    }
+    returns = np.where(np.isfinite(returns), returns, -np.inf)
+    best = np.max(returns)
+    met = np.all(returns >= best - AGREEMENT * _magnitude(best))
+    few, many = TRANSCRIPTIONS
+    others = starts[: many if small(env) and not met else few]
+    plans = transcribe(env, replay, shot[np.argmax(returns)], others)
+    # The dynamics may amplify the error of a transcription: what is left of it is climbed away.
+    return np.concatenate([shot, shoot(np.stack(plans))]) if plans else shot
 
 
-def _climb(return_and_gradient, start: np.ndarray) -> tuple[np.ndarray, float]:
-    # Returns range over four orders of magnitude across the tasks, and the solver's tolerances
-    # are absolute: let it see a function whose value is about 1.
-    scale = max(abs(float(return_and_gradient(jnp.asarray(start))[0])), 1.0)
-
-    def loss(flat):
-        return_, gradient = return_and_gradient(jnp.asarray(flat.reshape(start.shape)))
-        return -float(return_) / scale, -np.asarray(gradient, dtype=np.float64).ravel() / scale
-
-    # Imported here because it takes long, and an optimum that is on disk needs none of it.
-    from scipy.optimize import minimize
-
-    found = minimize(
-        loss,
-        start.ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(-1.0, 1.0)] * start.size,
-        options={"maxcor": 10, "ftol": 1e-12, "gtol": 1e-9, "maxiter": 5000, "maxfun": 20000},
-    )
-    return found.x.reshape(start.shape), -float(found.fun) * scale
+def _magnitude(return_: float) -> float:
+    return max(abs(return_), 1e-12)

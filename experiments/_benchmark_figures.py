@@ -305,7 +305,7 @@ def _draw_task(
     if not found:
         return row | numbers
     final = {
-        variant: np.array([float(recorded.finals[c]["normalized_return"]) for c in cells])
+        variant: np.array([recorded.final(cell) for cell in cells])
         for variant, cells in found.items()
     }
     best = max(final, key=lambda variant: float(np.median(final[variant])))

@@ -67,6 +67,15 @@ def recorded_in(experiment, store):
     return benchmark.Recorded.of(experiment / "grid.toml", "reduced", store)
 
 
+def test_a_run_without_a_finite_return_counts_like_random_actions(experiment, store):
+    for task in ("harvest", "bacteria"):
+        keep(store, task, 20, "default", [float("nan"), 0.5])
+    recorded = recorded_in(experiment, store)
+    point = recorded.point(recorded.lines[0], 20)
+    assert [task.tolist() for task in point.scores] == [[0, 0.5]] * 2
+    assert point.interval.value == pytest.approx(0.25)
+
+
 def test_the_best_variant_with_every_task_counts(experiment, store):
     keep(store, "harvest", 20, "default", [0.5, 0.6])
     keep(store, "bacteria", 20, "default", [0.7, 0.9])

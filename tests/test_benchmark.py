@@ -248,7 +248,7 @@ def test_ingredients_of_many_tasks_are_drawn_four_beside_each_other(
         keep(store, task, 50, "default", [1 - 0.1 * (number + 1)])
     figures = importlib.import_module("experiments._benchmark_figures")
     drawn = []
-    monkeypatch.setattr(figures, "save", lambda figure, file: drawn.append(figure))
+    monkeypatch.setattr(figures, "save_figure", lambda figure, file: drawn.append(figure))
     figures.ingredients(recorded_in(experiment, store), tmp_path)
     panels = {axes.get_title(): axes for axes in drawn[0].axes if axes.axison}
     assert list(panels) == [f"{task}, H = {horizon}" for horizon in (20, 50) for task in tasks]

@@ -7,6 +7,7 @@ from typing import ClassVar, SupportsIndex
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -241,4 +242,6 @@ class ControlTask(Environment):
 def _columns(bounds: Bounds, like: Float[Array, "..."]) -> tuple[Array, Array]:
     # In the precision of the inputs: a float64 bound would promote a float32 state under x64.
     low, high = zip(*bounds, strict=True)
-    return jnp.asarray(low, like.dtype), jnp.asarray(high, like.dtype)
+    # A bound beyond that precision is infinite in it.
+    with np.errstate(over="ignore"):
+        return jnp.asarray(low, like.dtype), jnp.asarray(high, like.dtype)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from beeline.statistics import (
     Interval,
     bootstrap,
+    fill_failures,
     first_reach,
     hold,
     interquartile_mean,
@@ -104,6 +105,18 @@ class Recorded(NamedTuple):
         """
         return sorted({horizon for line in self.lines for horizon in line.block.horizons})
 
+    def final(self, cell: Cell) -> float:
+        """Score a run.
+
+        Args:
+            cell: The run, which is recorded.
+
+        Returns:
+            Its final normalised return; a run without a finite one counts like random actions.
+        """
+        final = float(self.finals[cell]["normalized_return"])
+        return float(fill_failures(np.array([final]))[0])
+
     def point(self, line: Line, horizon: int) -> Point | None:
         """Aggregate a line over its tasks and seeds at one horizon.
 
@@ -118,7 +131,7 @@ class Recorded(NamedTuple):
         points = []
         for variant in line.block.variants if horizon in line.block.horizons else ():
             scores = [
-                np.array([float(self.finals[cell]["normalized_return"]) for cell in cells])
+                np.array([self.final(cell) for cell in cells])
                 for cells in self._recorded(line, horizon, variant)
             ]
             if all(task.size for task in scores):

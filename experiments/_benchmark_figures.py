@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from beeline._drawing import (
+    Figure,
+    LogLocator,
+    NullFormatter,
+    StrMethodFormatter,
+    default_style,
+    save_figure,
+)
 from beeline.statistics import bootstrap, first_reach, hold, interquartile_mean, performance_profile
 from experiments._benchmark import POINTS, Line, Recorded, reach, rows_by_horizon
-from experiments._figures import COLOURS, LABELS, panels, save
+from experiments._figures import COLOURS, LABELS, panels
 from experiments._grid import GridError
-from experiments._results import SCALES
-from experiments._results import save as save_rows
+from experiments._results import SCALES, save
 from experiments._runner import RESULTS
 from experiments._store import Store
 
@@ -34,6 +39,7 @@ Draw = Callable[[Recorded, Path], list[dict[str, Any]]]
 """Draws into a folder, and returns the rows of its table."""
 
 
+@default_style()
 def main(folder: Path, draw: Draw) -> None:
     """Draw an experiment from the command line, and put its table into the README.
 
@@ -57,7 +63,7 @@ def main(folder: Path, draw: Draw) -> None:
     results = arguments.out / "results"
     results.mkdir(parents=True, exist_ok=True)
     rows = draw(recorded, results)
-    save_rows(results / "summary.csv", rows, f"python -m {module} --scale {arguments.scale}")
+    save(results / "summary.csv", rows, f"python -m {module} --scale {arguments.scale}")
     text = table(rows, arguments.scale)
     readme = arguments.out / "README.md"
     if readme.exists():
@@ -305,7 +311,7 @@ def _draw_task(
     if not found:
         return row | numbers
     final = {
-        variant: np.array([float(recorded.finals[c]["normalized_return"]) for c in cells])
+        variant: np.array([recorded.final(cell) for cell in cells])
         for variant, cells in found.items()
     }
     best = max(final, key=lambda variant: float(np.median(final[variant])))
@@ -373,4 +379,4 @@ def _finish(figure: Figure, file: Path) -> None:
     }
     if handles:
         figure.legend(list(handles.values()), list(handles), fontsize=8, loc="outside right upper")
-    save(figure, file)
+    save_figure(figure, file)

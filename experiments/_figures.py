@@ -1,11 +1,8 @@
 """How the figures look."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from beeline._drawing import Axes, Figure, default_style
 
 COLOURS = {
     "truth": "#222222",
@@ -38,6 +35,7 @@ LABELS = {
 """What a model is called in all figures."""
 
 
+@default_style()
 def panels(columns: int, *, width: float = 4.2, height: float = 3.6) -> tuple[Figure, list[Axes]]:
     """Begin a figure with panels side by side.
 
@@ -68,14 +66,3 @@ def in_order(names: Iterable[str]) -> list[str]:
     """
     found = set(names)
     return [name for name in COLOURS if name in found]
-
-
-def save(figure: Figure, file: Path) -> None:
-    """Write a figure as PNG.
-
-    Args:
-        figure: The figure.
-        file: The file to make or replace.
-    """
-    FigureCanvasAgg(figure)
-    figure.savefig(file, metadata={"Software": None})

@@ -98,9 +98,13 @@ def mean(values: Float[np.ndarray, " sample"]) -> Mean:
         values: Independent samples.
 
     Returns:
-        The mean and its interval; without width for a single sample.
+        The mean and its interval; without width for a single sample, and NaN where a sample is
+        not finite.
     """
     values = np.asarray(values, dtype=float)
+    if not np.all(np.isfinite(values)):
+        with np.errstate(invalid="ignore"):
+            return Mean(float(values.mean()), np.nan, np.nan)
     draws = np.random.default_rng(0).integers(0, len(values), (10_000, len(values)))
     low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
     return Mean(float(values.mean()), float(low), float(high))

@@ -67,6 +67,15 @@ def recorded_in(experiment, store):
     return benchmark.Recorded.of(experiment / "grid.toml", "reduced", store)
 
 
+def test_a_run_without_a_finite_return_counts_like_random_actions(experiment, store):
+    for task in ("harvest", "bacteria"):
+        keep(store, task, 20, "default", [float("nan"), 0.5])
+    recorded = recorded_in(experiment, store)
+    point = recorded.point(recorded.lines[0], 20)
+    assert [task.tolist() for task in point.scores] == [[0, 0.5]] * 2
+    assert point.interval.value == pytest.approx(0.25)
+
+
 def test_the_best_variant_with_every_task_counts(experiment, store):
     keep(store, "harvest", 20, "default", [0.5, 0.6])
     keep(store, "bacteria", 20, "default", [0.7, 0.9])
@@ -239,7 +248,7 @@ def test_ingredients_of_many_tasks_are_drawn_four_beside_each_other(
         keep(store, task, 50, "default", [1 - 0.1 * (number + 1)])
     figures = importlib.import_module("experiments._benchmark_figures")
     drawn = []
-    monkeypatch.setattr(figures, "save", lambda figure, file: drawn.append(figure))
+    monkeypatch.setattr(figures, "save_figure", lambda figure, file: drawn.append(figure))
     figures.ingredients(recorded_in(experiment, store), tmp_path)
     panels = {axes.get_title(): axes for axes in drawn[0].axes if axes.axison}
     assert list(panels) == [f"{task}, H = {horizon}" for horizon in (20, 50) for task in tasks]

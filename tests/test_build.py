@@ -47,10 +47,10 @@ def test_every_model_can_be_stepped(tiny, model):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_stepped(name):
-    config = preset(name, task="invasive-plant", horizon=4)
+    config = preset(name, task="invasive-plant", horizon=10)
     before, after, *_ = shape_of_one_iteration(config)
     assert same_shapes(before, after)
-    assert before.buffer.actions.shape == (config.warmup_episodes + config.iterations, 4, 5)
+    assert before.buffer.actions.shape == (config.warmup_episodes + config.iterations, 10, 5)
 
 
 def test_the_route_of_the_gradient_follows_from_the_model(tiny):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import jax
+import numpy as np
 import pytest
 
 import beeline.run
@@ -87,6 +88,18 @@ def test_a_run_can_be_measured_and_drawn_again(copied, tmp_path, capsys):
     together = tmp_path / "together.pdf"
     assert main(["plot", str(copied), str(copied), "--out", str(together)]) == 0
     assert together.exists()
+
+
+def test_a_return_that_is_not_finite_is_null_in_json(trained, monkeypatch, capsys):
+    measured = beeline.run.evaluate_run(trained)
+    for name in ("return_", "normalized_return"):
+        object.__setattr__(measured, name, np.full(1, np.inf))
+    monkeypatch.setattr(beeline.run, "evaluate_run", lambda run: measured)
+    assert main(["evaluate", str(trained.path), "--json"]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out, parse_constant=pytest.fail)["return"] == [None]
+    assert main(["evaluate", str(trained.path)]) == 0
+    assert "seed 0    return not finite" in capsys.readouterr().out
 
 
 def test_the_list_has_every_name(capsys):

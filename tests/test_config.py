@@ -65,6 +65,19 @@ def test_a_value_out_of_range(path, value, message):
 
 
 @pytest.mark.parametrize(
+    ("task", "horizon", "message"),
+    [
+        ("one-bounce", 2, "horizon is 2, but one-bounce takes at least 3: with fewer steps"),
+        ("invasive-plant", 9, "horizon is 9, but invasive-plant takes at least 10: in steps of"),
+    ],
+)
+def test_a_horizon_with_which_the_task_means_nothing(task, horizon, message):
+    with pytest.raises(ValueError, match=message):
+        Config(task=task, horizon=horizon)
+    assert Config(task=task, horizon=horizon + 1).horizon == horizon + 1
+
+
+@pytest.mark.parametrize(
     ("fields", "message"),
     [
         (

@@ -169,6 +169,12 @@ def test_results_come_back_and_intervals_hold_the_mean(tmp_path, results):
     assert results.mean(np.array([3.0])) == (3.0, 3.0, 3.0)
 
 
+def test_a_sample_that_is_not_finite_has_no_interval(results):
+    value, low, high = results.mean(np.array([1.0, -np.inf]))
+    assert value == -np.inf
+    assert np.isnan([low, high]).all()
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_committed_results_match_the_code(folder, results):
     where = ROOT / "experiments" / folder

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments._figures import COLOURS, LABELS, in_order, panels, save
+from beeline._drawing import default_style, save_figure
+from experiments._figures import COLOURS, LABELS, in_order, panels
 from experiments._results import column, load
 
 NOISY = "noisy"
 HERE = Path(__file__).parent / "results"
 
 
+@default_style()
 def draw(folder: Path = HERE) -> None:
     """Draw the final returns by horizon, and the learning curves.
 
@@ -51,7 +53,7 @@ def _finals(folder: Path, summary: list[dict[str, str]], finals: list[dict[str, 
     axes.set_ylabel("final return (0 is the best)")
     axes.set_title("mean, 95 % interval, seeds; dotted: random", fontsize=10)
     figure.legend(fontsize=8, loc="outside right upper")
-    save(figure, folder / "final_returns.png")
+    save_figure(figure, folder / "final_returns.png")
 
 
 def _label(name: str, summary: list[dict[str, str]]) -> str:
@@ -93,7 +95,7 @@ def _curves(folder: Path, summary: list[dict[str, str]], curves: list[dict[str, 
         axes.set_yscale("symlog", linthresh=0.1)
         axes.set_title(f"H = {horizon}; mean and standard deviation", fontsize=10)
     figure.legend(*places[0].get_legend_handles_labels(), fontsize=8, loc="outside right upper")
-    save(figure, folder / "learning_curves.png")
+    save_figure(figure, folder / "learning_curves.png")
 
 
 if __name__ == "__main__":

@@ -3,14 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 
-from experiments._figures import COLOURS, LABELS, in_order, panels, save
+from beeline._drawing import Axes, default_style, save_figure
+from experiments._figures import COLOURS, LABELS, in_order, panels
 from experiments._results import column, load
 
 HERE = Path(__file__).parent / "results"
 
 
+@default_style()
 def draw(folder: Path = HERE) -> None:
     """Draw a panel of paths and a panel of landscapes for every horizon and preset.
 
@@ -37,7 +38,7 @@ def draw(folder: Path = HERE) -> None:
         right.set_title(f"final return, H = {horizon}", fontsize=10)
         left.legend(fontsize=8, loc="best")
         figure.suptitle(f"one-bounce, {preset} preset, seed 0", fontsize=11)
-        save(figure, folder / f"one_bounce_{preset}_{horizon}.png")
+        save_figure(figure, folder / f"one_bounce_{preset}_{horizon}.png")
 
 
 def _lines(axes: Axes, rows: list[dict[str, str]], x: str, y: str) -> None:

@@ -3,15 +3,16 @@
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 
-from experiments._figures import COLOURS, LABELS, in_order, panels, save
+from beeline._drawing import Axes, default_style, save_figure
+from experiments._figures import COLOURS, LABELS, in_order, panels
 from experiments._results import column, load
 
 TRUTH = "truth"
 HERE = Path(__file__).parent / "results"
 
 
+@default_style()
 def draw(folder: Path = HERE) -> None:
     """Draw gradients, landscapes and ascents.
 
@@ -21,15 +22,15 @@ def draw(folder: Path = HERE) -> None:
     figure, (left, right) = panels(2)
     _gradients(left, load(folder / "gradient_norms.csv"))
     _ascents(right, load(folder / "ascent.csv"), load(folder / "ascent_summary.csv"))
-    save(figure, folder / "gradients_and_ascents.png")
+    save_figure(figure, folder / "gradients_and_ascents.png")
     landscapes = load(folder / "landscapes.csv")
     figure, (left, right) = panels(2)
     _landscapes(left, [r for r in landscapes if not r["model"].endswith("-awm")])
     _landscapes(right, [r for r in landscapes if r["model"].endswith(("-awm", TRUTH))])
-    save(figure, folder / "landscapes.png")
+    save_figure(figure, folder / "landscapes.png")
     figure, (left, right) = panels(2)
     _in_episode(left, right, load(folder / "growth_in_episode.csv"))
-    save(figure, folder / "growth_in_episode.png")
+    save_figure(figure, folder / "growth_in_episode.png")
 
 
 def _gradients(axes: Axes, rows: list[dict[str, str]]) -> None:

@@ -8,6 +8,7 @@ import dataclasses
 import io
 import itertools
 import json
+import math
 import os
 import re
 import signal
@@ -189,7 +190,8 @@ def _finish(training: Callable[[], Any]) -> int:
     summary = trained.summary or {}
     print(f"run       {trained.path}")
     for name in ("learning_curve.png", "trajectories.png"):
-        print(f"figure    {trained.path}/{name}")
+        if (trained.path / name).exists():
+            print(f"figure    {trained.path}/{name}")
     print(
         f"training  {summary['env_steps']} environment steps in {summary['wall_seconds']:.1f} s, "
         f"after {summary['compile_seconds']:.1f} s of compiling"
@@ -210,7 +212,7 @@ def _warnings_in_one_line() -> Iterator[None]:
         show = warnings.showwarning
 
         def say(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
-            if issubclass(category, RunWarning):
+            if issubclass(category, RunWarning) or category is UserWarning:
                 _say(str(message))
             else:
                 show(message, category, *rest, **more)
@@ -230,8 +232,8 @@ def _evaluate(command: Evaluate) -> int:
     measured = run.evaluate_run(loaded)
     result = {
         "seeds": loaded.seeds,
-        "return": measured.return_.tolist(),
-        "normalized_return": measured.normalized_return.tolist(),
+        "return": _finite(measured.return_.tolist()),
+        "normalized_return": _finite(measured.normalized_return.tolist()),
         "optimal_return": measured.reference.optimum.return_,
         "random_return": measured.reference.random_return,
     }
@@ -240,6 +242,11 @@ def _evaluate(command: Evaluate) -> int:
     else:
         _print_returns(result)
     return 0
+
+
+def _finite(values: list[float]) -> list[float | None]:
+    # JSON has no NaN and no infinity.
+    return [value if math.isfinite(value) else None for value in values]
 
 
 def _print_returns(result: dict[str, Any]) -> None:
@@ -269,6 +276,8 @@ def _plot(command: Plot) -> int:
                 drawn = (command.out,)
     except run.RunError as error:
         raise _CommandError(str(error)) from None
+    except Exception as error:
+        raise _CommandError(f"cannot draw: {error}", _FAILURE) from error
     for file in drawn:
         print(file)
     return 0
@@ -284,19 +293,20 @@ def _diagnose(command: Diagnose) -> int:
         from beeline import run
         from beeline.diagnose import diagnose
 
-        report = diagnose(
-            command.task_or_run if task else run.load(command.task_or_run),
-            command.models,
-            command.horizons,
-            command.out,
-            transitions=command.transitions,
-            fit_steps=command.fit_steps,
-            samples=command.samples,
-            points=command.points,
-            preset_name=command.preset,
-            seed=command.seed,
-            say=lambda line: print(line, file=sys.stderr, flush=True),
-        )
+        with _warnings_in_one_line():
+            report = diagnose(
+                command.task_or_run if task else run.load(command.task_or_run),
+                command.models,
+                command.horizons,
+                command.out,
+                transitions=command.transitions,
+                fit_steps=command.fit_steps,
+                samples=command.samples,
+                points=command.points,
+                preset_name=command.preset,
+                seed=command.seed,
+                say=lambda line: print(line, file=sys.stderr, flush=True),
+            )
     except ValueError as error:
         raise _CommandError(str(error)) from None
     for name in ("growth-laws", "alignment", "landscapes"):

@@ -12,6 +12,7 @@ from beeline._baseline_options import OnlineDecisionTransformer, SoftActorCritic
 from beeline._choices import choose
 from beeline._config_checks import check_counts, check_rates, check_unused
 from beeline.envs import names as task_names
+from beeline.envs._registry import check_least_horizon
 
 MODELS = {
     "transformer-awm": "Transformer over the initial state and the actions (the paper's method).",
@@ -172,7 +173,7 @@ class Config:
     task: str = "cancer-treatment"
     """Name of the task."""
     horizon: int = 100
-    """Steps in an episode, at least 2."""
+    """Steps in an episode, at least 2; `invasive-plant` takes 10, `one-bounce` 3."""
     model: str = "transformer-awm"
     """Name of the world model."""
     reward: str = "known"
@@ -217,6 +218,7 @@ class Config:
         choose("policy.squash", self.policy.squash, SQUASHES)
         choose("fitting.optimiser", self.fitting.optimiser, OPTIMISERS)
         check_counts(self)
+        check_least_horizon(self.task, self.horizon)
         check_rates(self)
         # Runs of before a baseline was added have its default options, whatever their preset.
         check_unused(self, _usual(self.preset), _usual("default"))

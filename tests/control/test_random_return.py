@@ -70,8 +70,21 @@ def test_normalized_return_is_0_for_random_and_1_for_optimal():
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="episodes must be at least 2, got 1"):
         random_return(envs.make("harvest", horizon=5), 1)
-    with pytest.raises(ValueError, match=r"must differ, both are 3\.0"):
-        normalized_return(1.0, 3.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("random", "optimal"),
+    [(3.0, 3.0), (4.0, 3.0), (-math.inf, 3.0), (0.0, math.inf), (math.nan, 3.0), (0.0, math.nan)],
+)
+def test_a_scale_without_two_ends(random, optimal):
+    with pytest.raises(ValueError, match=f"above a finite random one, got {optimal} and {random}"):
+        normalized_return(1.0, random, optimal)
+
+
+def test_a_return_that_is_not_finite_stays_so():
+    assert normalized_return(-math.inf, 0.0, 2.0) == -math.inf
+    assert normalized_return(math.inf, 0.0, 2.0) == math.inf
+    assert math.isnan(normalized_return(math.nan, 0.0, 2.0))
 
 
 def test_public_names():

@@ -63,6 +63,20 @@ def test_writing(tmp_path):
     assert "exponential" in (tmp_path / "new" / "folder" / "report.md").read_text()
 
 
+def test_a_figure_that_cannot_be_drawn_costs_no_number(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("no ink")
+
+    write(made_up(), tmp_path)
+    monkeypatch.setattr("beeline.diagnostics.report.path_figure", fail)
+    with pytest.warns(UserWarning, match=r"paths.png is not drawn \(RuntimeError: no ink\)"):
+        report = write(made_up(), tmp_path)
+    assert {"paths.csv", "alignment.png", "report.md"} <= {file.name for file in report.files}
+    # Not even that of before, which would be taken for this one.
+    assert not (tmp_path / "paths.png").exists()
+    assert tmp_path / "paths.png" not in report.files
+
+
 def test_norms_without_a_logarithm_are_drawn_and_counted(tmp_path):
     diagnosis = made_up()
     broken = dict.fromkeys(HORIZONS, np.array([0.0, np.inf, np.nan]))

@@ -1,26 +1,37 @@
 """The tasks through Gymnasium: its own checker, and the same episodes as without it."""
 
+import copy
 import importlib
 import importlib.util
+import pickle
 import sys
 
 import gymnasium
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gymnasium import wrappers
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
+from stable_baselines3 import SAC
+from stable_baselines3.common.env_checker import check_env as check_for_agents
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import SubprocVecEnv
 
 from beeline import envs
+from beeline._trajectories import draw_episode
 from beeline.envs import _gymnasium_names
 from beeline.envs._gymnasium_names import gymnasium_name, register_tasks
+from beeline.envs._registry import ENTRIES
+from beeline.envs.gymnasium import GymnasiumTask
 
 HORIZON = 3
 COMPILES_SLOWLY = "double-pendulum"
 
 
 def made(task, **options):
-    return gymnasium.make(gymnasium_name(task), horizon=HORIZON, **options)
+    horizon = max(HORIZON, ENTRIES[task].least_horizon)
+    return gymnasium.make(gymnasium_name(task), **{"horizon": horizon} | options)
 
 
 def test_every_task_has_a_name():
@@ -55,7 +66,9 @@ def test_looking_for_the_package_is_not_importing_it(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "simulated_gymnasium")
 
 
-# Warnings are errors here: the checker warns of what it does not refuse.
+# Warnings are errors here: the checker warns of what it does not refuse. Of bounds that a task does
+# not have it says that they are probably too wide.
+@pytest.mark.filterwarnings(r"ignore:.*A Box observation space m\w+ value is -?infinity")
 @pytest.mark.parametrize(
     "task",
     [
@@ -72,19 +85,20 @@ def test_the_checker_finds_nothing(task):
 
 
 def test_an_episode_is_that_of_the_task():
-    env, task = made("invasive-plant"), envs.make("invasive-plant", horizon=HORIZON)
+    env = made("invasive-plant")
+    task = env.unwrapped.task
     random = np.random.default_rng(0)
     observation, info = env.reset(seed=1)
     state = task.initial_state()
     assert info == {}
-    for t in range(HORIZON):
-        np.testing.assert_allclose(observation, np.append(state, t / HORIZON), rtol=1e-6)
+    for t in range(task.horizon):
+        np.testing.assert_allclose(observation, np.append(state, t / task.horizon), rtol=1e-6)
         action = random.uniform(-1, 1, 5).astype(np.float32)
         reward = task.reward(state, jnp.asarray(action), t)
         state = task.step(state, jnp.asarray(action), t)
         observation, given, terminated, truncated, info = env.step(action)
         assert given == pytest.approx(float(reward), rel=1e-5)
-        assert (terminated, truncated, info) == (t == HORIZON - 1, False, {})
+        assert (terminated, truncated, info) == (t == task.horizon - 1, False, {})
     np.testing.assert_allclose(observation, np.append(state, 1.0), rtol=1e-6)
     assert observation in env.observation_space
     with pytest.raises(ResetNeeded, match=r"no episode is under way: call reset\(\) before"):
@@ -96,12 +110,169 @@ def test_bounds_are_those_of_the_state_and_of_time():
     low, high = np.transpose(envs.make("hiv-treatment", horizon=HORIZON).system.state_bounds)
     np.testing.assert_array_equal(space.low, np.append(low, 0).astype(np.float32))
     np.testing.assert_array_equal(space.high, np.append(high, 1).astype(np.float32))
-    unbounded = made("harvest").observation_space
-    assert unbounded.high[0] == np.finfo(np.float32).max
+
+
+@pytest.mark.parametrize("task", envs.names())
+def test_what_has_no_bound_says_so(task):
+    space = made(task, horizon=20).observation_space
+    unbounded = {"double-pendulum": 4, "invasive-plant": 5, "one-bounce": 2}
+    assert np.isinf(space.low).sum() == unbounded.get(task, 0)
+    assert np.isinf(space.high).sum() == (unbounded | {"harvest": 1}).get(task, 0)
+    greatest = np.finfo(np.float32).max
+    assert np.all(np.isinf(space.high) | (np.abs(space.high) < greatest / 2))
+    assert np.all(np.isinf(space.low) | (np.abs(space.low) < greatest / 2))
+
+
+def test_wrappers_see_that_a_bound_is_none():
+    # Bounds of 3.4e38 instead would be rescaled: every entry to the same number.
+    with pytest.raises(ValueError, match="unbounded components"):
+        wrappers.RescaleObservation(made("one-bounce"), -1.0, 1.0)
+
+
+@pytest.mark.parametrize("bounds", [(0.001, 1.0), (0.1, 0.3), (1 / 3, 2 / 3), (0.7, 1e39)])
+def test_rounding_does_not_lead_out_of_the_box(bounds):
+    start = bounds[0] if bounds[1] > 1e38 else bounds[1]
+    env = made("cancer-treatment", state_bounds=(bounds,), x_0=(start,), process_noise=10.0)
+    for seed in range(4):
+        observation, _ = env.reset(seed=seed)
+        assert observation in env.observation_space
+        for _ in range(HORIZON):
+            observation, *_ = env.step(np.zeros(1, np.float32))
+            assert observation in env.observation_space
+            assert observation[0] >= np.float32(bounds[0])
+
+
+def test_agents_and_helpers_make_the_tasks_by_name():
+    name = gymnasium_name("cancer-treatment")
+    agent = SAC("MlpPolicy", name, device="cpu", buffer_size=10)
+    assert agent.predict(np.array([0.5, 0.1], np.float32))[0].shape == (1,)
+    side_by_side = make_vec_env(name, n_envs=2, env_kwargs={"horizon": HORIZON})
+    np.testing.assert_allclose(side_by_side.reset(), [[0.975, 0]] * 2)
+    assert side_by_side.render_mode == "rgb_array"
+    both = gymnasium.make_vec(name, num_envs=2, horizon=HORIZON)
+    np.testing.assert_allclose(both.reset(seed=0)[0], [[0.975, 0]] * 2)
+    assert both.step(np.zeros((2, 1), np.float32))[0][:, 1] == pytest.approx([1 / 3] * 2)
+    check_for_agents(made("cancer-treatment", render_mode="rgb_array").unwrapped)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("context", ["spawn", "forkserver"])
+def test_processes_of_their_own(context):
+    # A process begun anew has not imported beeline: the name can say so.
+    name = f"beeline:{gymnasium_name('cancer-treatment')}"
+    asked = {"env_kwargs": {"horizon": HORIZON}, "vec_env_kwargs": {"start_method": context}}
+    theirs = make_vec_env(name, n_envs=2, vec_env_cls=SubprocVecEnv, **asked)
+    ours = gymnasium.make_vec(
+        name,
+        num_envs=2,
+        vectorization_mode="async",
+        vector_kwargs={"context": context},
+        horizon=HORIZON,
+    )
+    action = np.zeros((2, 1), np.float32)
+    try:
+        np.testing.assert_array_equal(theirs.reset(), ours.reset(seed=0)[0])
+        np.testing.assert_array_equal(theirs.step(action)[0], ours.step(action)[0])
+    finally:
+        theirs.close()
+        ours.close()
+
+
+def test_wrappers_go_around_a_task():
+    env = made("bioreactor", max_episode_steps=2)
+    for wrap in (
+        wrappers.FlattenObservation,
+        lambda env: wrappers.RescaleAction(env, *np.float32([0, 1])),
+        wrappers.RecordEpisodeStatistics,
+        wrappers.NormalizeObservation,
+    ):
+        env = wrap(env)
+    env.reset(seed=0, options={"anything": 1})
+    ended = [env.step(np.ones(1, np.float32))[2:4] for _ in range(2)]
+    # A third step would end the problem itself.
+    assert ended == [(False, False), (False, True)]
+
+
+def test_an_option_that_is_not_there_is_an_unexpected_keyword():
+    with pytest.raises(TypeError, match=r"unknown option of harvest 'hroizon'.*choose from a, con"):
+        gymnasium.make(gymnasium_name("harvest"), hroizon=3)
+    with pytest.raises(ValueError, match="unknown task 'harvets': did you mean 'harvest'"):
+        GymnasiumTask("harvets")
+    with pytest.raises(ValueError, match=r"unknown render_mode 'ansi': .*choose from rgb_array"):
+        GymnasiumTask("harvest", render_mode="ansi")
+    with pytest.raises(ValueError, match="horizon must be at least 2, got 1"):
+        gymnasium.make(gymnasium_name("harvest"), horizon=1)
+
+
+def test_the_episode_so_far_is_drawn():
+    env = made("invasive-plant", horizon=10, render_mode="rgb_array")
+    bare = env.unwrapped
+    with pytest.raises(ResetNeeded, match=r"no episode has begun: call reset\(\) before render"):
+        bare.render()
+    env.reset(seed=0)
+    frames = [env.render()]
+    for _ in range(2):
+        env.step(np.full(5, 0.5, np.float32))
+        frames.append(env.render())
+    assert all(frame.dtype == np.uint8 for frame in frames)
+    assert len({frame.shape for frame in frames}) == 1
+    assert frames[0].shape[2] == 3
+    # Ever more of the blue line, on a background that is mostly white.
+    blue = [np.sum((frame[..., 2] > 150) & (frame[..., 0] < 80)) for frame in frames]
+    assert 0 < blue[0] < blue[1] < blue[2]
+    assert np.mean(frames[2] == 255) > 0.8
+    env.reset()
+    np.testing.assert_array_equal(env.render(), frames[0])
+
+
+def test_the_figure_has_names_and_units_and_the_numbers():
+    env, states, actions = envs.make("hiv-treatment", horizon=20), np.eye(3), np.zeros((2, 1))
+    figure = draw_episode(env, states, actions, 5, 1.25)
+    healthy, _, _, control = figure.axes
+    assert figure.get_suptitle() == "hiv-treatment, step 5 of 20, return 1.25"
+    assert healthy.get_ylabel() == "healthy T cells\n[1/mm³]"
+    assert control.get_xlabel() == "time [day]"
+    assert healthy.get_xlim() == (0, 20)
+    np.testing.assert_allclose(healthy.lines[0].get_xydata(), [[3, 1], [4, 0], [5, 0]])
+    # An action of 0 is the middle of the control's box.
+    np.testing.assert_allclose(control.lines[0].get_xydata(), [[3, 0.5], [4, 0.5], [5, 0.5]])
+
+
+def test_nothing_is_drawn_unasked():
+    env = GymnasiumTask("harvest", horizon=HORIZON)
+    env.reset()
+    with pytest.warns(UserWarning, match='nothing is rendered: make the task with render_mode="rg'):
+        assert env.render() is None
+
+
+def test_a_copy_goes_on_alike():
+    env = made("harvest", horizon=20, process_noise=0.1)
+    env.reset(seed=3)
+    env.step(np.zeros(1, np.float32))
+    copies = pickle.loads(pickle.dumps(env)), copy.deepcopy(env)
+    action = np.ones(1, np.float32)
+    expected = [env.step(action)[:3] for _ in range(2)]
+    for other in copies:
+        for observation, *rest in expected:
+            found, *others = other.step(action)[:3]
+            np.testing.assert_array_equal(found, observation)
+            assert others == rest
+        first, same = other.reset()[0], env.reset()[0]
+        np.testing.assert_array_equal(first, same)
+
+
+def test_an_episode_goes_on_from_any_moment():
+    env, other = (GymnasiumTask("hiv-treatment", horizon=HORIZON) for _ in range(2))
+    env.reset()
+    action = np.zeros(1, np.float32)
+    observation = env.step(action)[0]
+    other.begin_at(observation[:-1], 1)
+    np.testing.assert_array_equal(other.step(action)[0], env.step(action)[0])
+    assert other.step(action)[2]
 
 
 def test_noise_follows_the_seed():
-    env = made("harvest", process_noise=0.01)
+    env = made("harvest", horizon=20, process_noise=0.01)
 
     def second(seed):
         env.reset(seed=seed)

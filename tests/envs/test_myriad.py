@@ -76,7 +76,7 @@ ORACLES = {
     "harvest": Oracle(
         [0.4],
         10,
-        [(-INF, INF)],
+        [(0, INF)],
         [(0, 1)],
         lambda x, u, t: -0.2 * x - u * x,
         lambda x, u, t: u[0] ** 2 - 50 * t * x[0] * u[0] / (1 + t),
@@ -148,6 +148,8 @@ CONSTANT_RETURNS = {
 }
 
 TASKS = sorted(ORACLES)
+LEAST = {"invasive-plant": 10}
+"""Below, the task is refused."""
 
 
 def play(name, actions):
@@ -197,6 +199,7 @@ def interior(name, seed, horizon=100):
 @pytest.mark.parametrize("horizon", [2, 20, 100])
 @pytest.mark.parametrize("name", TASKS)
 def test_each_step_and_reward_agree_with_numpy(name, horizon):
+    horizon = max(horizon, LEAST.get(name, 2))
     env = envs.make(name, horizon=horizon)
     actions = random_actions(name, horizon)
     states, rewards = play(name, actions)
@@ -262,6 +265,7 @@ def test_derivatives_agree_with_finite_differences(name):
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("horizon", [2, 3, 20])
 def test_terminal_cost_is_charged_at_the_last_step_only(name, horizon):
+    horizon = max(horizon, LEAST.get(name, 2))
     env = envs.make(name, horizon=horizon)
     state, action, _ = interior(name, seed=2)
     charged = []
@@ -278,9 +282,9 @@ def test_rewards_worked_out_by_hand():
     state, action = jnp.array([2.0]), jnp.array([0.0])
     rewards = [float(bacteria.reward(state, action, t)) for t in (0, 2, 3)]
     assert rewards == [-0.25, -0.25, 1.75]
-    plant = envs.make("invasive-plant", horizon=2)
+    plant = envs.make("invasive-plant", horizon=10)
     state, action = jnp.arange(5.0), jnp.ones(5)
-    assert [float(plant.reward(state, action, t)) for t in (0, 1)] == [-25.0, -35.0]
+    assert [float(plant.reward(state, action, t)) for t in (0, 8, 9)] == [-5.0, -5.0, -15.0]
     harvest = envs.make("harvest", horizon=10)
     state, action = jnp.array([0.4]), jnp.array([1.0])
     rewards = [float(harvest.reward(state, action, t)) for t in (0, 1, 9)]
@@ -316,10 +320,74 @@ def test_no_gradient_passes_where_a_bound_acts():
     assert all(np.all(np.asarray(part) == 0) for part in slope)
 
 
-def test_a_population_without_bounds_is_not_clipped():
+def test_a_coarse_harvest_takes_no_more_than_there_is():
     env = envs.make("harvest", horizon=2)
-    moved = env.step(jnp.array([0.4]), jnp.array([1.0]), 0)
-    np.testing.assert_allclose(moved, [0.4 - 5 * 1.2 * 0.4], rtol=1e-6)
+    assert 0.4 - 5 * 1.2 * 0.4 < 0
+    np.testing.assert_array_equal(env.step(jnp.array([0.4]), jnp.array([1.0]), 0), [0.0])
+    # From 12 steps up, the bound is never met.
+    slope = jax.jacobian(envs.make("harvest", horizon=13).step)(jnp.array([0.4]), jnp.ones(1), 0)
+    np.testing.assert_allclose(slope, [[1 - 10 / 13 * 1.2]], rtol=1e-5)
+
+
+def extreme_actions(name, horizon):
+    """Random ones, corners, switches between corners at each step, and constants."""
+    random, size = np.random.default_rng(1), len(ORACLES[name].controls)
+    switching = np.where(np.arange(horizon) % 2, 1.0, -1.0)[:, None] * np.ones(size)
+    constants = [np.full((horizon, size), level) for level in (-1.0, 0.0, 1.0)]
+    many = (40, horizon, size)
+    return np.concatenate(
+        [
+            random.uniform(-1, 1, many),
+            random.choice([-1.0, 1.0], many),
+            np.stack([switching, -switching, *constants]),
+        ]
+    )
+
+
+MEANING = {name: oracle.states for name, oracle in ORACLES.items()} | {
+    "harvest": [(0, 0.4)],
+    "invasive-plant": [(0, INF)] * 5,
+}
+"""The ranges that the classes document."""
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", TASKS)
+def test_states_stay_where_they_mean_something_at_every_horizon(name):
+    low, high = np.array(MEANING[name], float).T
+    for horizon in (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 19):
+        if horizon < LEAST.get(name, 2):
+            with pytest.raises(ValueError, match=f"{name} needs a horizon of at least"):
+                envs.make(name, horizon=horizon)
+            continue
+        for actions in extreme_actions(name, horizon):
+            states, rewards = play(name, actions)
+            assert np.all((states >= low - 1e-12) & (states <= high + 1e-12)), horizon
+            assert np.all(np.isfinite(rewards))
+
+
+def test_no_coarse_step_is_clipped_where_the_documentation_says_so():
+    # One step from anywhere, with the strongest control: the factors are monotone in it.
+    tumour, mould = np.linspace(0.001, 1, 2001), np.linspace(0, 5, 2001)
+    for horizon, clipped in ((18, True), (19, False)):
+        reached = tumour + 20 / horizon * ORACLES["cancer-treatment"].slope(tumour, 2.0, 0)
+        assert (reached.min() < 0.001) == clipped
+    for horizon, clipped in ((23, True), (24, False)):
+        reached = mould + 5 / horizon * ORACLES["mould-fungicide"].slope(mould, 5.0, 0)
+        assert (reached.min() < 0) == clipped
+
+
+def test_steps_longer_than_a_year_lead_the_plant_across_its_pole():
+    with pytest.raises(
+        ValueError,
+        match=r"invasive-plant needs a horizon of at least 10, got 9: steps of more than 1 year "
+        "lead out of the states that its equations are for",
+    ):
+        envs.make("invasive-plant", horizon=9)
+    # Nine years in nine steps are as good.
+    assert envs.make("invasive-plant", horizon=9, duration=9.0).dt == 1.0
+    with pytest.raises(ValueError, match="at least 2000000, got 1999999"):
+        envs.make("invasive-plant", horizon=1_999_999, duration=2e6)
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -338,7 +406,7 @@ def test_jit_and_vmap_change_nothing(name):
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", TASKS)
 def test_precision_follows_the_inputs(name):
-    env = envs.make(name, horizon=5)
+    env = envs.make(name, horizon=10)
     assert env.initial_state().dtype == jnp.float64
     state = env.initial_state().astype(jnp.float32)
     action = jnp.zeros(env.action_dim, jnp.float32)

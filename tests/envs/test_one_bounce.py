@@ -35,7 +35,7 @@ def play(env, first_action, later=0.3):
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize(("horizon", "goal", "wall"), [(2, 0.5, -1.0), (60, -0.25, -0.7)])
+@pytest.mark.parametrize(("horizon", "goal", "wall"), [(3, 0.5, -1.0), (60, -0.25, -0.7)])
 def test_episodes_agree_with_numpy(horizon, goal, wall):
     env = envs.make("one-bounce", horizon=horizon, goal=goal, wall=wall)
     actions = np.random.default_rng(0).uniform(-1, 1, 30)
@@ -133,3 +133,8 @@ def test_what_makes_no_sense_is_refused():
         envs.make("one-bounce", horizon=5, goal=math.nan)
     with pytest.raises(ValueError, match=r"wall must be finite and left of 0, got 1\.0"):
         envs.make("one-bounce", horizon=5, wall=1.0)
+
+
+def test_two_steps_are_none():
+    with pytest.raises(ValueError, match="horizon is 2, but one-bounce takes at least 3: with few"):
+        envs.make("one-bounce", horizon=2)

@@ -12,6 +12,7 @@ import pytest
 
 from beeline import envs
 from beeline.envs import _checks
+from beeline.envs._registry import ENTRIES
 
 EIGHT = (
     "bacteria",
@@ -38,8 +39,8 @@ def test_the_eight_tasks_are_listed_in_order():
 
 @pytest.mark.parametrize("name", envs.names())
 def test_every_task_is_made_and_described(name):
-    env = envs.make(name, horizon=7)
-    assert (env.name, env.horizon) == (name, 7)
+    env = envs.make(name, horizon=10)
+    assert (env.name, env.horizon) == (name, 10)
     assert env.initial_state().shape == (env.state_dim,)
     line = envs.descriptions()[name]
     assert line.endswith(".")
@@ -48,9 +49,9 @@ def test_every_task_is_made_and_described(name):
 
 @pytest.mark.parametrize("name", EIGHT)
 def test_every_system_names_its_entries(name):
-    env = envs.make(name, horizon=7)
+    env = envs.make(name, horizon=10)
     system = env.system
-    assert env.dt == pytest.approx(system.duration / 7)
+    assert env.dt == pytest.approx(system.duration / 10)
     assert len(system.state_names) == len(system.state_units) == env.state_dim
     assert len(system.state_bounds) == len(system.x_0) == env.state_dim
     assert len(system.control_names) == len(system.control_units) == env.action_dim
@@ -106,6 +107,18 @@ def test_horizons_may_be_any_integer(horizon):
     env = envs.make("harvest", horizon=horizon)
     assert type(env.horizon) is int
     assert env.horizon == 2
+
+
+@pytest.mark.parametrize("name", envs.names())
+def test_the_least_horizon_is_known_without_making_the_task(name):
+    def made(horizon):
+        try:
+            envs.make(name, horizon=horizon)
+        except ValueError:
+            return False
+        return True
+
+    assert min(filter(made, range(1, 21))) == ENTRIES[name].least_horizon
 
 
 @pytest.mark.parametrize("horizon", [True, np.True_, 20.0, "20", None])

@@ -48,6 +48,79 @@ def test_the_probability_of_improvement_is_rliables(scores):
         probability_of_improvement(by_task(scores[0]), by_task(scores[1])[1:])
 
 
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "chance"),
+    [
+        ([INF], [INF], 0.5),
+        ([-INF], [-INF], 0.5),
+        ([INF], [-INF], 1.0),
+        ([-INF], [0.0], 0.0),
+        # Pairs in rows: a tie, a win, a win; a loss, a tie, a win; a loss, a loss, a tie.
+        ([INF, 0.0, -INF], [INF, 0.0, -INF], 0.5),
+        ([INF, INF], [INF, 3.0], 0.75),
+        ([1e308], [-1e308], 1.0),
+    ],
+)
+def test_improvement_at_infinity(one, other, chance):
+    assert probability_of_improvement([np.array(one)], [np.array(other)]) == chance
+
+
+def test_improvement_of_unsigned_integers():
+    # As a difference of these, 1 - 2 would be 255.
+    one, other = [np.array([1, 2], np.uint8)], [np.array([2, 2], np.uint8)]
+    assert probability_of_improvement(one, other) == 0.25
+
+
+def test_the_interquartile_mean_at_infinity():
+    # One of four is left out at either end.
+    assert interquartile_mean([np.array([-INF, 1.0, 2.0, INF])]) == 1.5
+    assert interquartile_mean([np.array([-INF, -INF, 2.0, 3.0])]) == -INF
+    assert interquartile_mean([np.array([1.0, INF, INF, INF])]) == INF
+    assert interquartile_mean([np.array([-INF])]) == -INF
+    with pytest.raises(ValueError, match="reaches from -inf to inf, which has no mean"):
+        interquartile_mean([np.array([-INF, -INF, INF, INF])])
+
+
+def test_integers_are_scores_like_any_other():
+    assert interquartile_mean([np.array([0, 1, 2, 9])]) == 1.5
+    assert bootstrap(interquartile_mean, [np.array([2, 2])]) == (2, 2, 2)
+    assert performance_profile([np.array([1, 3])], np.array([2])) == pytest.approx([0.5])
+
+
+def test_the_profile_at_infinity():
+    runs = [np.array([-INF, 0.0, INF])]
+    profile = performance_profile(runs, np.array([-INF, 0.0, INF]))
+    assert profile == pytest.approx([2 / 3, 1 / 3, 0])
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([], "there is nothing to draw from: give every task at least one run"),
+        ([np.zeros(0)], "there is nothing to draw from"),
+        ([np.array([1.0, np.nan])], "a score is not a number: score failed runs with fill_fail"),
+    ],
+)
+def test_scores_that_say_nothing(scores, message):
+    for statistic in (
+        interquartile_mean,
+        lambda scores: performance_profile(scores, np.zeros(1)),
+        lambda scores: probability_of_improvement(scores, scores),
+    ):
+        with pytest.raises(ValueError, match=message):
+            statistic(scores)
+
+
+def test_what_is_not_a_number_is_refused_elsewhere_too():
+    with pytest.raises(ValueError, match="thresholds hold a value that is not a number"):
+        performance_profile([np.ones(2)], np.array([np.nan]))
+    with pytest.raises(ValueError, match="the statistic is not a number for some runs"):
+        bootstrap(lambda scores: scores[0].mean(axis=-1) * np.nan, [np.ones(2)])
+
+
 def test_the_profile_counts_runs_above(scores):
     thresholds = np.array([-9.0, 0.6, 0.8, 9.0])
     profile = performance_profile(by_task(scores[0]), thresholds)

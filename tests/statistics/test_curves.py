@@ -42,6 +42,44 @@ def test_a_ratio_never_flatters_ours():
     np.testing.assert_array_equal(reach_ratio(theirs, ours), [2, INF, 0, 0])
 
 
+def test_needing_nothing_at_all():
+    theirs, ours = np.array([0, 3, 0, INF]), np.array([0.0, 0.0, 3.0, 0.0])
+    np.testing.assert_array_equal(reach_ratio(theirs, ours), [1, INF, 0, INF])
+
+
+def test_levels_and_curves_at_infinity():
+    budgets, curve = np.array([10, 20]), np.array([-INF, INF])
+    assert first_reach(curve, budgets, 0.9) == first_reach(curve, budgets, INF) == 20
+    assert first_reach(curve, budgets, -INF) == 10
+    assert first_reach(np.array([1, 2]), budgets, 2.0) == 20
+
+
+def test_a_run_without_records_acts_at_random():
+    nothing = np.zeros(0)
+    np.testing.assert_array_equal(hold(nothing, nothing, np.array([0, 5])), [0, 0])
+    assert fill_failures(nothing).size == 0
+    np.testing.assert_array_equal(fill_failures(np.array([1, 2])), [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: hold(np.array([2.0, 1.0]), np.ones(2), np.ones(1)), "records must be in order"),
+        (lambda: hold(np.array([1.0, NAN]), np.ones(2), np.ones(1)), "records hold a value that"),
+        (lambda: hold(np.ones(1), np.ones(1), np.array([NAN])), "budgets hold a value that is"),
+        (lambda: first_reach(np.array([NAN]), np.ones(1), 0.9), "curves hold a value that is not"),
+        (lambda: first_reach(np.ones(1), np.ones(1), NAN), "levels hold a value that is not"),
+        (lambda: first_reach(np.zeros(0), np.zeros(0), 0.9), "at least one: got 0 budgets for 0"),
+        (lambda: first_reach(np.ones(2), np.array([2, 1]), 0.9), "budgets must be in order"),
+        (lambda: reach_ratio(np.array([-1.0]), np.ones(1)), "at least 0, infinite where it is"),
+        (lambda: reach_ratio(np.array([NAN]), np.ones(1)), "at least 0, infinite where it is"),
+    ],
+)
+def test_curves_that_cannot_be_read(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
 def test_a_ratio_of_efficiency_has_an_interval():
     # One of four seeds of theirs never gets there; ours do after 100 steps, each of them.
     budgets = np.arange(50.0, 1001.0, 50.0)

@@ -12,7 +12,7 @@ from beeline.config import Exploration, Fitting, Model, Policy, preset
 from beeline.training import Buffer, play
 from beeline.training.dyna import DynaState
 
-HORIZON = 6
+HORIZON = 10
 
 
 @pytest.fixture

@@ -186,8 +186,8 @@ class SeedLearner:
         sac.num_timesteps, sac._n_updates = steps, int(state.updates)
         sac.ep_info_buffer.append({"r": float(state.collected_return), "l": self._horizon})
         task: Any = self._monitor.unwrapped
-        task._state, task._t = state.observation[:-1].copy(), steps % self._horizon
-        self._monitor.rewards = state.rewards[: task._t].tolist()
+        task.begin_at(state.observation[:-1], steps % self._horizon)
+        self._monitor.rewards = state.rewards[: steps % self._horizon].tolist()
         seen: Any = state.observation[None].copy()
         sac._last_obs = sac._last_original_obs = seen
         if self._normaliser is not None and state.normaliser is not None:

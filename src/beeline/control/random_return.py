@@ -61,13 +61,17 @@ def normalized_return(return_: float, random: float, optimal: float) -> float:
         optimal: The best return there is.
 
     Returns:
-        (return_ - random) / (optimal - random); below 0 for worse than random.
+        (return_ - random) / (optimal - random); below 0 for worse than random, and not finite if
+        the return is not.
 
     Raises:
-        ValueError: If the two ends of the scale are the same.
+        ValueError: If the ends of the scale are the same, upside down or not finite.
     """
-    if optimal == random:
-        raise ValueError(f"the optimal and the random return must differ, both are {optimal}")
+    if not -math.inf < random < optimal < math.inf:
+        raise ValueError(
+            "normalised returns need a finite optimal return above a finite random one, got "
+            f"{optimal} and {random}"
+        )
     return (return_ - random) / (optimal - random)
 
 

@@ -7,14 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from beeline._atomic import replacing
+from beeline import _drawing
+from beeline._drawing import Axes, Figure, Line2D, LogNorm, MaxNLocator, default_style
 from beeline.diagnostics.alignment import Alignment
 from beeline.diagnostics.checks import Check
 from beeline.diagnostics.diagnosis import TRUTH
@@ -28,6 +23,7 @@ _DECADES = 8
 """Decades in view on a map, down from the largest norm."""
 
 
+@default_style()
 def growth_figure(
     curves: Mapping[str, Mapping[int, np.ndarray]],
     fits: Mapping[str, GrowthFit],
@@ -73,6 +69,7 @@ def growth_figure(
     return figure
 
 
+@default_style()
 def path_figure(maps: Mapping[str, PathMap]) -> Figure:
     """Draw the influence of every action on every state, and its two parts.
 
@@ -111,6 +108,7 @@ def path_figure(maps: Mapping[str, PathMap]) -> Figure:
     return figure
 
 
+@default_style()
 def alignment_figure(alignments: Mapping[str, Mapping[int, Alignment]]) -> Figure:
     """Draw the cosine with the true policy gradient against the horizon.
 
@@ -148,6 +146,7 @@ def alignment_figure(alignments: Mapping[str, Mapping[int, Alignment]]) -> Figur
     return figure
 
 
+@default_style()
 def landscape_figure(
     at: Float[np.ndarray, " point"],
     truth: Float[np.ndarray, " point"],
@@ -189,6 +188,7 @@ class Panel(NamedTuple):
     checks: Mapping[str, Check]
 
 
+@default_style()
 def check_figure(panels: Sequence[Panel], quantity: str = "norm") -> Figure:
     """Draw measurements against their bounds.
 
@@ -238,9 +238,7 @@ def save_figure(figure: Figure, file: Path) -> None:
     """
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
-    FigureCanvasAgg(figure)
-    with replacing(file) as image:
-        figure.savefig(image, format=file.suffix[1:] or "png")
+    _drawing.save_figure(figure, file)
 
 
 def _colours(names: Iterable[str]) -> list[str]:

@@ -1,14 +1,17 @@
 """From measurements to tables, CSV files and figures."""
 
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
+from beeline._attempts import failure_of
+from beeline._drawing import Figure
 from beeline.diagnostics.diagnosis import TRUTH, Diagnosis
 from beeline.diagnostics.figures import (
     alignment_figure,
@@ -47,18 +50,22 @@ def write(diagnosis: Diagnosis, out: Path) -> Report:
     """
     out.mkdir(parents=True, exist_ok=True)
     tables = _tables(diagnosis)
-    figures = _figures(diagnosis)
     files = []
     for name, table in tables.items():
         files.append(out / f"{name.replace('-', '_')}.csv")
         table.save(files[-1])
-    for name, figure in figures.items():
-        files.append(out / f"{name.replace('-', '_')}.png")
-        save_figure(figure, files[-1])
     summary = out / "report.md"
     shown = {name: table for name, table in tables.items() if name in _SUMMARISED}
     text = "\n\n".join(f"## {_SUMMARISED[name]}\n\n{table.text()}" for name, table in shown.items())
     summary.write_text(f"# Gradient diagnostics\n\n{text}\n", encoding="utf-8")
+    # Last, for they may fail where numbers do not.
+    for name, figure in _figures(diagnosis).items():
+        file = out / f"{name.replace('-', '_')}.png"
+        undrawn = failure_of(partial(_draw, figure, file))
+        if undrawn is None:
+            files.append(file)
+        else:
+            warnings.warn(f"{file} is not drawn ({undrawn})", stacklevel=2)
     return Report(diagnosis, tables, (*files, summary))
 
 
@@ -102,7 +109,8 @@ def _spread(norms: np.ndarray) -> dict[str, Any]:
         "samples": values.size,
         "left_out": values.size - good.size,
         "mean": float(values.mean()),
-        "deviation": float(values.std()),
+        # Infinite norms have no spread.
+        "deviation": float(values.std()) if np.isfinite(values).all() else math.nan,
         "geometric_mean": float(np.exp(np.log(good).mean())) if good.size else 0.0,
         "percentile_10": float(low),
         "percentile_90": float(high),
@@ -196,18 +204,23 @@ def _point_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
     ]
 
 
-def _figures(diagnosis: Diagnosis) -> dict[str, Figure]:
+def _draw(figure: Callable[[], Figure], file: Path) -> None:
+    file.unlink(missing_ok=True)
+    save_figure(figure(), file)
+
+
+def _figures(diagnosis: Diagnosis) -> dict[str, Callable[[], Figure]]:
     curves = _curves(diagnosis)
-    figures = {
-        f"growth-{name}": growth_figure(curves[name], fits, _QUANTITIES[name])
+    figures: dict[str, Callable[[], Figure]] = {
+        f"growth-{name}": partial(growth_figure, curves[name], fits, _QUANTITIES[name])
         for name, fits in diagnosis.fits.items()
     }
-    figures["paths"] = path_figure(diagnosis.maps)
+    figures["paths"] = partial(path_figure, diagnosis.maps)
     if diagnosis.alignments:
-        figures["alignment"] = alignment_figure(diagnosis.alignments)
+        figures["alignment"] = partial(alignment_figure, diagnosis.alignments)
     for name, landscape in zip(("first-action", "policy"), diagnosis.landscapes, strict=True):
         models = {n: r for n, r in landscape.returns.items() if n != TRUTH}
-        figures[f"landscape-{name}"] = landscape_figure(
-            landscape.at, landscape.returns[TRUTH], models, landscape.along
+        figures[f"landscape-{name}"] = partial(
+            landscape_figure, landscape.at, landscape.returns[TRUTH], models, landscape.along
         )
     return figures

@@ -1,12 +1,14 @@
 """Optimal control problems in continuous time, and the decision process made of one."""
 
 import abc
+import math
 import typing
 from typing import ClassVar, SupportsIndex
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -19,9 +21,13 @@ from beeline.envs._checks import (
     check_state,
     check_step_index,
 )
+from beeline.envs._system_checks import check_system
 
 Bounds = tuple[tuple[float, float], ...]
 """One (lowest, highest) pair an entry."""
+
+_ROUNDING = 1e-9
+"""How much longer than the longest a step may be, relative to it."""
 
 
 class ControlSystem(Module):
@@ -41,6 +47,7 @@ class ControlSystem(Module):
         control_names: What each control entry is.
         control_units: The unit of each control entry.
         time_unit: The unit of time.
+        positive: Names of constants that have to be above 0; of bounds, the lower ends.
     """
 
     name: ClassVar[str]
@@ -49,10 +56,30 @@ class ControlSystem(Module):
     control_names: ClassVar[tuple[str, ...]]
     control_units: ClassVar[tuple[str, ...]]
     time_unit: ClassVar[str]
+    positive: ClassVar[tuple[str, ...]] = ()
     x_0: eqx.AbstractVar[tuple[float, ...]]
     duration: eqx.AbstractVar[float]
     state_bounds: eqx.AbstractVar[Bounds]
     control_bounds: eqx.AbstractVar[Bounds]
+
+    def __check_init__(self) -> None:
+        """Refuse constants with which the system means nothing.
+
+        Raises:
+            TypeError: If a constant is not a number, or the start or the bounds are not tuples.
+            ValueError: If a constant is not finite or bounds are upside down, the start is outside
+                its bounds, or the duration is not above 0.
+        """
+        check_system(self)
+
+    @property
+    def longest_step(self) -> float:
+        """The longest step of explicit Euler that keeps states where the equations mean something.
+
+        Returns:
+            The step, in units of `time_unit`; infinite where bounds hold the states there.
+        """
+        return math.inf
 
     @abc.abstractmethod
     def dynamics(
@@ -117,8 +144,11 @@ class ControlTask(Environment):
         name: The system's name in the registry.
         state_dim: How many entries a state has.
         action_dim: How many entries an action has.
-        horizon: H, the number of steps, at least 2.
+        horizon: H, the number of steps, at least 2, and enough for the system's longest step.
         dt: T / H, the length of one step, in the system's unit of time.
+
+    Raises:
+        ValueError: If an argument is out of range, or a step longer than the system allows.
     """
 
     system: ControlSystem
@@ -137,6 +167,13 @@ class ControlTask(Environment):
         self.state_dim = len(system.x_0)
         self.action_dim = len(system.control_bounds)
         self.dt = system.duration / self.horizon
+        if self.dt > system.longest_step * (1 + _ROUNDING):
+            least = math.ceil(system.duration / system.longest_step * (1 - _ROUNDING))
+            raise ValueError(
+                f"{self.name} needs a horizon of at least {least}, got {self.horizon}: steps of "
+                f"more than {system.longest_step:g} {system.time_unit} lead out of the states that "
+                "its equations are for"
+            )
 
     def initial_state(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "state"]:
         """Begin an episode, always at the system's x₀.
@@ -242,4 +279,6 @@ class ControlTask(Environment):
 def _columns(bounds: Bounds, like: Float[Array, "..."]) -> tuple[Array, Array]:
     # In the precision of the inputs: a float64 bound would promote a float32 state under x64.
     low, high = zip(*bounds, strict=True)
-    return jnp.asarray(low, like.dtype), jnp.asarray(high, like.dtype)
+    # A bound beyond that precision is infinite in it.
+    with np.errstate(over="ignore"):
+        return jnp.asarray(low, like.dtype), jnp.asarray(high, like.dtype)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+from collections.abc import Iterable
 from typing import Any, SupportsIndex
 
 from beeline._choices import choose
@@ -28,18 +29,32 @@ def make(name: str, *, horizon: SupportsIndex, **options: Any) -> Environment:
         TypeError: If the horizon or the process noise is not a number of the right kind.
         ValueError: If there is no such task or option, or a value is out of range.
     """
-    entry = choose("task", name, ENTRIES)
+    task_class = _class_of(name)
+    check_options(name, options)
     horizon = check_horizon(horizon)
-    task_class = getattr(importlib.import_module(entry.module), entry.class_name)
     if issubclass(task_class, ControlSystem):
         own = {"process_noise": options.pop("process_noise")} if "process_noise" in options else {}
-        system = task_class(**_known(name, options, task_class, "process_noise"))
-        return ControlTask(system, horizon=horizon, **own)
-    return task_class(horizon=horizon, **_known(name, options, task_class))
+        return ControlTask(task_class(**options), horizon=horizon, **own)
+    return task_class(horizon=horizon, **options)
 
 
-def _known(name: str, options: dict[str, Any], made: type, *more: str) -> dict[str, Any]:
-    allowed = {field.name: None for field in dataclasses.fields(made) if field.init}
+def check_options(name: str, options: Iterable[str]) -> None:
+    """Refuse options that a task does not have.
+
+    Args:
+        name: One of `beeline.envs.names()`.
+        options: Names of options.
+
+    Raises:
+        ValueError: If there is no such task, or it has no such option.
+    """
+    task_class = _class_of(name)
+    allowed = [field.name for field in dataclasses.fields(task_class) if field.init]
+    more = ["process_noise"] if issubclass(task_class, ControlSystem) else []
     for option in options:
-        choose(f"option of {name}", option, allowed | dict.fromkeys(more))
-    return options
+        choose(f"option of {name}", option, dict.fromkeys(allowed + more))
+
+
+def _class_of(name: str) -> type:
+    entry = choose("task", name, ENTRIES)
+    return getattr(importlib.import_module(entry.module), entry.class_name)

@@ -10,11 +10,15 @@ class Entry(NamedTuple):
         module: The module to import.
         class_name: An `Environment`, or a `ControlSystem` to be made into one.
         description: One line for a list of tasks.
+        least_horizon: The fewest steps with which it means anything, its constants unchanged.
+        because: Why it takes more than 2.
     """
 
     module: str
     class_name: str
     description: str
+    least_horizon: int = 2
+    because: str = ""
 
 
 ENTRIES: dict[str, Entry] = {
@@ -52,6 +56,8 @@ ENTRIES: dict[str, Entry] = {
         "beeline.envs.myriad.invasive_plant",
         "InvasivePlant",
         "Clear an invasive plant from five patches.",
+        least_horizon=10,
+        because="in steps of more than a year, radii fall below 0 and across a pole",
     ),
     "mould-fungicide": Entry(
         "beeline.envs.myriad.mould_fungicide",
@@ -62,6 +68,8 @@ ENTRIES: dict[str, Entry] = {
         "beeline.envs.one_bounce",
         "OneBounce",
         "Push a block against a wall so that it comes to rest at a given place.",
+        least_horizon=3,
+        because="with fewer steps the block has not moved when it is rewarded",
     ),
     "timber-harvest": Entry(
         "beeline.envs.myriad.timber_harvest",
@@ -87,3 +95,21 @@ def descriptions() -> dict[str, str]:
         A description by task name, sorted by name.
     """
     return {name: ENTRIES[name].description for name in names()}
+
+
+def check_least_horizon(name: str, horizon: int) -> None:
+    """Refuse a horizon with which a task means nothing, without making the task.
+
+    Args:
+        name: One of `names()`.
+        horizon: The number of steps in an episode.
+
+    Raises:
+        ValueError: If it is below the task's least.
+    """
+    entry = ENTRIES[name]
+    if horizon < entry.least_horizon:
+        raise ValueError(
+            f"horizon is {horizon}, but {name} takes at least {entry.least_horizon}: "
+            f"{entry.because}"
+        )

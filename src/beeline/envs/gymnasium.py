@@ -9,14 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
-from jaxtyping import Array, Float, Float32, Int, UInt32
+from jaxtyping import Array, Float, Float32, Int, UInt8, UInt32
 
+from beeline._choices import choose
 from beeline.envs._base import Environment
 from beeline.envs._checks import check_action
 from beeline.envs._control_system import ControlTask
-from beeline.envs._make import make
+from beeline.envs._make import check_options, make
+from beeline.envs._registry import ENTRIES
 
-_GREATEST = float(np.finfo(np.float32).max)
+RENDER_MODES = {"rgb_array": "The figure of the episode so far, as an array of pixels."}
 
 
 @final
@@ -31,8 +33,8 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         The state in physical units, and behind it the share of the episode that is over, t / H.
         The horizon is finite: what is best depends on how much is left of it, and a policy that
         does not see the time cannot be optimal. The paper too gives every model the time, as an
-        integer; as a share of the horizon it has the range 0 to 1 at any horizon. An entry
-        without bounds has those of float32.
+        integer; as a share of the horizon it has the range 0 to 1 at any horizon. The bounds are
+        those of the task in single precision, infinite where an entry has none.
 
     Action:
         Each entry in [-1, 1], scaled to the task's own bounds.
@@ -42,31 +44,72 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         of somebody's patience: nothing is earned afterwards, so that it is never truncated, and
         no agent should estimate a value beyond.
 
+    Render:
+        With `render_mode="rgb_array"`, the states and controls of the episode so far over time,
+        with names and units, and the return. No display is needed.
+
+    Other processes:
+        A process that is started anew knows the name once it has imported `beeline`: where its
+        main module does not, "beeline:beeline/CancerTreatment-v0" does. Start it by "spawn" or
+        "forkserver": a process that has used JAX must not be forked.
+
     Attributes:
         task: The task.
+        render_mode: "rgb_array", or None.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012
+    metadata = {"render_modes": [*RENDER_MODES], "render_fps": 10}  # noqa: RUF012
 
-    def __init__(self, task: str, horizon: SupportsIndex = 100, **options: Any) -> None:
+    def __init__(
+        self,
+        task: str,
+        horizon: SupportsIndex = 100,
+        *,
+        render_mode: str | None = None,
+        **options: Any,
+    ) -> None:
         """Make the task.
 
         Args:
             task: One of `beeline.envs.names()`.
             horizon: Steps in an episode, at least 2.
+            render_mode: What `render` gives: "rgb_array", or nothing.
             options: What to change in the task, as in `beeline.envs.make`.
+
+        Raises:
+            TypeError: If there is no such option, as is usual of keywords: helpers try again
+                without the ones that they add themselves.
+            ValueError: If there is no such task or render mode, or a value is out of range.
         """
+        if render_mode is not None:
+            choose("render_mode", render_mode, RENDER_MODES)
+        choose("task", task, ENTRIES)
+        try:
+            check_options(task, options)
+        except ValueError as error:
+            raise TypeError(str(error)) from None
         self.task = make(task, horizon=horizon, **options)
+        self.render_mode = render_mode
         low, high = np.transpose([*_state_bounds(self.task), (0.0, 1.0)])
-        self.observation_space = spaces.Box(
-            low.astype(np.float32), high.astype(np.float32), dtype=np.float32
-        )
+        self.observation_space = spaces.Box(_single(low), _single(high), dtype=np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (self.task.action_dim,), np.float32)
-        self._begin = jax.jit(functools.partial(_begin, self.task))
-        self._advance = jax.jit(functools.partial(_advance, self.task))
-        self._state = np.zeros(self.task.state_dim, np.float32)
+        self._states = [np.zeros(self.task.state_dim, np.float32)]
+        self._actions: list[np.ndarray] = []
+        self._return = 0.0
         self._t = self.task.horizon
         self._seed = np.uint32(0)
+
+    @functools.cached_property
+    def _begin(self) -> Any:
+        return jax.jit(functools.partial(_begin, self.task))
+
+    @functools.cached_property
+    def _advance(self) -> Any:
+        return jax.jit(functools.partial(_advance, self.task))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled functions stay with their process; a copy compiles its own.
+        return {k: v for k, v in vars(self).items() if k not in {"_begin", "_advance"}}
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -83,8 +126,18 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         super().reset(seed=seed, options=options)
         self._seed = self.np_random.integers(2**32, dtype=np.uint32)
         observation = np.array(self._begin(self._seed))
-        self._state, self._t = observation[:-1].copy(), 0
+        self.begin_at(observation[:-1], 0)
         return observation, {}
+
+    def begin_at(self, state: Float32[np.ndarray, " state"], t: int) -> None:
+        """Go on from any moment of an episode, in place of `reset`.
+
+        Args:
+            state: The state at that moment.
+            t: The steps done before it.
+        """
+        self._states, self._actions = [state.copy()], []
+        self._t, self._return = t, 0.0
 
     def step(
         self, action: np.ndarray
@@ -106,18 +159,49 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         if self._t >= self.task.horizon:
             raise ResetNeeded("no episode is under way: call reset() before step()")
         check_action(action, self.task.action_dim)
-        given = np.asarray(action, np.float32)
-        outcome = np.array(self._advance(self._state, given, np.int32(self._t), self._seed))
+        # A copy, for whoever gave it may use the array again.
+        given = np.array(action, np.float32)
+        outcome = np.array(self._advance(self._states[-1], given, np.int32(self._t), self._seed))
         observation, reward = outcome[:-1], float(outcome[-1])
-        self._state, self._t = observation[:-1].copy(), self._t + 1
+        self._states.append(observation[:-1].copy())
+        self._actions.append(given)
+        self._t, self._return = self._t + 1, self._return + reward
         return observation, reward, self._t == self.task.horizon, False, {}
+
+    def render(self) -> UInt8[np.ndarray, "row column 3"] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Draw the episode so far.
+
+        Returns:
+            Red, green and blue of each pixel; None without a render mode.
+
+        Raises:
+            ResetNeeded: If no episode has begun.
+        """
+        if self.render_mode is None:
+            gymnasium.logger.warn('nothing is rendered: make the task with render_mode="rgb_array"')
+            return None
+        if not self._actions and self._t >= self.task.horizon:
+            raise ResetNeeded("no episode has begun: call reset() before render()")
+        # Imported this late because agents learn without it.
+        from beeline._drawing import pixels
+        from beeline._trajectories import draw_episode
+
+        actions = np.reshape(self._actions, (-1, self.task.action_dim))
+        episode = np.array(self._states), actions, self._t, self._return
+        return pixels(draw_episode(self.task, *episode))
 
 
 def _state_bounds(task: Environment) -> list[tuple[float, float]]:
-    if not isinstance(task, ControlTask):
-        return [(-_GREATEST, _GREATEST)] * task.state_dim
-    bounds = task.system.state_bounds
-    return [(max(low, -_GREATEST), min(high, _GREATEST)) for low, high in bounds]
+    if isinstance(task, ControlTask):
+        return list(task.system.state_bounds)
+    return [(-np.inf, np.inf)] * task.state_dim
+
+
+def _single(bounds: Float[np.ndarray, " observation"]) -> Float32[np.ndarray, " observation"]:
+    # Rounded as the task rounds the bounds that it clips to. What single precision cannot reach
+    # is no bound.
+    with np.errstate(over="ignore"):
+        return bounds.astype(np.float32)
 
 
 def _begin(task: Environment, seed: UInt32[Array, ""]) -> Float32[Array, " observation"]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline.envs._base import Environment
 from beeline.envs._checks import check_action, check_horizon, check_state, check_step_index
+from beeline.envs._registry import check_least_horizon
 
 FRICTION = 10.0
 """The share of its speed that the block loses a second."""
@@ -38,7 +39,7 @@ class OneBounce(Environment):
     first action is -0.361 at H = 100 and -0.377 at H = 50.
 
     Attributes:
-        horizon: H, the number of steps, at least 2.
+        horizon: H, the number of steps, at least 3: at index 1 the block is still where it was.
         goal: Where the block should come to rest, in metres.
         wall: Where the wall is, in metres, left of 0.
         name: The task's name in the registry.
@@ -83,8 +84,9 @@ class OneBounce(Environment):
         """Refuse a scene that makes no sense.
 
         Raises:
-            ValueError: If the goal is not finite or the wall not left of 0.
+            ValueError: If the goal is not finite, the wall not left of 0, or no action counts.
         """
+        check_least_horizon(self.name, self.horizon)
         if not math.isfinite(self.goal):
             raise ValueError(f"goal must be a finite place in metres, got {self.goal}")
         if not -math.inf < self.wall < 0:

@@ -1,19 +1,13 @@
 """The figures of a run: how it learned, and what it learned to do."""
 
-import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from beeline._atomic import replacing
-from beeline.envs import ControlTask, Environment
+from beeline._drawing import Axes, Figure, default_style, image_format, save_figure
+from beeline._trajectories import controls_of, panels, times
 from beeline.run import _directory as files
 from beeline.run._errors import RunError
 from beeline.run._records import columns, read_rows
@@ -28,17 +22,7 @@ _LOWEST = -0.6
 """Least normalised return in view; early policies can be worse than random without limit."""
 
 
-@dataclass(frozen=True)
-class _Axis:
-    name: str
-    unit: str
-
-    @property
-    def label(self) -> str:
-        unit = "" if self.unit in ("", "1") else f" [{self.unit}]"
-        return textwrap.fill(self.name + unit, 20)
-
-
+@default_style()
 def draw_run(run: Run) -> tuple[Path, Path]:
     """Draw the two figures of a run into its directory.
 
@@ -60,6 +44,7 @@ def draw_run(run: Run) -> tuple[Path, Path]:
     return curve, trajectories
 
 
+@default_style()
 def draw_curves(paths: Sequence[str | Path], file: str | Path) -> None:
     """Draw the learning curves of several runs into one figure.
 
@@ -68,8 +53,12 @@ def draw_curves(paths: Sequence[str | Path], file: str | Path) -> None:
         file: The image to write; its suffix tells the format.
 
     Raises:
-        RunError: If one of them is not a run that can be read.
+        RunError: If one of them is not a run that can be read, or there is no such format.
     """
+    try:
+        image_format(Path(file))
+    except ValueError as error:
+        raise RunError(str(error)) from None
     figure, axes = _figure(7.5, 4.2 + 0.25 * len(paths))
     for position, path in enumerate(map(Path, paths)):
         config = files.read_config(path)
@@ -132,28 +121,15 @@ def _finish_curve(axes: Axes) -> None:
 
 def _trajectories(run: Run, evaluation: Evaluation) -> Figure:
     env, optimum = run.env, evaluation.reference.optimum
-    time, states, actions = _axes_of(env)
-    panels = len(states) + len(actions)
-    wide = 1 if panels <= 4 else 2
-    rows = -(-panels // wide)
-    figure = Figure(figsize=(7.5 * wide, 1.2 + 2.0 * rows), dpi=150, layout="constrained")
-    grid = figure.subplots(rows, wide, sharex=True, squeeze=False)
-    places = list(grid.T.flat)
-    at = np.arange(env.horizon + 1) * env.dt
-    for entry, (axes, axis) in enumerate(zip(places, states, strict=False)):
-        axes.set_ylabel(axis.label)
-        _draw_entry(axes, at, evaluation.states[..., entry], optimum.states[..., entry], evaluation)
-    controls = _controls(env, evaluation.actions), _controls(env, optimum.actions)
-    for entry, (axes, axis) in enumerate(zip(places[len(states) :], actions, strict=False)):
-        axes.set_ylabel(axis.label)
-        learned, best = (_held(values[..., entry]) for values in controls)
-        _draw_entry(axes, at, learned, best, evaluation, drawstyle="steps-post")
-    for axes in places[panels:]:
-        axes.set_visible(False)
-    for axes in {id(column[-1]): column[-1] for column in _columns(places[:panels], rows)}.values():
-        axes.set_xlabel(time.label)
-        axes.tick_params(labelbottom=True)
-    lines = {str(line.get_label()): line for line in places[0].lines}
+    figure, state_panels, control_panels = panels(env)
+    learned, best = evaluation.states, optimum.states
+    for entry, axes in enumerate(state_panels):
+        _draw_entry(axes, times(env), learned[..., entry], best[..., entry], evaluation)
+    learned, best = controls_of(env, evaluation.actions), controls_of(env, optimum.actions)
+    for entry, axes in enumerate(control_panels):
+        lines = learned[..., entry], best[..., entry]
+        _draw_entry(axes, times(env), *lines, evaluation, drawstyle="steps-post")
+    lines = {str(line.get_label()): line for line in state_panels[0].lines}
     figure.legend(
         lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines), frameon=False
     )
@@ -179,39 +155,6 @@ def _draw_entry(
     axes.plot(at, learned[median], color=_LEARNED, linewidth=2, label=score, **style)
     best = {"color": _OPTIMAL, "linewidth": 1.3, "linestyle": "--", "label": "optimal"}
     axes.plot(at, optimal, **best, **style)
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.margins(x=0.01)
-
-
-def _columns(places: list[Axes], rows: int) -> list[list[Axes]]:
-    return [places[start : start + rows] for start in range(0, len(places), rows)]
-
-
-def _axes_of(env: Environment) -> tuple[_Axis, list[_Axis], list[_Axis]]:
-    if isinstance(env, ControlTask):
-        system = env.system
-        return (
-            _Axis("time", system.time_unit),
-            [_Axis(*pair) for pair in zip(system.state_names, system.state_units, strict=True)],
-            [_Axis(*pair) for pair in zip(system.control_names, system.control_units, strict=True)],
-        )
-    return (
-        _Axis("time", ""),
-        [_Axis(f"state {entry}", "") for entry in range(env.state_dim)],
-        [_Axis(f"action {entry}", "") for entry in range(env.action_dim)],
-    )
-
-
-def _controls(env: Environment, actions: np.ndarray) -> np.ndarray:
-    if not isinstance(env, ControlTask):
-        return actions
-    low, high = np.transpose(env.system.control_bounds)
-    return low + 0.5 * (actions + 1) * (high - low)
-
-
-def _held(values: np.ndarray) -> np.ndarray:
-    # A control is held until the end of its step: repeat the last one to draw its whole step.
-    return np.concatenate([values, values[..., -1:]], axis=-1)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -231,6 +174,4 @@ def _save(figure: Figure, file: Path) -> None:
     for axes in figure.axes:
         axes.spines[["top"]].set_visible(False)
         axes.grid(alpha=0.2)
-    FigureCanvasAgg(figure)
-    with replacing(file) as image:
-        figure.savefig(image, format=file.suffix[1:] or "png")
+    save_figure(figure, file)

@@ -1,6 +1,7 @@
 """Training from a configuration to a result, with everything kept on the way."""
 
 import dataclasses
+import shlex
 import signal
 import time
 import warnings
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from beeline._attempts import failure_of
 from beeline._devices import use_devices, use_every_core
 from beeline._memory import keep_freed_memory
 from beeline.baselines._base import BaselineState
@@ -218,15 +220,29 @@ def _train(
             summary = _summarise(config, rows, reference, programs.compile_seconds, kept, origin)
         run = Run(config, algorithm, state, rows, summary, path)
         if path is not None:
-            # Imported this late because it takes longer than everything before training.
-            from beeline.run._figures import draw_run
-
             shown.phase("drawing")
+            undrawn = failure_of(lambda: _draw(run, path))
             with storing(path):
-                draw_run(run)
                 # Last of all: a run with a summary has ended.
                 files.write_json(path / files.SUMMARY, summary)
+            if undrawn is not None:
+                warnings.warn(
+                    f"{path} is trained, but its figures are not drawn ({undrawn}): once that is "
+                    f"mended, beeline plot {shlex.quote(str(path))} draws them",
+                    RunWarning,
+                    stacklevel=3,
+                )
     return run
+
+
+def _draw(run: Run, path: Path) -> None:
+    for name in (files.LEARNING_CURVE, files.TRAJECTORIES):
+        # If drawing fails, no figure is better than one of before the run was made longer.
+        (path / name).unlink(missing_ok=True)
+    # Imported this late because it takes longer than everything before training.
+    from beeline.run._figures import draw_run
+
+    draw_run(run)
 
 
 def _check_learner(path: Path | None, begun: Restored) -> None:

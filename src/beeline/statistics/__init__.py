@@ -9,13 +9,13 @@ References:
 """
 
 from beeline.statistics._aggregates import (
-    Scores,
     interquartile_mean,
     performance_profile,
     probability_of_improvement,
 )
 from beeline.statistics._bootstrap import Interval, bootstrap
 from beeline.statistics._curves import fill_failures, first_reach, hold, reach_ratio
+from beeline.statistics._scores import Scores
 
 __all__ = [
     "Interval",

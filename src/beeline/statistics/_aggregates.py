@@ -1,12 +1,9 @@
 """One number, or one curve, from the scores of many runs."""
 
-from collections.abc import Sequence
-
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
-Scores = Sequence[Float[np.ndarray, "... _"]]
-"""The scores of one method: an array for each task, whose last axis is the seeds."""
+from beeline.statistics._scores import Scores, check_numbers, checked_scores
 
 
 def interquartile_mean(scores: Scores) -> Float[np.ndarray, "..."]:
@@ -19,15 +16,25 @@ def interquartile_mean(scores: Scores) -> Float[np.ndarray, "..."]:
         scores: Scores by task.
 
     Returns:
-        The mean.
+        The mean; infinite if there are infinite scores in the middle half.
+
+    Raises:
+        ValueError: If a task has no runs or a score that is not a number, or the middle half
+            reaches from -inf to inf.
     """
-    runs = np.sort(np.concatenate(list(scores), axis=-1), axis=-1)
+    runs = np.sort(np.concatenate(checked_scores(scores), axis=-1), axis=-1)
     cut = runs.shape[-1] // 4
-    return np.asarray(runs[..., cut : runs.shape[-1] - cut].mean(axis=-1))
+    middle = runs[..., cut : runs.shape[-1] - cut]
+    if np.any(np.isneginf(middle[..., 0]) & np.isposinf(middle[..., -1])):
+        raise ValueError(
+            "the middle half of the scores reaches from -inf to inf, which has no mean: "
+            "score failed runs with fill_failures first"
+        )
+    return np.asarray(middle.mean(axis=-1))
 
 
 def performance_profile(
-    scores: Scores, thresholds: Float[np.ndarray, " threshold"]
+    scores: Scores, thresholds: Real[np.ndarray, " threshold"]
 ) -> Float[np.ndarray, "... threshold"]:
     """Count the runs that score above each threshold.
 
@@ -37,8 +44,12 @@ def performance_profile(
 
     Returns:
         The share of all runs on all tasks above each.
+
+    Raises:
+        ValueError: If a task has no runs, or a score or a threshold is not a number.
     """
-    runs = np.concatenate(list(scores), axis=-1)
+    check_numbers("thresholds", thresholds)
+    runs = np.concatenate(checked_scores(scores), axis=-1)
     return (runs[..., None, :] > thresholds[:, None]).mean(axis=-1)
 
 
@@ -50,17 +61,20 @@ def probability_of_improvement(scores: Scores, others: Scores) -> Float[np.ndarr
         others: Scores of the other, of the same tasks in the same order.
 
     Returns:
-        The mean over the tasks of P(X > Y) + P(X = Y) / 2.
+        The mean over the tasks of P(X > Y) + P(X = Y) / 2; equal infinities are a tie.
 
     Raises:
-        ValueError: If the numbers of tasks differ.
+        ValueError: If the numbers of tasks differ, or a task has no runs or a score that is not
+            a number.
     """
     if len(scores) != len(others):
         raise ValueError(
             f"compare methods on the same tasks: got {len(scores)} and {len(others)} tasks"
         )
     chances = []
-    for one, other in zip(scores, others, strict=True):
-        difference = one[..., :, None] - other[..., None, :]
-        chances.append((0.5 + 0.5 * np.sign(difference)).mean(axis=(-2, -1)))
+    for task, other in zip(checked_scores(scores), checked_scores(others), strict=True):
+        ours, theirs = task[..., :, None], other[..., None, :]
+        # Compared, not subtracted: infinities have no difference.
+        wins = np.where(ours == theirs, 0.5, ours > theirs)
+        chances.append(wins.mean(axis=(-2, -1)))
     return np.asarray(np.mean(chances, axis=0))

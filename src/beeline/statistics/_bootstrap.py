@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from beeline.statistics._aggregates import Scores
+from beeline.statistics._scores import Scores, checked_scores
 
 
 class Interval(NamedTuple):
@@ -42,22 +42,23 @@ def bootstrap(
 
     Raises:
         ValueError: If the confidence is out of range, there is no sample, or a task has no runs
-            or one that is not a number.
+            or one that is not a number, or the statistic of a sample is none.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}: give a number between 0 and 1")
     if samples < 1:
         raise ValueError(f"samples is {samples}: give an integer of at least 1")
-    for scores in methods:
-        _check(scores)
+    given = [checked_scores(scores) for scores in methods]
     random = np.random.default_rng(seed)
-    drawn = [[_resample(task, samples, random) for task in scores] for scores in methods]
+    drawn = [[_resample(task, samples, random) for task in scores] for scores in given]
     # Neighbouring order statistics, the outer ones: between infinite ones lies no mean.
     outside = (1 - confidence) / 2
-    values = statistic(*drawn)
+    values, value = np.asarray(statistic(*drawn)), np.asarray(statistic(*given))
+    if np.isnan(values).any() or np.isnan(value).any():
+        raise ValueError("the statistic is not a number for some runs: it has no interval")
     low = np.quantile(values, outside, axis=0, method="lower")
     high = np.quantile(values, 1 - outside, axis=0, method="higher")
-    return Interval(np.asarray(statistic(*methods)), np.asarray(low), np.asarray(high))
+    return Interval(value, np.asarray(low), np.asarray(high))
 
 
 def _resample(
@@ -66,10 +67,3 @@ def _resample(
     # Along a curve, a seed is drawn as a whole.
     chosen = random.integers(scores.shape[-1], size=(samples, scores.shape[-1]))
     return np.moveaxis(scores[..., chosen], -2, 0)
-
-
-def _check(scores: Scores) -> None:
-    if not scores or any(task.shape[-1] == 0 for task in scores):
-        raise ValueError("there is nothing to draw from: give every task at least one run")
-    if any(np.isnan(task).any() for task in scores):
-        raise ValueError("a score is not a number: score failed runs with fill_failures first")

@@ -23,6 +23,11 @@ class Harvest(ControlSystem):
     The mass of each member meanwhile grows as k t / (t + 1), so that the reward depends on time
     and a harvest at t = 0 earns nothing.
 
+    From horizon 12 up a step takes at most all that there is. Below, one at the full rate would
+    take more: x is held at 0, and the catch of that step is overstated, by up to (m + 1) dt. Coarse
+    steps then earn more than the continuous problem: at best 15.4 at horizon 4 and 7.5 at 10,
+    against 6.4 at 100.
+
     Attributes:
         a: A, the value of a unit of mass.
         k: The largest mass of a member.
@@ -35,7 +40,7 @@ class Harvest(ControlSystem):
     State:
         | entry | meaning | unit | range |
         |---|---|---|---|
-        | 0 | population level x | 1 | unbounded; it stays in (0, 0.4] |
+        | 0 | population level x | 1 | [0, ∞); it stays in [0, 0.4] without noise |
 
     Action:
         | entry | meaning | unit | action -1 | action +1 |
@@ -71,7 +76,7 @@ class Harvest(ControlSystem):
     m: float = 0.2
     x_0: tuple[float, ...] = eqx.field(default=(0.4,), static=True)
     duration: float = eqx.field(default=10.0, static=True)
-    state_bounds: Bounds = eqx.field(default=((-math.inf, math.inf),), static=True)
+    state_bounds: Bounds = eqx.field(default=((0.0, math.inf),), static=True)
     control_bounds: Bounds = eqx.field(default=((0.0, 1.0),), static=True)
 
     def dynamics(

@@ -77,6 +77,7 @@ class HIVTreatment(ControlSystem):
     control_names: ClassVar[tuple[str, ...]] = ("remaining infectivity",)
     control_units: ClassVar[tuple[str, ...]] = ("1",)
     time_unit: ClassVar[str] = "day"
+    positive: ClassVar[tuple[str, ...]] = ("t_max",)
 
     s: float = 10.0
     m_1: float = 0.02

@@ -22,14 +22,19 @@ class InvasivePlant(ControlSystem):
 
         x_{k+1} = (1 - dt) x_k + dt (1 - u_k) g(x_k).
 
-    With `horizon=10`, dt is one year and this *is* the yearly map. With any other horizon it is a
-    relaxed one, in which a step goes the fraction dt of the way: a single step of full control no
-    longer clears a patch. Patches do not act on one another.
+    With `horizon=10`, dt is one year and this *is* the yearly map. With a longer one it is a
+    relaxed map, in which a step goes the fraction dt of the way: a single step of full control no
+    longer clears a patch. In a shorter one, a step would go more than all of the way: radii would
+    fall below 0 and across the pole of g at -ε, so that it is refused. Patches do not act on one
+    another.
+
+    Process noise can lead a small radius below 0 and to the pole too: with noise, hold them with
+    `state_bounds=((0.0, math.inf),) * 5`.
 
     Attributes:
         b: B, the weight of the effort.
         k: The largest growth of a radius in a year.
-        epsilon: ε, the radius at which growth is half of that.
+        epsilon: ε, the radius at which growth is half of that, above 0.
         x_0: The start.
         duration: T, the length of an episode.
         state_bounds: The box that states are held to.
@@ -38,7 +43,7 @@ class InvasivePlant(ControlSystem):
     State:
         | entry | meaning | unit | range |
         |---|---|---|---|
-        | 0 to 4 | radius of each patch | 1 | unbounded; it stays at least 0 if dt ≤ 1 |
+        | 0 to 4 | radius of each patch | 1 | unbounded; without noise it stays at least 0 |
 
     Action:
         | entry | meaning | unit | action -1 | action +1 |
@@ -52,7 +57,7 @@ class InvasivePlant(ControlSystem):
         x = (0.5, 1, 1.5, 2, 10), always.
 
     End:
-        After `horizon` steps, which is T = 10 years; never earlier.
+        After `horizon` steps, at least 10, which is T = 10 years; never earlier.
 
     References:
         - S. Lenhart and J. T. Workman, *Optimal Control Applied to Biological Models*,
@@ -73,6 +78,7 @@ class InvasivePlant(ControlSystem):
     )
     control_units: ClassVar[tuple[str, ...]] = ("1",) * 5
     time_unit: ClassVar[str] = "year"
+    positive: ClassVar[tuple[str, ...]] = ("epsilon",)
 
     b: float = 1.0
     k: float = 1.0
@@ -81,6 +87,15 @@ class InvasivePlant(ControlSystem):
     duration: float = eqx.field(default=10.0, static=True)
     state_bounds: Bounds = eqx.field(default=((-math.inf, math.inf),) * 5, static=True)
     control_bounds: Bounds = eqx.field(default=((0.0, 1.0),) * 5, static=True)
+
+    @property
+    def longest_step(self) -> float:
+        """The step that goes all of the way.
+
+        Returns:
+            A year.
+        """
+        return 1.0
 
     def dynamics(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]

@@ -20,7 +20,10 @@ class MouldFungicide(ControlSystem):
 
         ẋ = r (M - x) - u x.
 
-    States are held to [0, 5], although an untreated mould would go on to M = 10.
+    States are held to [0, 5], although an untreated mould would go on to M = 10. From horizon 24 up
+    no level of the fungicide takes the mould to 0 in one step. Below, a high one does, and the
+    bound holds it there: coarse steps overstate the fungicide, and the best return (-74.0 at
+    horizon 5, -84.2 at 20) is better than that of the continuous problem (-85.2 at 100).
 
     Attributes:
         r: Growth rate, per unit of time.

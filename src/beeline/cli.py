@@ -221,6 +221,7 @@ def _warnings_in_one_line() -> Iterator[None]:
 
 def _evaluate(command: Evaluate) -> int:
     from beeline import run
+    from beeline.run._records import plain
 
     try:
         with _warnings_in_one_line():
@@ -230,8 +231,8 @@ def _evaluate(command: Evaluate) -> int:
     measured = run.evaluate_run(loaded)
     result = {
         "seeds": loaded.seeds,
-        "return": measured.return_.tolist(),
-        "normalized_return": measured.normalized_return.tolist(),
+        "return": plain(measured.return_),
+        "normalized_return": plain(measured.normalized_return),
         "optimal_return": measured.reference.optimum.return_,
         "random_return": measured.reference.random_return,
     }

@@ -17,7 +17,7 @@ from beeline.run._config_file import from_json, to_json
 from beeline.run._errors import RunError, RunWarning
 from beeline.run._keeper import Position
 from beeline.run._programs import skeleton
-from beeline.run._records import parse_rows
+from beeline.run._records import parse_rows, total
 from beeline.training import BPO, BPOState, checkpoint
 
 _DEVICES = 1024
@@ -97,12 +97,11 @@ def _restore(folder: Path, name: str, config: Config, algorithm: BPO | Baseline)
     kept = checkpoint.load(file, places)
     state: BPOState | BaselineState = kept.tree
     iterations = _count(file, kept.about, "iterations", then.iterations)
-    if (
-        isinstance(state, BPOState)
-        and (state.buffer.count != then.warmup_episodes + iterations).any()
-    ):
-        raise RunError(f"{file}: iterations is {iterations}, but 'buffer.count' says otherwise")
     rows, position = _records(folder, file, kept.about, iterations, config.seeds)
+    if isinstance(state, BPOState):
+        seen = then.warmup_episodes + iterations - total(rows, "discarded_episodes", config.seeds)
+        if (state.buffer.count != seen).any():
+            raise RunError(f"{file}: iterations is {iterations}, but 'buffer.count' says otherwise")
     if then != config:
         state = _enlarged(state, config, algorithm)
     return Restored(state, rows, position, kept.about)

@@ -7,8 +7,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from beeline._devices import use_devices, use_every_core
 from beeline._memory import keep_freed_memory
 from beeline.baselines._base import BaselineState
@@ -30,7 +28,7 @@ from beeline.run._programs import (
     seeds_of,
 )
 from beeline.run._provenance import provenance
-from beeline.run._records import row
+from beeline.run._records import row, total
 from beeline.run._reference import Reference
 from beeline.run._remedies import recover
 from beeline.run._restore import Restored, devices_then, restore
@@ -317,15 +315,8 @@ def _summarise(
         "checkpoint_bytes": kept.save_bytes,
         "return": rows[-1]["return"],
         "normalized_return": rows[-1]["normalized_return"],
-        "skipped_updates": _skipped(rows),
+        "skipped_updates": total(rows, "skipped_updates", config.seeds).astype(int).tolist(),
         "optimal_return": reference.optimum.return_,
         "random_return": reference.random_return,
         **origin,
     }
-
-
-def _skipped(rows: list[dict[str, Any]]) -> list[int]:
-    # Rows of an older version of beeline have none, nor have those of baselines.
-    none = [0] * len(rows[-1]["return"])
-    counts = [[count or 0 for count in row.get("skipped_updates", none)] for row in rows]
-    return np.sum(counts, axis=0).tolist()

@@ -59,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error) or "interrupted", 128 + number)
     except OSError as error:
         return _refuse(str(error), _FAILURE)
+    except MemoryError as error:
+        return _refuse(f"out of memory: {error}".removesuffix(": "), _FAILURE)
 
 
 def script() -> None:
@@ -284,7 +286,9 @@ def _diagnose(command: Diagnose) -> int:
             choose("model", name, MODELS)
         from beeline import run
         from beeline.diagnose import diagnose
+        from beeline.run._programs import require_devices
 
+        require_devices()
         report = diagnose(
             command.task_or_run if task else run.load(command.task_or_run),
             command.models,

@@ -47,9 +47,9 @@ def claim(path: Path, *, overwrite: bool) -> None:
         raise RunError(f"{path} is a file: name a directory with --out")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        occupied = any(not _is_ours(file.name) for file in path.iterdir())
     except OSError as error:
         raise RunError(f"cannot make the directory {path}: {error.strerror}") from error
+    occupied = any(not _is_ours(file.name) for file in path.iterdir())
     if not os.access(path, os.W_OK | os.X_OK):
         raise RunError(f"cannot write to {path}: name another directory with --out")
     if occupied and not _is_run(path):
@@ -163,7 +163,7 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 def _is_run(path: Path) -> bool:
     try:
         return _read_json(path / CONFIG).get("format") == _FORMAT
-    except (OSError, RunError):
+    except (FileNotFoundError, RunError):
         return False
 
 

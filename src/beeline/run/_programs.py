@@ -21,6 +21,7 @@ from beeline.baselines._base import Baseline, BaselineState
 from beeline.build import build_model, build_policy, build_reward
 from beeline.config import Config
 from beeline.run._background import in_background
+from beeline.run._errors import RunError
 from beeline.training import BPO, BPOState, Record
 from beeline.training.faults import Faults
 
@@ -72,6 +73,23 @@ def compile_cache() -> Iterator[None]:
         for name, value in before.items():
             jax.config.update(name, value)
         reset_cache()
+
+
+def require_devices() -> None:
+    """Make sure that JAX computes somewhere, before a file is made or blamed.
+
+    Raises:
+        RunError: If it does not, naming the variable.
+    """
+    try:
+        jax.devices()
+    except (AssertionError, RuntimeError) as error:
+        asked = jax.config.values["jax_platforms"] or ""
+        why = str(error) or "there is no such device, or JAX was installed without support for it"
+        raise RunError(
+            f"JAX cannot compute with JAX_PLATFORMS={asked} ({why}): "
+            "unset the variable, or set it to cpu"
+        ) from error
 
 
 def seeds_of(config: Config) -> list[int]:

@@ -25,6 +25,7 @@ from beeline.run._programs import (
     Programs,
     compile_cache,
     compile_programs,
+    require_devices,
     seeds_of,
 )
 from beeline.run._provenance import provenance
@@ -102,6 +103,8 @@ def train(
     else:
         config = dataclasses.replace(config, **given)
     _check_packages(config.model)
+    use_every_core(config.fitting_batch, config.improvement_batch)
+    require_devices()
     if out is None:
         return _train(config, None, cadence, progress)
     path = Path(out)
@@ -148,6 +151,13 @@ def resume(
     _check_packages(files.read_config(folder).model)
     with locked(folder):
         config = _lengthened(folder, files.read_config(folder), env_steps)
+        devices = devices_then(folder)
+        if devices is None:
+            use_every_core(config.fitting_batch, config.improvement_batch)
+        else:
+            # Sums over shares of a batch have the same bits only if there are as many shares.
+            use_devices(devices)
+        require_devices()
         return _train(config, folder, cadence, progress, resumed=True)
 
 
@@ -183,12 +193,6 @@ def _train(
     resumed: bool = False,
 ) -> Run:
     keep_freed_memory()
-    devices = devices_then(path) if resumed and path is not None else None
-    if devices is None:
-        use_every_core(config.fitting_batch, config.improvement_batch)
-    else:
-        # Sums over shares of a batch have the same bits only if there are as many shares.
-        use_devices(devices)
     algorithm = build(config)
     begun = restore(path, config, algorithm) if resumed and path is not None else None
     if resumed and begun is None:

@@ -24,6 +24,26 @@ class UntrustedError(ValueError):
     """A file that cannot be what it should be; the message says why, without naming the file."""
 
 
+def open_unlinked(path: Path, flags: int) -> int:
+    """Open a file for its bytes as they are, but no link to one.
+
+    Args:
+        path: The file.
+        flags: Those of `os.open`; the ones that a system lacks are left out.
+
+    Returns:
+        The handle.
+
+    Raises:
+        OSError: If it cannot be opened, or is a symbolic link (ELOOP).
+    """
+    if not hasattr(os, "O_NOFOLLOW") and path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
+    for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    return os.open(path, flags, 0o666)
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """Open a regular file.
@@ -41,7 +61,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """
     try:
         # Opening a pipe would otherwise wait for somebody to write to it.
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = open_unlinked(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         if error.errno not in _ODD:
             raise

@@ -22,6 +22,7 @@ import tyro
 from beeline import config as configuration
 from beeline._choices import choose
 from beeline._commands import Diagnose, Evaluate, List, Plot, Resume, Train
+from beeline._streams import BROKEN_PIPE, flush_streams, prepare_streams
 from beeline.config import BASELINES, MODELS, PRESETS, Config
 from beeline.envs import descriptions
 
@@ -36,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows the program's name; by default the process's own.
 
     Returns:
-        The exit code: 0, 1 for a failure, 2 for a mistake in the command, 130 for Ctrl-C, 143 for
-        SIGTERM.
+        The exit code: 0, 1 for a failure, 2 for a mistake in the command, 130 for Ctrl-C, 141 if
+        nobody reads the output any more, 143 for SIGTERM.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -57,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # An interrupted run says which signal it was; Python itself raises this for Ctrl-C only.
         number = getattr(error, "signal", signal.SIGINT)
         return _refuse(str(error) or "interrupted", 128 + number)
+    except BrokenPipeError:
+        return BROKEN_PIPE
     except OSError as error:
         return _refuse(str(error), _FAILURE)
     except MemoryError as error:
@@ -65,9 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def script() -> None:
     """Run the process's command and end the process."""
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    prepare_streams()
+    try:
+        code = main()
+    except SystemExit:
+        # The parser ends so once it has printed its help.
+        code = 0
+    code = flush_streams(code)
     if code in (_INTERRUPTED, _TERMINATED):
         # Everything is on disk, but an orderly end would wait for what the device is computing.
         os._exit(code)
@@ -209,6 +216,8 @@ def _warnings_in_one_line() -> Iterator[None]:
     from beeline.run import RunWarning
 
     with warnings.catch_warnings():
+        # Not an error, even where Python is told to make errors of warnings.
+        warnings.simplefilter("always", RunWarning)
         show = warnings.showwarning
 
         def say(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
@@ -278,9 +287,11 @@ def _plot(command: Plot) -> int:
 
 
 def _diagnose(command: Diagnose) -> int:
+    from beeline.run._directory import expand
+
     task = command.task_or_run in descriptions()
     try:
-        if not task and not Path(command.task_or_run).is_dir():
+        if not task and not expand(command.task_or_run).is_dir():
             choose("task or run", command.task_or_run, descriptions())
         for name in command.models:
             choose("model", name, MODELS)
@@ -293,7 +304,7 @@ def _diagnose(command: Diagnose) -> int:
             command.task_or_run if task else run.load(command.task_or_run),
             command.models,
             command.horizons,
-            command.out,
+            expand(command.out),
             transitions=command.transitions,
             fit_steps=command.fit_steps,
             samples=command.samples,
@@ -332,4 +343,6 @@ def _refuse(message: str, code: int) -> int:
 
 
 def _say(message: str) -> None:
-    print(f"beeline: {' '.join(message.split())}", file=sys.stderr)
+    line = " ".join(part.strip() for part in message.splitlines())
+    with contextlib.suppress(BrokenPipeError):
+        print(f"beeline: {line}", file=sys.stderr)

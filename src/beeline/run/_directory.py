@@ -32,6 +32,24 @@ _FORMAT = "beeline-run"
 _LARGEST = 2**20
 
 
+def expand(path: str | Path) -> Path:
+    """Take a path as a shell does, which may have left that to us.
+
+    Args:
+        path: The path.
+
+    Returns:
+        The same, with a home directory in place of `~`.
+
+    Raises:
+        RunError: If there is no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise RunError(f"{path}: there is no such home directory: give the whole path") from None
+
+
 def claim(path: Path, *, overwrite: bool) -> None:
     """Make sure that a run may be written to a directory, without changing what is there.
 

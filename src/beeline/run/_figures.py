@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
 from beeline._atomic import replacing
@@ -71,16 +72,26 @@ def draw_curves(paths: Sequence[str | Path], file: str | Path) -> None:
         RunError: If one of them is not a run that can be read.
     """
     figure, axes = _figure(7.5, 4.2 + 0.25 * len(paths))
-    for position, path in enumerate(map(Path, paths)):
+    for position, path in enumerate(map(files.expand, paths)):
         config = files.read_config(path)
         measured = columns(read_rows(path / files.METRICS, config.seeds))
         colour = _RUNS[position % len(_RUNS)]
-        label = f"{path.name}: {config.task}, H = {config.horizon}, {config.model}"
+        label = f"{_literal(path.name)}: {config.task}, H = {config.horizon}, {config.model}"
         _draw_seeds(axes, measured["env_steps"], measured["normalized_return"], colour, label)
     _finish_curve(axes)
     axes.set_title("Normalised return of the deterministic policy")
     figure.legend(loc="outside lower center", frameon=False)
-    _save(figure, Path(file))
+    _save(figure, files.expand(file))
+
+
+def _literal(name: str) -> str:
+    # A dollar would begin a formula, a label that begins with an underscore be left out, and what
+    # the font lacks be drawn as boxes that are all alike.
+    font = get_font(findfont(FontProperties()))
+    escaped = (c.encode("ascii", "backslashreplace").decode() for c in name)
+    drawn = (c if font.get_char_index(ord(c)) else e for c, e in zip(name, escaped, strict=True))
+    text = "".join(drawn).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def _learning_curve(run: Run, evaluation: Evaluation) -> Figure:

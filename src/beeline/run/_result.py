@@ -126,7 +126,7 @@ def load(path: str | Path) -> Run:
     Raises:
         RunError: If there is no run, or its files are damaged or of another version.
     """
-    folder = Path(path)
+    folder = files.expand(path)
     config = files.read_config(folder)
     require_devices()
     algorithm = build(config)

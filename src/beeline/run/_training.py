@@ -107,7 +107,7 @@ def train(
     require_devices()
     if out is None:
         return _train(config, None, cadence, progress)
-    path = Path(out)
+    path = files.expand(out)
     files.claim(path, overwrite=overwrite)
     with locked(path):
         # Another process may have been there first.
@@ -147,7 +147,7 @@ def resume(
         Interrupted: On Ctrl-C or SIGTERM, after the iteration; the state is saved.
     """
     cadence = Cadence(checkpoint_steps, checkpoint_minutes)
-    folder = Path(path)
+    folder = files.expand(path)
     _check_packages(files.read_config(folder).model)
     with locked(folder):
         config = _lengthened(folder, files.read_config(folder), env_steps)

@@ -6,7 +6,6 @@ space between the numbers.
 
 import contextlib
 import csv
-import fcntl
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from jaxtyping import Float
 
 from beeline._atomic import replacing
@@ -112,12 +112,12 @@ class Store:
         """
         folder = self.folder / ".running"
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"{name}.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
+        try:
+            lock = FileLock(folder / f"{name}.lock", fallback_to_soft=False).acquire(blocking=wait)
+        except Timeout:
+            yield False
+            return
+        with lock:
             yield True
 
 

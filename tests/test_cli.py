@@ -231,12 +231,13 @@ def test_help_is_no_mistake(capsys):
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="a device may be held by one process")
 def test_a_process_of_its_own(tiny, trained, tmp_path):
-    command = [sys.executable, "-m", "beeline", "train", *flags(tiny), "--out", "run"]
+    python = [sys.executable, "-W", "error", "-m", "beeline"]
+    command = [*python, "train", *flags(tiny), "--out", "run"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
     # Another process, the same bits: the summaries agree in all but times.
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["normalized_return"] == trained.summary["normalized_return"]
-    wrong = subprocess.run([*command[:4], "--horizon", "1"], capture_output=True, text=True)
+    wrong = subprocess.run([*python, "train", "--horizon", "1"], capture_output=True, text=True)
     assert wrong.returncode == 2
     assert wrong.stderr == "beeline: horizon is 1: give an integer of at least 2\n"

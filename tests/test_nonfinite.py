@@ -19,9 +19,12 @@ from beeline.envs import Environment
 from beeline.run import DivergedError
 from beeline.run import _training as training
 from beeline.run._faults import Fault, fault_of_warmup, faults_of_iteration
-from beeline.run._programs import Programs
+from beeline.run._programs import Programs, skeleton
 from beeline.run._reference import Reference
 from beeline.run._remedies import recover
+from beeline.training import BPOState, Record
+from beeline.training._updates import Skipped
+from beeline.training.faults import Faults, finite_leaves
 
 HORIZON = 4
 CONFIG = Config(
@@ -226,6 +229,95 @@ def test_weights_that_are_not_finite_are_put_back_when_skipping(compiled):
     assert same(*first)
 
 
+@pytest.fixture(scope="module")
+def everything():
+    """A state of two seeds with every part that there is, in which nothing was computed."""
+    config = dataclasses.replace(
+        CONFIG,
+        model="ssm-awm",
+        reward="learned",
+        world_model=Model(width=4, layers=1, heads=1, frequencies=1, hidden=(4,)),
+        fitting=dataclasses.replace(CONFIG.fitting, imagined=0.5),
+    )
+    shapes = skeleton(config, build(config))
+
+    def fill(value):
+        def filled(x):
+            if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+                return jax.random.split(jax.random.key(value), x.shape)
+            return jnp.full(x.shape, value, x.dtype)
+
+        return jax.tree.map(lambda x: filled(x) if hasattr(x, "dtype") else x, shapes)
+
+    return config, fill(1), fill(2)
+
+
+def by_name(state):
+    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(state, eqx.is_array))
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+SEEN = ("buffer.", "rate", "key")
+
+
+@pytest.mark.parametrize("nonfinite", ["skip", "restore"])
+def test_every_part_that_learns_is_put_back(everything, nonfinite):
+    config, before, after = everything
+    config = dataclasses.replace(config, nonfinite=nonfinite)
+    held = recover(config, before, after, [Fault("it", 1, in_weights=True)], iteration=1)
+    names = by_name(held)
+    assert {name.split(".")[0] for name in names} == set(BPOState._fields)
+    for name, leaf in names.items():
+        if not name.startswith(SEEN):
+            assert np.unique(leaf[0]).tolist() == [2], name
+            assert np.unique(leaf[1]).tolist() == [1], name
+    assert same(held.buffer, after.buffer)
+    assert np.asarray(held.rate).tolist() == [2.0, 2.0 if nonfinite == "skip" else 1.0]
+
+
+def test_a_number_that_is_not_finite_in_any_part_is_found_and_named(everything):
+    sound = eqx.tree_at(lambda state: state.key, everything[2], None)
+    sound = jax.device_get(sound)
+    names = [name for name, leaf in by_name(sound).items() if eqx.is_inexact_array(leaf)]
+    names = [name for name in names if not name.startswith(SEEN)]
+    assert len(names) > 40
+    tallies = [None if x is None else none_skipped() for x in (sound.dyna, 0, sound.reward, 0)]
+    nothing = np.asarray([-1, -1])
+    look = eqx.filter_jit(eqx.filter_vmap(lambda one: finite_leaves(one.learned)))
+    record = Record(*([np.ones(2)] * len(Record._fields)))
+    for name in names:
+        leaves, structure = jax.tree.flatten(eqx.filter(sound, eqx.is_array))
+        place = list(by_name(sound)).index(name)
+        leaves[place] = np.array(leaves[place])
+        leaves[place].reshape(2, -1)[1, 0] = np.inf
+        state = eqx.combine(jax.tree.unflatten(structure, leaves), sound)
+        faults = Faults(nothing, *tallies, np.asarray(look(state)), nothing)
+        (fault,) = faults_of_iteration(record, faults, state)
+        assert (fault.quantity, fault.position, fault.in_weights) == (name, 1, True)
+    assert fault_of_warmup(state, 2).quantity == names[-1]
+
+
+def none_skipped():
+    none = np.asarray([-1, -1])
+    return Skipped(none, np.ones((2, 2)), none)
+
+
+def test_weights_are_put_back_though_something_else_is_named_first(compiled):
+    """Updates of the world model fail on what broken weights of the one-step model imagine."""
+    after, record, faults = jax.device_get(compiled.after)
+    broken = faults._replace(
+        model=faults.model._replace(update=np.asarray([-1, 0])),
+        weights=faults.weights & (np.asarray([[True], [False]])),
+    )
+    (fault,) = faults_of_iteration(record, broken, after)
+    assert "model update 1 of 2" in fault.quantity
+    assert fault.in_weights
+    config = dataclasses.replace(CONFIG, nonfinite="skip")
+    held = recover(config, compiled.start, compiled.after[0], [fault], iteration=1)
+    second = [jax.tree.map(lambda x: x[1], weights(s)) for s in (held, compiled.start)]
+    assert same(*second)
+
+
 def test_the_first_quantity_is_named(compiled):
     after, record, faults = jax.device_get(compiled.after)
 
@@ -246,7 +338,7 @@ def test_the_first_quantity_is_named(compiled):
         ("the reward at step 1 of the collected episode", 1),
     ]
     broken = late._replace(weights=late.weights & (np.arange(late.weights.shape[1]) != 2))
-    assert [name for name, _ in named(record, broken)] == [f"model weights {LEAVES[2]}"] * 2
+    assert [name for name, _ in named(record, broken)] == [f"model.{LEAVES[2]}"] * 2
 
 
 LEAVES = (

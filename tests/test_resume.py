@@ -232,4 +232,16 @@ def test_one_process_at_a_time(tiny, copied):
         holder.kill()
     # The lock ends with the process, though nothing was left to release it.
     with locked(copied):
+        assert (copied / ".lock").exists()
+    assert (copied / ".lock").exists()
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "outside")
+    with (
+        pytest.raises(RunError, match=r"cannot lock .*run \(Too many levels"),
+        locked(tmp_path / "run"),
+    ):
         pass
+    assert not (tmp_path / "outside").exists()

@@ -39,11 +39,14 @@ def replacing(path: Path, *, previous: Path | None = None) -> Iterator[BinaryIO]
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder survive a loss of power.
+    """Have the names in a folder survive a loss of power, where a system can be told to.
 
     Args:
         folder: The folder.
     """
+    if not hasattr(os, "O_DIRECTORY"):
+        # Windows opens no folders.
+        return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

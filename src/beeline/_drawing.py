@@ -37,6 +37,7 @@ with _without_backend():
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties, findfont, get_font
     from matplotlib.lines import Line2D
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
@@ -51,6 +52,7 @@ __all__ = [
     "StrMethodFormatter",
     "default_style",
     "image_format",
+    "literal",
     "pixels",
     "save_figure",
 ]
@@ -68,6 +70,23 @@ def default_style() -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         yield
+
+
+def literal(name: str) -> str:
+    """Have a label show a name as it is.
+
+    Args:
+        name: Any text, such as a file's name.
+
+    Returns:
+        The same, with nothing that begins a formula or hides the label, and escapes in the place of
+        what the font lacks, which would be boxes that are all alike.
+    """
+    font = get_font(findfont(FontProperties()))
+    escaped = (c.encode("ascii", "backslashreplace").decode() for c in name)
+    drawn = (c if font.get_char_index(ord(c)) else e for c, e in zip(name, escaped, strict=True))
+    text = "".join(drawn).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def image_format(file: Path) -> str:

@@ -15,10 +15,33 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 _DIGITS = 19
+_IRREGULAR = "is not a regular file"
+_ODD = {errno.ELOOP: "is a symbolic link", errno.ENXIO: _IRREGULAR, errno.EISDIR: _IRREGULAR}
+"""What is wrong with a file that the system refuses to open as one; all else is not its fault."""
 
 
 class UntrustedError(ValueError):
     """A file that cannot be what it should be; the message says why, without naming the file."""
+
+
+def open_unlinked(path: Path, flags: int) -> int:
+    """Open a file for its bytes as they are, but no link to one.
+
+    Args:
+        path: The file.
+        flags: Those of `os.open`; the ones that a system lacks are left out.
+
+    Returns:
+        The handle.
+
+    Raises:
+        OSError: If it cannot be opened, or is a symbolic link (ELOOP).
+    """
+    if not hasattr(os, "O_NOFOLLOW") and path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
+    for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    return os.open(path, flags, 0o666)
 
 
 @contextlib.contextmanager
@@ -33,21 +56,20 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        UntrustedError: If it is a symbolic link, a folder, a pipe or a device, or unreadable.
+        UntrustedError: If it is a symbolic link, a folder, a pipe or a device.
+        OSError: If it cannot be opened for a reason that is not the file's.
     """
     try:
         # Opening a pipe would otherwise wait for somebody to write to it.
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise
+        handle = open_unlinked(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
-        link = error.errno == errno.ELOOP
-        why = "is a symbolic link" if link else f"cannot be opened ({error.strerror})"
-        raise UntrustedError(why) from error
+        if error.errno not in _ODD:
+            raise
+        raise UntrustedError(_ODD[error.errno]) from error
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)
-        raise UntrustedError("is not a regular file")
+        raise UntrustedError(_IRREGULAR)
     with os.fdopen(handle, "rb") as file:
         yield file, status.st_size
 

@@ -8,7 +8,6 @@ import dataclasses
 import io
 import itertools
 import json
-import math
 import os
 import re
 import signal
@@ -23,6 +22,7 @@ import tyro
 from beeline import config as configuration
 from beeline._choices import choose
 from beeline._commands import Diagnose, Evaluate, List, Plot, Resume, Train
+from beeline._streams import BROKEN_PIPE, flush_streams, prepare_streams
 from beeline.config import BASELINES, MODELS, PRESETS, Config
 from beeline.envs import descriptions
 
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows the program's name; by default the process's own.
 
     Returns:
-        The exit code: 0, 1 for a failure, 2 for a mistake in the command, 130 for Ctrl-C, 143 for
-        SIGTERM.
+        The exit code: 0, 1 for a failure, 2 for a mistake in the command, 130 for Ctrl-C, 141 if
+        nobody reads the output any more, 143 for SIGTERM.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -58,15 +58,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # An interrupted run says which signal it was; Python itself raises this for Ctrl-C only.
         number = getattr(error, "signal", signal.SIGINT)
         return _refuse(str(error) or "interrupted", 128 + number)
+    except BrokenPipeError:
+        return BROKEN_PIPE
     except OSError as error:
         return _refuse(str(error), _FAILURE)
+    except MemoryError as error:
+        return _refuse(f"out of memory: {error}".removesuffix(": "), _FAILURE)
 
 
 def script() -> None:
     """Run the process's command and end the process."""
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    prepare_streams()
+    try:
+        code = main()
+    except SystemExit:
+        # The parser ends so once it has printed its help.
+        code = 0
+    code = flush_streams(code)
     if code in (_INTERRUPTED, _TERMINATED):
         # Everything is on disk, but an orderly end would wait for what the device is computing.
         os._exit(code)
@@ -209,6 +217,8 @@ def _warnings_in_one_line() -> Iterator[None]:
     from beeline.run import RunWarning
 
     with warnings.catch_warnings():
+        # Not an error, even where Python is told to make errors of warnings.
+        warnings.simplefilter("always", RunWarning)
         show = warnings.showwarning
 
         def say(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
@@ -223,6 +233,7 @@ def _warnings_in_one_line() -> Iterator[None]:
 
 def _evaluate(command: Evaluate) -> int:
     from beeline import run
+    from beeline.run._records import plain
 
     try:
         with _warnings_in_one_line():
@@ -232,8 +243,8 @@ def _evaluate(command: Evaluate) -> int:
     measured = run.evaluate_run(loaded)
     result = {
         "seeds": loaded.seeds,
-        "return": _finite(measured.return_.tolist()),
-        "normalized_return": _finite(measured.normalized_return.tolist()),
+        "return": plain(measured.return_),
+        "normalized_return": plain(measured.normalized_return),
         "optimal_return": measured.reference.optimum.return_,
         "random_return": measured.reference.random_return,
     }
@@ -242,11 +253,6 @@ def _evaluate(command: Evaluate) -> int:
     else:
         _print_returns(result)
     return 0
-
-
-def _finite(values: list[float]) -> list[float | None]:
-    # JSON has no NaN and no infinity.
-    return [value if math.isfinite(value) else None for value in values]
 
 
 def _print_returns(result: dict[str, Any]) -> None:
@@ -284,21 +290,25 @@ def _plot(command: Plot) -> int:
 
 
 def _diagnose(command: Diagnose) -> int:
+    from beeline.run._directory import expand
+
     task = command.task_or_run in descriptions()
     try:
-        if not task and not Path(command.task_or_run).is_dir():
+        if not task and not expand(command.task_or_run).is_dir():
             choose("task or run", command.task_or_run, descriptions())
         for name in command.models:
             choose("model", name, MODELS)
         from beeline import run
         from beeline.diagnose import diagnose
+        from beeline.run._programs import require_devices
 
+        require_devices()
         with _warnings_in_one_line():
             report = diagnose(
                 command.task_or_run if task else run.load(command.task_or_run),
                 command.models,
                 command.horizons,
-                command.out,
+                expand(command.out),
                 transitions=command.transitions,
                 fit_steps=command.fit_steps,
                 samples=command.samples,
@@ -337,4 +347,6 @@ def _refuse(message: str, code: int) -> int:
 
 
 def _say(message: str) -> None:
-    print(f"beeline: {' '.join(message.split())}", file=sys.stderr)
+    line = " ".join(part.strip() for part in message.splitlines())
+    with contextlib.suppress(BrokenPipeError):
+        print(f"beeline: {line}", file=sys.stderr)

@@ -150,7 +150,9 @@ def test_a_model_is_compared_as_it_is_on_its_own(model):
         horizon=HORIZON,
         model=model,
         env_steps=30,
-        world_model=Model(width=4, heads=1, recurrent=(4,), hidden=(4,), frequencies=1, harmonics=1),
+        world_model=Model(
+            width=4, heads=1, recurrent=(4,), hidden=(4,), frequencies=1, harmonics=1
+        ),
         policy=Policy(hidden=(4,), frequencies=1),
         fitting=Fitting(batch_size=2),
         exploration=Exploration(warmup_steps=12),
@@ -165,11 +167,12 @@ def test_a_model_is_compared_as_it_is_on_its_own(model):
     for t, action in enumerate(actions):
         carry, state = before.model.step(carry, state, action, t)
         wrong.append(encode(state) - encode(states[t + 1]))
-    assert record.open_loop_error == pytest.approx(np.sqrt(np.mean(np.square(wrong))), rel=1e-4)
+    expected = np.sqrt(np.mean(np.square(np.asarray(wrong))))
+    assert float(record.open_loop_error) == pytest.approx(expected, rel=1e-4)
     if model == "gru-awm":
         assert record.open_loop_error == record.fresh_error
     else:
-        assert record.open_loop_error != pytest.approx(record.fresh_error, rel=1e-3)
+        assert float(record.open_loop_error) != pytest.approx(float(record.fresh_error), rel=1e-3)
     assert after.dyna.rivals.tolist() == [0, 0]
 
 

@@ -73,7 +73,7 @@ def diagnose(
     else:
         subjects = of_run(task_or_run, models, wanted)
     measured = measure(subjects, samples=samples, points=points, key=measure_key, say=say)
-    return write(measured, Path(out))
+    return write(measured, Path(out).expanduser())
 
 
 def _check(

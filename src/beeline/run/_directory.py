@@ -32,6 +32,24 @@ _FORMAT = "beeline-run"
 _LARGEST = 2**20
 
 
+def expand(path: str | Path) -> Path:
+    """Take a path as a shell does, which may have left that to us.
+
+    Args:
+        path: The path.
+
+    Returns:
+        The same, with a home directory in place of `~`.
+
+    Raises:
+        RunError: If there is no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise RunError(f"{path}: there is no such home directory: give the whole path") from None
+
+
 def claim(path: Path, *, overwrite: bool) -> None:
     """Make sure that a run may be written to a directory, without changing what is there.
 
@@ -47,9 +65,9 @@ def claim(path: Path, *, overwrite: bool) -> None:
         raise RunError(f"{path} is a file: name a directory with --out")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        occupied = any(not _is_ours(file.name) for file in path.iterdir())
     except OSError as error:
         raise RunError(f"cannot make the directory {path}: {error.strerror}") from error
+    occupied = any(not _is_ours(file.name) for file in path.iterdir())
     if not os.access(path, os.W_OK | os.X_OK):
         raise RunError(f"cannot write to {path}: name another directory with --out")
     if occupied and not _is_run(path):
@@ -163,7 +181,7 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 def _is_run(path: Path) -> bool:
     try:
         return _read_json(path / CONFIG).get("format") == _FORMAT
-    except (OSError, RunError):
+    except (FileNotFoundError, RunError):
         return False
 
 

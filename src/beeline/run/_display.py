@@ -44,7 +44,10 @@ def display(algorithm: BPO | Baseline, env_steps: int, *, shown: bool | None) ->
     Yields:
         Where to report to.
     """
-    if not (sys.stderr.isatty() if shown is None else shown):
+    if shown is None:
+        # There is no standard error where a process was begun with it closed.
+        shown = sys.stderr is not None and sys.stderr.isatty()
+    if not shown:
         yield Display(lambda text: None, lambda row: None)
         return
     columns = (

@@ -1,7 +1,11 @@
 """What can go wrong with a run, in one line each."""
 
+import contextlib
+import os
 import shlex
 import signal
+import string
+import sys
 from pathlib import Path
 
 
@@ -76,4 +80,16 @@ def how_to_go_on(path: Path) -> str:
     Returns:
         An advice.
     """
-    return f"continue with: beeline resume {shlex.quote(str(path))}"
+    return f"continue with: beeline resume {_shell_word(path)}"
+
+
+def _shell_word(path: Path) -> str:
+    text, encoding = str(path), getattr(sys.stderr, "encoding", None) or "utf-8"
+    with contextlib.suppress(UnicodeEncodeError):
+        text.encode(encoding)
+        if text.isprintable():
+            return shlex.quote(text)
+    # By its bytes, where the terminal cannot spell it or it is not one line.
+    plain = set(string.ascii_letters + string.digits + "/._- ")
+    names = (chr(b) if chr(b) in plain else f"\\x{b:02x}" for b in os.fsencode(path))
+    return f"$'{''.join(names)}'"

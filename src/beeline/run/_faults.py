@@ -14,6 +14,7 @@ from beeline.training import BPOState, Episode, Record
 from beeline.training.faults import Faults, Skipped, first_in
 
 _LOWER = "lower the learning rates, or set nonfinite to skip or restore"
+_IMAGINED = ("imagined return", "entropy")
 _CHECK = "try beeline.envs.check on the environment"
 
 
@@ -25,6 +26,7 @@ class Fault(NamedTuple):
     """That of the seed among those side by side."""
     advice: str = _LOWER
     in_weights: bool = False
+    """Whether something learned is not finite after the iteration, be it named here or not."""
 
 
 def fault_of_warmup(state: BPOState | BaselineState, episodes: int) -> Fault | None:
@@ -41,13 +43,13 @@ def fault_of_warmup(state: BPOState | BaselineState, episodes: int) -> Fault | N
         # Its warm-up trains nothing, and what it saw is not kept here.
         return None
     buffer = jax.tree.map(lambda x: np.asarray(x[:, :episodes]), _episodes(state))
-    weights = [np.asarray(x) for part in _parts(state).values() for x in _trained(part)]
+    learned = [np.asarray(x) for x in _trained(state.learned)]
     for seed in range(len(state.rate)):
         for number, seen in enumerate(zip(*(part[seed] for part in buffer), strict=True)):
             if not all(map(_is_finite, seen)):
                 where = _place_name(int(first_in(Episode(*map(jnp.asarray, seen)))), state)
                 return Fault(f"{where} of warm-up episode {number + 1}", seed, _CHECK)
-        bad = _first_bad(_weight_names(state), [_is_finite(x[seed]) for x in weights])
+        bad = _first_bad(_leaf_names(state.learned), [_is_finite(x[seed]) for x in learned])
         if bad:
             return Fault(bad, seed, _CHECK)
     return None
@@ -76,7 +78,7 @@ def faults_of_iteration(
         )
         fault = next(_of_one_seed(measured, found, state), None)
         if fault is not None:
-            yield fault._replace(position=seed)
+            yield fault._replace(position=seed, in_weights=not found.weights.all())
 
 
 def _of_baseline(record: Any, state: Any) -> Iterator[Fault]:
@@ -93,24 +95,23 @@ def _of_one_seed(record: Record, faults: Faults, state: BPOState) -> Iterator[Fa
     if faults.collected >= 0:
         where = _place_name(int(faults.collected), state)
         yield Fault(f"{where} of the collected episode", 0, _CHECK)
-    for name in ("collected_return", "fresh_error", "replayed_error"):
+    for name in ("collected_return", "fresh_error", "replayed_error", "one_step_error"):
         if not _is_finite(getattr(record, name)):
             yield Fault(name, 0)
+    one_step = None if state.dyna is None else state.dyna.model
     loops = (
-        ("one_step", ("loss",), faults.one_step, record.model_updates),
-        ("model", ("loss",), faults.model, record.model_updates),
-        ("reward", ("loss",), faults.reward, record.model_updates),
-        ("policy", ("imagined return", "entropy"), faults.policy, record.policy_updates),
+        ("one-step", one_step, ("loss",), faults.one_step, record.model_updates),
+        ("model", state.model, ("loss",), faults.model, record.model_updates),
+        ("reward", state.reward, ("loss",), faults.reward, record.model_updates),
+        ("policy", state.policy, _IMAGINED, faults.policy, record.policy_updates),
     )
-    for part, values, skipped, count in loops:
+    for part, weights, values, skipped, count in loops:
         if skipped is not None and skipped.update >= 0:
-            bad = _first_skipped(skipped, values, _parts(state)[part])
-            yield Fault(
-                f"{bad} in {part.replace('_', '-')} update {skipped.update + 1} of {count}", 0
-            )
-    bad = _first_bad(_weight_names(state), faults.weights)
+            bad = _first_skipped(skipped, values, weights)
+            yield Fault(f"{bad} in {part} update {skipped.update + 1} of {count}", 0)
+    bad = _first_bad(_leaf_names(state.learned), faults.weights)
     if bad:
-        yield Fault(bad, 0, in_weights=True)
+        yield Fault(bad, 0)
     if faults.evaluated >= 0:
         where = _place_name(int(faults.evaluated), state)
         yield Fault(f"{where} of the evaluation episode", 0, _CHECK)
@@ -140,23 +141,6 @@ def _place_name(place: int, state: BPOState) -> str:
         return f"state entry {entry} at step {step}"
     entry -= states
     return f"{f'action entry {entry}' if entry < actions else 'the reward'} at step {step}"
-
-
-def _parts(state: BPOState) -> dict[str, Any]:
-    return {
-        "one_step": None if state.dyna is None else state.dyna.model,
-        "model": state.model,
-        "reward": state.reward,
-        "policy": state.policy,
-    }
-
-
-def _weight_names(state: BPOState) -> list[str]:
-    return [
-        f"{part} weights {name}"
-        for part, tree in _parts(state).items()
-        for name in _leaf_names(tree)
-    ]
 
 
 def _leaf_names(tree: Any) -> list[str]:

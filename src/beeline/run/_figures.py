@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from beeline._drawing import Axes, Figure, default_style, image_format, save_figure
+from beeline._drawing import Axes, Figure, default_style, image_format, literal, save_figure
 from beeline._trajectories import controls_of, panels, times
 from beeline.run import _directory as files
 from beeline.run._errors import RunError
@@ -60,16 +60,16 @@ def draw_curves(paths: Sequence[str | Path], file: str | Path) -> None:
     except ValueError as error:
         raise RunError(str(error)) from None
     figure, axes = _figure(7.5, 4.2 + 0.25 * len(paths))
-    for position, path in enumerate(map(Path, paths)):
+    for position, path in enumerate(map(files.expand, paths)):
         config = files.read_config(path)
         measured = columns(read_rows(path / files.METRICS, config.seeds))
         colour = _RUNS[position % len(_RUNS)]
-        label = f"{path.name}: {config.task}, H = {config.horizon}, {config.model}"
+        label = f"{literal(path.name)}: {config.task}, H = {config.horizon}, {config.model}"
         _draw_seeds(axes, measured["env_steps"], measured["normalized_return"], colour, label)
     _finish_curve(axes)
     axes.set_title("Normalised return of the deterministic policy")
     figure.legend(loc="outside lower center", frameon=False)
-    _save(figure, Path(file))
+    _save(figure, files.expand(file))
 
 
 def _learning_curve(run: Run, evaluation: Evaluation) -> Figure:

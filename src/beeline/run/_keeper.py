@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from beeline._untrusted import open_unlinked
 from beeline.baselines._base import BaselineState
 from beeline.config import Config
 from beeline.run import _directory as files
@@ -204,9 +205,8 @@ def keeper(
     if path is None:
         yield Keeper(None, None, config, cadence, about)
         return
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with storing(path):
-        handle = os.open(path / files.METRICS, flags, 0o666)
+        handle = open_unlinked(path / files.METRICS, os.O_RDWR | os.O_CREAT)
     records = os.fdopen(handle, "r+b")
     try:
         yield Keeper(path, records, config, cadence, about)

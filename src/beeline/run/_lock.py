@@ -1,10 +1,10 @@
 """One process at a time on a run directory."""
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from beeline.run._errors import RunError
 
@@ -23,24 +23,18 @@ def locked(folder: Path) -> Iterator[None]:
         Nothing.
 
     Raises:
-        RunError: If another process is writing to it, or it cannot be written to.
+        RunError: If another process is writing to it, or it cannot be locked.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        handle = os.open(folder / LOCK, flags, 0o666)
+        lock = FileLock(folder / LOCK, timeout=0, fallback_to_soft=False).acquire()
+    except Timeout:
+        raise RunError(
+            f"another process is writing to {folder}: wait until it ends, or use another one"
+        ) from None
     except OSError as error:
-        raise RunError(f"cannot write to {folder} ({error.strerror}): use another one") from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(
-                f"another process is writing to {folder}: wait until it ends, or use another one"
-            ) from None
-        except OSError as error:
-            raise RunError(
-                f"cannot lock {folder} ({error.strerror}): use one on another file system"
-            ) from error
+        raise RunError(
+            f"cannot lock {folder} ({error.strerror}): use a directory that can be written, on a "
+            "file system with locks"
+        ) from error
+    with lock:
         yield
-    finally:
-        os.close(handle)

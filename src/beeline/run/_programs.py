@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,11 +17,12 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jaxtyping import Array, UInt32
 
 from beeline import _devices
-from beeline._cache import cache_directory, drop_torn_programs
+from beeline._cache import cache_directory, can_keep, drop_torn_programs
 from beeline.baselines._base import Baseline, BaselineState
 from beeline.build import build_model, build_policy, build_reward
 from beeline.config import Config
 from beeline.run._background import in_background
+from beeline.run._errors import RunError
 from beeline.training import BPO, BPOState, Record
 from beeline.training.faults import Faults
 
@@ -52,26 +54,47 @@ def compile_cache() -> Iterator[None]:
     Yields:
         Nothing; JAX's settings are put back afterwards.
     """
+    folder = cache_directory() / "xla"
     settings = {
-        "jax_compilation_cache_dir": os.fspath(cache_directory() / "xla"),
+        "jax_compilation_cache_dir": os.fspath(folder),
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }
     before = {name: getattr(jax.config, name) for name in settings}
-    if before["jax_compilation_cache_dir"] is not None:
+    if before["jax_compilation_cache_dir"] is not None or not can_keep(folder):
         yield
         return
-    drop_torn_programs(cache_directory() / "xla")
+    drop_torn_programs(folder)
     # JAX opens its cache once, and would go on with whichever it opened first.
     reset_cache()
     for name, value in settings.items():
         jax.config.update(name, value)
     try:
-        yield
+        with warnings.catch_warnings():
+            # A disk that is full costs time only.
+            warnings.filterwarnings("ignore", "Error writing persistent compilation cache")
+            yield
     finally:
         for name, value in before.items():
             jax.config.update(name, value)
         reset_cache()
+
+
+def require_devices() -> None:
+    """Make sure that JAX computes somewhere, before a file is made or blamed.
+
+    Raises:
+        RunError: If it does not, naming the variable.
+    """
+    try:
+        jax.devices()
+    except (AssertionError, RuntimeError) as error:
+        asked = jax.config.values["jax_platforms"] or ""
+        why = str(error) or "there is no such device, or JAX was installed without support for it"
+        raise RunError(
+            f"JAX cannot compute with JAX_PLATFORMS={asked} ({why}): "
+            "unset the variable, or set it to cpu"
+        ) from error
 
 
 def seeds_of(config: Config) -> list[int]:

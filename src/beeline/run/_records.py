@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Shaped
 
 from beeline._untrusted import UntrustedError, parse_json, read_bytes, shorten
 from beeline.run._errors import RunError
@@ -48,10 +49,19 @@ def row(record: Any, reference: Reference) -> dict[str, list[Any]]:
     for name in ("imagined_return", "return"):
         if name in named:
             named[f"normalized_{name}"] = reference.normalize(named[name])
-    return {
-        name: [None if not math.isfinite(value) else value for value in values.tolist()]
-        for name, values in named.items()
-    }
+    return {name: plain(values) for name, values in named.items()}
+
+
+def plain(values: Shaped[np.ndarray, " seed"]) -> list[Any]:
+    """Put numbers as JSON has them.
+
+    Args:
+        values: The numbers.
+
+    Returns:
+        The same, None in place of what is not finite.
+    """
+    return [value if math.isfinite(value) else None for value in values.tolist()]
 
 
 def columns(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -64,6 +74,22 @@ def columns(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
         Arrays by name, of shape (iterations, seeds) or, for what seeds share, (iterations,).
     """
     return {name: np.asarray([row[name] for row in rows], dtype=float) for name in rows[0]}
+
+
+def total(rows: Sequence[dict[str, Any]], name: str, seeds: int) -> Float[np.ndarray, " seed"]:
+    """Add up what the iterations counted.
+
+    Args:
+        rows: Whole lines of a run.
+        name: What was counted; nothing, where a row lacks it, as of an older version or a baseline.
+        seeds: Entries in each list.
+
+    Returns:
+        The sums.
+    """
+    none = [0] * seeds
+    counts = [[count or 0 for count in row.get(name, none)] for row in rows]
+    return np.sum(counts or [none], axis=0, dtype=float)
 
 
 def read_rows(file: Path, seeds: int) -> list[dict[str, Any]]:

@@ -65,11 +65,11 @@ class _Remedy(NamedTuple):
 
 
 def _skip(before: BPOState, after: BPOState, fault: Fault) -> BPOState:
-    return _weights_of(before, after, fault.position) if fault.in_weights else after
+    return _put_back(before, after, fault.position) if fault.in_weights else after
 
 
 def _restore(before: BPOState, after: BPOState, fault: Fault) -> BPOState:
-    restored = _weights_of(before, after, fault.position)
+    restored = _put_back(before, after, fault.position)
     return restored._replace(rate=restored.rate.at[fault.position].multiply(0.5))
 
 
@@ -80,12 +80,9 @@ _REMEDIES = {
 }
 
 
-def _weights_of(before: BPOState, after: BPOState, position: int) -> BPOState:
+def _put_back(before: BPOState, after: BPOState, position: int) -> BPOState:
     # What was seen stays seen, and the next random draws are other ones.
-    names = ("model", "policy", "model_optimiser", "policy_optimiser", "reward", "reward_optimiser")
-
     def put_back(new: Any, old: Any) -> Any:
         return new.at[position].set(old[position]) if eqx.is_array(new) else new
 
-    old, new = ([getattr(state, name) for name in names] for state in (before, after))
-    return after._replace(**dict(zip(names, jax.tree.map(put_back, new, old), strict=True)))
+    return after._replace(**jax.tree.map(put_back, after.learned, before.learned))

@@ -1,5 +1,6 @@
 """The last good state of a run, whoever wrote its files."""
 
+import contextlib
 import dataclasses
 import hashlib
 import warnings
@@ -17,7 +18,7 @@ from beeline.run._config_file import from_json, to_json
 from beeline.run._errors import RunError, RunWarning
 from beeline.run._keeper import Position
 from beeline.run._programs import skeleton
-from beeline.run._records import parse_rows
+from beeline.run._records import parse_rows, total
 from beeline.training import BPO, BPOState, checkpoint
 
 _DEVICES = 1024
@@ -49,20 +50,16 @@ def restore(folder: Path, config: Config, algorithm: BPO | Baseline) -> Restored
     Raises:
         RunError: If neither the last checkpoint nor the one before it can be used.
     """
-    names = [name for name in (files.CHECKPOINT, files.PREVIOUS) if _is_there(folder / name)]
     faults: list[str] = []
-    for name in names:
+    for file in _checkpoints(folder):
         try:
-            restored = _restore(folder, name, config, algorithm)
+            restored = _restore(folder, file, config, algorithm)
         except (RunError, checkpoint.CheckpointError) as error:
             faults.append(str(error))
             continue
         if faults:
-            warnings.warn(
-                f"{faults[0]}: going back to {name}, {restored.position.iterations} iterations",
-                RunWarning,
-                stacklevel=2,
-            )
+            back = f"going back to {file.name}, {restored.position.iterations} iterations"
+            warnings.warn(f"{faults[0]}: {back}", RunWarning, stacklevel=2)
         return restored
     if faults:
         raise RunError(faults[0])
@@ -78,15 +75,20 @@ def devices_then(folder: Path) -> int | None:
     Returns:
         Their number; None if there is no checkpoint that says so.
     """
-    try:
-        devices = checkpoint.peek(folder / files.CHECKPOINT).about.get("devices")
-    except checkpoint.CheckpointError:
-        return None
-    return devices if type(devices) is int and 1 <= devices <= _DEVICES else None
+    for file in _checkpoints(folder):
+        with contextlib.suppress(checkpoint.CheckpointError):
+            devices = checkpoint.peek(file).about.get("devices")
+            return devices if type(devices) is int and 1 <= devices <= _DEVICES else None
+    return None
 
 
-def _restore(folder: Path, name: str, config: Config, algorithm: BPO | Baseline) -> Restored:
-    file = folder / name
+def _checkpoints(folder: Path) -> list[Path]:
+    # The newest first; a crash between two renames leaves only the one before it.
+    both = [folder / name for name in (files.CHECKPOINT, files.PREVIOUS)]
+    return [file for file in both if file.exists() or file.is_symlink()]
+
+
+def _restore(folder: Path, file: Path, config: Config, algorithm: BPO | Baseline) -> Restored:
     peek = checkpoint.peek(file)
     then = _config_then(folder, file, peek, config)
     _check_sizes(then, folder, file, peek)
@@ -97,12 +99,11 @@ def _restore(folder: Path, name: str, config: Config, algorithm: BPO | Baseline)
     kept = checkpoint.load(file, places)
     state: BPOState | BaselineState = kept.tree
     iterations = _count(file, kept.about, "iterations", then.iterations)
-    if (
-        isinstance(state, BPOState)
-        and (state.buffer.count != then.warmup_episodes + iterations).any()
-    ):
-        raise RunError(f"{file}: iterations is {iterations}, but 'buffer.count' says otherwise")
     rows, position = _records(folder, file, kept.about, iterations, config.seeds)
+    if isinstance(state, BPOState):
+        seen = then.warmup_episodes + iterations - total(rows, "discarded_episodes", config.seeds)
+        if (state.buffer.count != seen).any():
+            raise RunError(f"{file}: iterations is {iterations}, but 'buffer.count' says otherwise")
     if then != config:
         state = _enlarged(state, config, algorithm)
     return Restored(state, rows, position, kept.about)
@@ -216,7 +217,3 @@ def _enlarged(
         return state._replace(buffer=buffer)
     assert isinstance(algorithm, Baseline)
     return state if state.learner is None else algorithm.enlarged(state)
-
-
-def _is_there(file: Path) -> bool:
-    return file.exists() or file.is_symlink()

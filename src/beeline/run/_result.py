@@ -20,7 +20,7 @@ from beeline.models import WorldModel
 from beeline.policies import Policy
 from beeline.run import _directory as files
 from beeline.run._errors import RunError
-from beeline.run._programs import compile_cache, seeds_of
+from beeline.run._programs import compile_cache, require_devices, seeds_of
 from beeline.run._reference import Reference
 from beeline.run._restore import restore
 from beeline.training import BPO, BPOState, Episode
@@ -142,8 +142,9 @@ def load(path: str | Path) -> Run:
     Raises:
         RunError: If there is no run, or its files are damaged or of another version.
     """
-    folder = Path(path)
+    folder = files.expand(path)
     config = files.read_config(folder)
+    require_devices()
     algorithm = build(config)
     last = restore(folder, config, algorithm)
     if last is None:

@@ -8,8 +8,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from beeline._attempts import failure_of
 from beeline._devices import use_devices, use_every_core
 from beeline._memory import keep_freed_memory
@@ -29,10 +27,11 @@ from beeline.run._programs import (
     Programs,
     compile_cache,
     compile_programs,
+    require_devices,
     seeds_of,
 )
 from beeline.run._provenance import provenance
-from beeline.run._records import row
+from beeline.run._records import row, total
 from beeline.run._reference import Reference
 from beeline.run._remedies import recover
 from beeline.run._restore import Restored, devices_then, restore
@@ -106,9 +105,11 @@ def train(
     else:
         config = dataclasses.replace(config, **given)
     _check_packages(config.model)
+    use_every_core(config.fitting_batch, config.improvement_batch)
+    require_devices()
     if out is None:
         return _train(config, None, cadence, progress)
-    path = Path(out)
+    path = files.expand(out)
     files.claim(path, overwrite=overwrite)
     with locked(path):
         # Another process may have been there first.
@@ -148,10 +149,17 @@ def resume(
         Interrupted: On Ctrl-C or SIGTERM, after the iteration; the state is saved.
     """
     cadence = Cadence(checkpoint_steps, checkpoint_minutes)
-    folder = Path(path)
+    folder = files.expand(path)
     _check_packages(files.read_config(folder).model)
     with locked(folder):
         config = _lengthened(folder, files.read_config(folder), env_steps)
+        devices = devices_then(folder)
+        if devices is None:
+            use_every_core(config.fitting_batch, config.improvement_batch)
+        else:
+            # Sums over shares of a batch have the same bits only if there are as many shares.
+            use_devices(devices)
+        require_devices()
         return _train(config, folder, cadence, progress, resumed=True)
 
 
@@ -187,12 +195,6 @@ def _train(
     resumed: bool = False,
 ) -> Run:
     keep_freed_memory()
-    devices = devices_then(path) if resumed and path is not None else None
-    if devices is None:
-        use_every_core(config.fitting_batch, config.improvement_batch)
-    else:
-        # Sums over shares of a batch have the same bits only if there are as many shares.
-        use_devices(devices)
     algorithm = build(config)
     begun = restore(path, config, algorithm) if resumed and path is not None else None
     if resumed and begun is None:
@@ -333,15 +335,8 @@ def _summarise(
         "checkpoint_bytes": kept.save_bytes,
         "return": rows[-1]["return"],
         "normalized_return": rows[-1]["normalized_return"],
-        "skipped_updates": _skipped(rows),
+        "skipped_updates": total(rows, "skipped_updates", config.seeds).astype(int).tolist(),
         "optimal_return": reference.optimum.return_,
         "random_return": reference.random_return,
         **origin,
     }
-
-
-def _skipped(rows: list[dict[str, Any]]) -> list[int]:
-    # Rows of an older version of beeline have none, nor have those of baselines.
-    none = [0] * len(rows[-1]["return"])
-    counts = [[count or 0 for count in row.get("skipped_updates", none)] for row in rows]
-    return np.sum(counts, axis=0).tolist()

@@ -4,7 +4,7 @@ References:
     Paper, Algorithm 1.
 """
 
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -49,6 +49,16 @@ class BPOState(NamedTuple):
     rate: Float[Array, ""]
     """Factor on all learning rates: 1, or less after a fault."""
     key: PRNGKeyArray
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """What learning changes: all but what was seen, the rate and what is yet to be drawn.
+
+        Returns:
+            Those fields by name.
+        """
+        others = ("buffer", "rate", "key")
+        return {name: value for name, value in self._asdict().items() if name not in others}
 
 
 class Record(NamedTuple):
@@ -204,7 +214,6 @@ class BPO(Module):
         state, policy = self._improve(state, improvements, progress, key=improve_key)
         evaluated = evaluate(self.env, state.policy, key=evaluate_key)
         imagined_return, entropy, _ = policy.last
-        one_step_model = None if state.dyna is None else state.dyna.model
         record = Record(
             collected_return=episode.return_,
             **errors,
@@ -238,7 +247,7 @@ class BPO(Module):
                 model.first_skipped,
                 None if reward is None else reward.first_skipped,
                 policy.first_skipped,
-                finite_leaves((one_step_model, state.model, state.reward, state.policy)),
+                finite_leaves(state.learned),
                 first_in(evaluated),
             ),
         )

@@ -10,6 +10,7 @@ the one that belongs there.
 """
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -39,6 +40,8 @@ ADDED: dict[int, dict[str, float]] = {2: {"rate": 1.0}}
 
 _MANIFEST = "manifest"
 _LARGEST_READ = 2**23
+_LONGEST_HEADER = 1024
+"""A longer one could be nested so deeply that parsing it takes all memory."""
 
 
 class CheckpointError(ValueError):
@@ -122,15 +125,17 @@ def load(path: Path, skeleton: Any) -> Checkpoint:
 
     Raises:
         CheckpointError: If the file is missing, damaged, of another schema, holds a number that
-            is not finite, or does not hold exactly the skeleton's arrays.
+            is not finite, or does not hold exactly the skeleton's arrays. What has other causes,
+            such as memory or handles that run out, is raised as it is.
     """
-    wanted = dict(_named(eqx.filter(skeleton, _is_place)))
+    places, static = eqx.partition(skeleton, _is_place)
+    wanted = dict(_named(places))
     with _reading(path) as (archive, manifest, _):
         _check_names(archive, manifest, wanted)
-        filled = {name: _fill(archive, manifest, name, place) for name, place in wanted.items()}
-    places, static = eqx.partition(skeleton, _is_place)
-    structure = jax.tree.structure(places)
-    tree = eqx.combine(jax.tree.unflatten(structure, [filled[name] for name in wanted]), static)
+        arrays = [_read(archive, manifest, name, place) for name, place in wanted.items()]
+    # Out here, so that no fault of a device is taken for one of the file.
+    filled = map(_on_device, arrays, wanted.values())
+    tree = eqx.combine(jax.tree.unflatten(jax.tree.structure(places), filled), static)
     return Checkpoint(tree, manifest["about"])
 
 
@@ -146,7 +151,14 @@ def _reading(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any], int]
         raise CheckpointError(f"there is no checkpoint {path}") from None
     except _MisfitError as error:
         raise CheckpointError(f"{path} {error}") from None
+    except MemoryError:
+        raise
     except Exception as error:
+        # An archive may send the reader to a place that no file has; else the system is at fault,
+        # also where the library takes that for a bad archive.
+        fault = error.__context__ if isinstance(error, zipfile.BadZipFile) else error
+        if isinstance(fault, OSError) and fault.errno != errno.EINVAL:
+            raise fault from None
         # A damaged archive fails in as many ways as there are bytes to damage.
         why = " ".join(ascii(str(error))[1:-1][:200].split()) or type(error).__name__
         raise CheckpointError(f"{path} is not a whole checkpoint ({why})") from error
@@ -204,7 +216,7 @@ def _header(member: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             if np.lib.format.read_magic(member) == (1, 0):
-                return np.lib.format.read_array_header_1_0(member)
+                return np.lib.format.read_array_header_1_0(member, _LONGEST_HEADER)
     except (ValueError, UserWarning) as error:
         # NumPy would advise to trust the file.
         raise UntrustedError(f"the header of {shorten(member.name)} is not one") from error
@@ -233,12 +245,12 @@ def _added_since(schema: int) -> dict[str, float]:
     return {k: v for later, added in ADDED.items() if later > schema for k, v in added.items()}
 
 
-def _fill(
+def _read(
     archive: zipfile.ZipFile, manifest: dict[str, Any], name: str, place: jax.ShapeDtypeStruct
-) -> jax.Array:
+) -> np.ndarray:
     like = jax.eval_shape(jax.random.key_data, place) if _is_key(place) else place
     if name not in manifest["arrays"]:
-        return jnp.full(like.shape, _added_since(manifest["schema"])[name], like.dtype)
+        return np.full(like.shape, _added_since(manifest["schema"])[name], like.dtype)
     array = _member(archive, name, like)
     entry = manifest["arrays"][name]
     if not isinstance(entry, dict) or {k: entry.get(k) for k in _kind(place)} != _kind(place):
@@ -247,6 +259,10 @@ def _fill(
         raise UntrustedError(f"{name!r} does not have its checksum")
     if not _is_finite(array):
         raise _MisfitError(f"holds {name!r} with numbers that are not finite")
+    return array
+
+
+def _on_device(array: np.ndarray, place: jax.ShapeDtypeStruct) -> jax.Array:
     with jax.enable_x64(True):
         # In the type that it has, whatever the caller computes in.
         filled = jnp.asarray(array)

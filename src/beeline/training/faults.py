@@ -26,7 +26,7 @@ class Faults(NamedTuple):
     reward: Skipped | None
     policy: Skipped
     weights: Bool[Array, " leaf"]
-    """Whether each array of the one-step model, the model, reward and policy is finite after it."""
+    """Whether each array of `BPOState.learned` is finite after it."""
     evaluated: Int[Array, ""]
     """Where in the episode of the evaluation."""
 
@@ -48,10 +48,10 @@ def first_in(episode: Episode) -> Int[Array, ""]:
 
 
 def finite_leaves(tree: Any) -> Bool[Array, " leaf"]:
-    """Look at each trained array.
+    """Look at each array of numbers.
 
     Args:
-        tree: Modules.
+        tree: Modules, states of optimisers.
 
     Returns:
         Whether all of its entries are finite, in the order of the tree.

@@ -1,5 +1,6 @@
 """What tests of several floors share."""
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,7 +21,19 @@ jax.config.update("jax_num_cpu_devices", 1)
 # and in the same way in the processes that they start, which are to compute the same bits.
 jax.config.update("jax_disable_most_optimizations", True)
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+# Nor is a program split among threads, which compiles its parts sooner and costs more in all.
+COMPILER = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {COMPILER}"
+
+# Tracing makes many objects that live long: going through them over and over took a seventh of
+# the time. Tests of what is kept in memory collect by themselves.
+gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of every later collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -1,46 +1,36 @@
 """What every core promises, whatever its recurrence. A new core is one line in `CORES`."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from beeline.sequence import GRU, LSTM, RNN, SSM, SelfAttention, Transformer
+from tests.networks import drawn, normal
 
 WIDTH = 12
 CORES = {
-    "gru": lambda key: GRU(WIDTH, (7, 9), key=key),
-    "lstm": lambda key: LSTM(WIDTH, (7, 9), key=key),
-    "rnn": lambda key: RNN(WIDTH, (7, 9), key=key),
-    "self-attention": lambda key: SelfAttention(WIDTH, key=key),
-    "ssm": lambda key: SSM(WIDTH, 2, 5, key=key),
-    "transformer": lambda key: Transformer(WIDTH, 2, 3, mlp_width=20, positions=2000, key=key),
+    "gru": functools.partial(GRU, WIDTH, (7, 9)),
+    "lstm": functools.partial(LSTM, WIDTH, (7, 9)),
+    "rnn": functools.partial(RNN, WIDTH, (7, 9)),
+    "self-attention": functools.partial(SelfAttention, WIDTH),
+    "ssm": functools.partial(SSM, WIDTH, 2, 5),
+    "transformer": functools.partial(Transformer, WIDTH, 2, 3, mlp_width=20, positions=2000),
 }
 # Attention blocks are 64 tokens up to 512, and stages begin at 256.
 LENGTHS = (1, 63, 64, 65)
 LONGEST = 257
 
 
-@pytest.fixture(scope="module", params=CORES)
-def drawn(request):
-    return jax.jit(CORES[request.param])(jax.random.key(0))
-
-
-@pytest.fixture
-def core(drawn):
-    """One core of each kind, in the precision of the test."""
-    precision = np.float64 if jax.config.jax_enable_x64 else np.float32
-
-    def convert(x):
-        x = np.asarray(x)
-        inexact = np.issubdtype(x.dtype, np.inexact)
-        return jnp.asarray(x.astype(np.promote_types(x.dtype, precision)) if inexact else x)
-
-    return jax.tree.map(convert, drawn)
+@pytest.fixture(params=CORES)
+def core(request):
+    return drawn(CORES[request.param])
 
 
 def draw(length, seed=1):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=(length, WIDTH)))
+    return normal(length, WIDTH, seed=seed)
 
 
 def walk(core, cache, tokens):

@@ -11,14 +11,14 @@ import numpy as np
 _WEIGHTS: dict[Hashable, list[Any]] = {}
 
 
-def drawn(make: Callable[..., Any], *sizes: Any, seed: int = 0, **options: Any) -> Any:
+def drawn(make: Callable[..., Any], *sizes: int, seed: int = 0, **options: Hashable) -> Any:
     """Draw a network in one program, once in a process for each set of shapes.
 
     Args:
         make: Its class, or what else makes it; the same object every time.
-        *sizes: Positional arguments of `make`.
+        *sizes: Positional arguments of `make`: numbers that shapes and static fields follow.
         seed: Of the key that `make` is given.
-        **options: Other arguments of `make`.
+        **options: Other arguments of `make`, without arrays.
 
     Returns:
         The network, its weights those of the first of its shapes (of another horizon, say), in the
@@ -32,7 +32,7 @@ def drawn(make: Callable[..., Any], *sizes: Any, seed: int = 0, **options: Any) 
         key = jax.random.key(seed)
         arrays, rest = eqx.partition(eqx.filter_eval_shape(draw, key), _is_shape)
         shapes, structure = jax.tree.flatten(arrays)
-        name = (make, seed, *((x.shape, x.dtype) for x in shapes))
+        name = (make, seed, *options.items(), *((x.shape, x.dtype) for x in shapes))
         if name not in _WEIGHTS:
             _WEIGHTS[name] = jax.tree.leaves(
                 jax.jit(lambda key: eqx.filter(draw(key), eqx.is_array))(key)

@@ -1,5 +1,7 @@
 """What tests of several floors share."""
 
+import dataclasses
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,6 +13,9 @@ import pytest
 import beeline
 from beeline.config import Config, Exploration, Fitting, Improvement, Model, Policy
 from beeline.run import Run
+from beeline.run import _training as training
+from beeline.run._programs import Programs, compile_programs
+from beeline.training import BPO, BPOState
 
 # As many processes test side by side as there are cores: each computes on one.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "1")
@@ -20,7 +25,19 @@ jax.config.update("jax_num_cpu_devices", 1)
 # and in the same way in the processes that they start, which are to compute the same bits.
 jax.config.update("jax_disable_most_optimizations", True)
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+# Nor is a program split among threads, which compiles its parts sooner and costs more in all.
+COMPILER = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {COMPILER}"
+
+# Tracing makes many objects that live long: going through them over and over took a seventh of
+# the time. Tests of what is kept in memory collect by themselves.
+gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of every later collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -66,9 +83,41 @@ def tiny() -> Config:
 
 
 @pytest.fixture(scope="session")
-def trained(tiny: Config, own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def programs() -> dict[Config, Programs]:
+    """What `trained` was compiled to, by its configuration."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def trained(
+    tiny: Config,
+    programs: dict[Config, Programs],
+    own_cache: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Run:
     """The run of `tiny`, with its directory; tests must leave it as it is."""
-    return beeline.train(config=tiny, out=tmp_path_factory.mktemp("runs") / "trained")
+
+    def keep(config: Config, algorithm: BPO, begun: BPOState | None) -> Programs:
+        programs[config] = compile_programs(config, algorithm, begun)
+        return programs[config]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "compile_programs", keep)
+        return beeline.train(config=tiny, out=tmp_path_factory.mktemp("runs") / "trained")
+
+
+@pytest.fixture
+def warm(trained: Run, programs: dict[Config, Programs], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train `tiny` with the programs of `trained`, where a test is not about compiling them."""
+
+    def find(config: Config, algorithm: BPO, begun: BPOState | None) -> Programs:
+        if config not in programs:
+            return compile_programs(config, algorithm, begun)
+        if begun is None:
+            return programs[config]
+        return dataclasses.replace(programs[config], start=lambda: begun)
+
+    monkeypatch.setattr(training, "compile_programs", find)
 
 
 @pytest.fixture(scope="session")

@@ -61,6 +61,7 @@ def refused(capsys, *arguments):
     return err
 
 
+@pytest.mark.usefixtures("warm")
 def test_training_prints_where_the_figures_are_and_how_close_it_got(tiny, tmp_path, capsys):
     out = tmp_path / "run"
     assert main(["train", "cancer-treatment", *flags(tiny), "--out", str(out)]) == 0

@@ -17,6 +17,7 @@ from beeline.run import Interrupted, RunError, RunWarning, draw_run
 from beeline.run import _training as training
 from beeline.run._keeper import Cadence, Keeper, keeper
 from beeline.run._lock import locked
+from beeline.run._programs import compile_programs
 from beeline.run._restore import devices_then
 from beeline.training import checkpoint
 
@@ -57,7 +58,9 @@ def interrupt():
     raise KeyboardInterrupt
 
 
-def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(tiny, trained, tmp_path, at):
+def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(
+    tiny, trained, tmp_path, at, warm, monkeypatch
+):
     out = tmp_path / "a run"
     before = signal.getsignal(signal.SIGTERM)
     at(13, lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -83,6 +86,8 @@ def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(tiny, trained,
         metrics.write(json.dumps(loaded.records[-1]) + '\n{"iteration": 21, "env')
     (out / ".checkpoint.npz.12345").write_bytes(b"PK")
     assert len(beeline.load(out).records) == 19
+    # As a new process would: compiled for the state that it starts from.
+    monkeypatch.setattr(training, "compile_programs", compile_programs)
     ended = beeline.resume(out)
     assert_same_bits(ended.state, trained.state)
     assert without_times(ended.records) == without_times(trained.records)

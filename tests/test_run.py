@@ -137,6 +137,7 @@ def test_evaluation_repeats_the_last_record(trained):
         assert measured.actions.shape == (1, 10, 1)
 
 
+@pytest.mark.usefixtures("warm")
 def test_without_a_directory_nothing_is_written(tiny, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = beeline.train(config=tiny, task="cancer-treatment", progress=False)
@@ -180,13 +181,17 @@ def test_another_run_is_replaced_only_when_asked(tiny, copied, untrained):
     assert contents(copied) == before
 
 
+@pytest.mark.usefixtures("warm")
 def test_overwriting_leaves_other_files_alone(tiny, copied):
     (copied / "notes.txt").write_text("mine")
+    replace_in("config.json", '"seed": 0', '"seed": 1')(copied)
     (copied / "metrics.jsonl").write_text("old")
-    beeline.train(config=tiny, seed=1, out=copied, overwrite=True)
+    beeline.train(config=tiny, out=copied, overwrite=True)
     assert (copied / "notes.txt").read_text() == "mine"
     assert {path.name for path in copied.iterdir()} == FILES | {"notes.txt"}
-    assert beeline.load(copied).seeds == [1]
+    loaded = beeline.load(copied)
+    assert loaded.seeds == [0]
+    assert len(loaded.records) == tiny.iterations
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -304,7 +309,8 @@ def test_a_rate_without_bounds_stops_the_run(tiny, tmp_path):
         draw_run(begun)
 
 
-def test_the_bar_shows_how_it_goes(tiny, trained, capsys):
+@pytest.mark.usefixtures("warm")
+def test_the_bar_shows_how_it_goes(tiny, capsys):
     beeline.train(config=tiny, progress=True)
     shown = capsys.readouterr().err
     for text in ("training", "500/500 steps", "left", "model error", "normalised return"):

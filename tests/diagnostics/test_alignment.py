@@ -13,17 +13,16 @@ from beeline.gradients import Direct, Objective, Unrolled
 from beeline.models import MarkovModel
 from beeline.policies import SquashedGaussian
 from beeline.sequence import SelfAttention
+from tests.networks import drawn, normal
 
 HORIZON = 4
 
 
 def problem():
-    policy = SquashedGaussian(2, 1, HORIZON, hidden_sizes=(3,), key=jax.random.key(0))
-    model = MarkovModel(2, 1, HORIZON, hidden_sizes=(4,), key=jax.random.key(1))
+    policy = drawn(SquashedGaussian, 2, 1, HORIZON, hidden_sizes=(3,))
+    model = drawn(MarkovModel, 2, 1, HORIZON, hidden_sizes=(4,), seed=1)
     objective = Objective(lambda s, a, t: jnp.sum(s**2), jnp.ones(()), jnp.zeros(()))
-    states = jax.random.normal(jax.random.key(2), (6, 2))
-    noise = jax.random.normal(jax.random.key(3), (6, HORIZON, 1))
-    return policy, model, objective, states, noise
+    return policy, model, objective, normal(6, 2, seed=2), normal(6, HORIZON, 1, seed=3)
 
 
 def test_samples_average_to_the_gradient_of_the_batch():

@@ -11,29 +11,30 @@ from beeline.diagnostics.instances import EqualSlopes
 from beeline.diagnostics.jacobians import spectral_norm
 from beeline.models import ActionsModel, HistoryModel
 from beeline.sequence import SelfAttention, Transformer
+from tests.networks import drawn, normal
 
 STATE, ACTION, LENGTH = 2, 1, 6
 
 
-def make_history_model():
+def history_model(*, key):
     core = SelfAttention(4, key=jax.random.key(0))
-    return HistoryModel(core, STATE, ACTION, LENGTH, decoder_sizes=(5,), key=jax.random.key(1))
+    return HistoryModel(core, STATE, ACTION, LENGTH, decoder_sizes=(5,), key=key)
 
 
-def make_actions_model():
+def actions_model(*, key):
     core = Transformer(4, 1, 2, mlp_width=5, key=jax.random.key(0))
-    return ActionsModel(core, STATE, ACTION, LENGTH, decoder_sizes=(), key=jax.random.key(1))
+    return ActionsModel(core, STATE, ACTION, LENGTH, decoder_sizes=(), key=key)
 
 
 def make_inputs():
-    actions = jax.random.uniform(jax.random.key(2), (LENGTH, ACTION), minval=-1, maxval=1)
-    return jnp.array([0.3, -0.4]), actions
+    actions = np.random.default_rng(2).uniform(-1, 1, (LENGTH, ACTION))
+    return jnp.array([0.3, -0.4]), jnp.asarray(actions)
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("make_model", [make_history_model, make_actions_model])
+@pytest.mark.parametrize("make_model", [history_model, actions_model])
 def test_jacobian_agrees_with_finite_differences(make_model):
-    model, (state, actions) = make_model(), make_inputs()
+    model, (state, actions) = drawn(make_model, seed=1), make_inputs()
     jacobian = action_jacobian(model, state, actions)
     unrolled = eqx.filter_jit(open_loop)
     for k in (0, 3):
@@ -43,7 +44,7 @@ def test_jacobian_agrees_with_finite_differences(make_model):
 
 @pytest.mark.usefixtures("float64")
 def test_direct_and_circuitous_paths_obey_the_recursion_of_theorem_1():
-    model, (state, actions) = make_history_model(), make_inputs()
+    model, (state, actions) = drawn(history_model, seed=1), make_inputs()
     after = eqx.filter_jit(open_loop)(model, state, actions)
     states = jnp.concatenate([state[None], after[:-1]])
     partials = jax.jit(jax.jacrev(model.predict, argnums=(0, 1)))
@@ -63,7 +64,7 @@ def test_direct_and_circuitous_paths_obey_the_recursion_of_theorem_1():
 
 
 def test_a_model_of_actions_has_no_circuitous_paths():
-    paths = path_map(make_actions_model(), *make_inputs())
+    paths = path_map(drawn(actions_model, seed=1), *make_inputs())
     assert np.diag(paths.total).all()
     assert not np.triu(paths.total, 1).any()
     np.testing.assert_array_equal(paths.direct, paths.total)
@@ -79,7 +80,7 @@ def test_equal_slopes_in_closed_form(memory):
     np.testing.assert_allclose(paths.total, np.tril(0.7 * base ** np.abs(gaps)), rtol=1e-6)
     direct = np.tril(np.full((5, 5), 0.7)) if memory else 0.7 * np.eye(5)
     np.testing.assert_allclose(paths.direct, direct, rtol=1e-6)
-    actions = jax.random.normal(jax.random.key(0), (3, 5, 1))
+    actions = normal(3, 5, 1, seed=0)
     norms = first_action_norms(model, jnp.zeros((3, 1)), actions)
     np.testing.assert_allclose(norms, 0.7 * base**4, rtol=1e-6)
 

@@ -14,6 +14,7 @@ from beeline.gradients._rollout import scale_gradient
 from beeline.models import ActionsModel, MarkovModel
 from beeline.policies import SquashedGaussian
 from beeline.sequence import Transformer
+from tests.networks import drawn, normal
 
 STATE, ACTION = 2, 1
 
@@ -23,29 +24,29 @@ def reward(state, action, t):
 
 
 def make_policy(horizon, squash="tanh"):
-    policy = SquashedGaussian(
-        STATE, ACTION, horizon, hidden_sizes=(5,), squash=squash, key=jax.random.key(0)
-    )
+    policy = drawn(SquashedGaussian, STATE, ACTION, horizon, hidden_sizes=(5,), squash=squash)
     # A new policy hardly looks at the state, and nothing about its input would be tested.
     return eqx.tree_at(lambda p: p.network.layers[-1].weight, policy, replace_fn=lambda w: 60 * w)
 
 
-def make_actions_model(horizon):
-    core = Transformer(6, 1, 2, mlp_width=8, key=jax.random.key(1))
+def actions_model(horizon, *, key):
+    core_key, key = jax.random.split(key)
+    core = Transformer(6, 1, 2, mlp_width=8, key=core_key)
     scaling = StateScaling(jnp.array([0.5, -0.2]), jnp.array([1.5, 0.7]), compress=True)
-    return ActionsModel(
-        core, STATE, ACTION, horizon, decoder_sizes=(6,), scaling=scaling, key=jax.random.key(2)
-    )
+    return ActionsModel(core, STATE, ACTION, horizon, decoder_sizes=(6,), scaling=scaling, key=key)
+
+
+def make_actions_model(horizon):
+    return drawn(actions_model, horizon, seed=1)
 
 
 def make_markov_model(horizon):
-    return MarkovModel(STATE, ACTION, horizon, hidden_sizes=(6,), key=jax.random.key(3))
+    return drawn(MarkovModel, STATE, ACTION, horizon, hidden_sizes=(6,), seed=3)
 
 
 def make_problem(make_model, horizon, batch):
     objective = Objective(reward, jnp.array(3.0), jnp.array(0.1))
-    initial = jax.random.normal(jax.random.key(4), (batch, STATE))
-    noise = draw_noise(batch, horizon, ACTION, key=jax.random.key(5))
+    initial, noise = normal(batch, STATE, seed=4), normal(batch, horizon, ACTION, seed=5)
     return make_policy(horizon), make_model(horizon), objective, initial, noise
 
 
@@ -54,8 +55,8 @@ def evaluate(route, *problem):
 
 
 def difference(a, b):
-    a, b = ravel_pytree(a)[0], ravel_pytree(b)[0]
-    return float(jnp.linalg.norm(a - b) / jnp.linalg.norm(b))
+    a, b = (np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)]) for tree in (a, b))
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
 
 
 def assert_same(horizon, batch, tolerance):
@@ -123,7 +124,7 @@ def test_shares_lie_between_zero_and_one(name, share):
 def perturbed(policy, step):
     """The policy with every weight of its network moved along one fixed random direction."""
     flat, unflatten = ravel_pytree(policy.network)
-    way = jax.random.normal(jax.random.key(6), flat.shape)
+    way = normal(*flat.shape, seed=6)
     return eqx.tree_at(lambda p: p.network, policy, unflatten(flat + step * way)), way
 
 

@@ -6,6 +6,7 @@ import pytest
 from beeline._scaling import StateScaling
 from beeline.models import ActionsModel
 from beeline.sequence import Transformer
+from tests.networks import drawn
 
 LENGTH = 9
 
@@ -13,24 +14,21 @@ LENGTH = 9
 pytestmark = pytest.mark.usefixtures("float64")
 
 
-def make_model(frequencies=1):
-    core = Transformer(8, 1, 2, mlp_width=10, key=jax.random.key(0))
+def actions_model(frequencies, *, key):
+    core_key, key = jax.random.split(key)
+    core = Transformer(8, 1, 2, mlp_width=10, key=core_key)
     scaling = StateScaling.fit(jnp.array([[1.0, -200.0], [3.0, 500.0], [0.1, 0.0]]))
-    return ActionsModel(
-        core,
-        2,
-        3,
-        LENGTH,
-        decoder_sizes=(6,),
-        frequencies=frequencies,
-        scaling=scaling,
-        key=jax.random.key(1),
-    )
+    sizes = {"decoder_sizes": (6,), "frequencies": frequencies}
+    return ActionsModel(core, 2, 3, LENGTH, scaling=scaling, key=key, **sizes)
+
+
+def make_model(frequencies=1):
+    return drawn(actions_model, frequencies)
 
 
 def draw():
-    states, actions = jax.random.normal(jax.random.key(2), (2, LENGTH, 3))
-    return states[:, :2], jnp.tanh(actions)
+    states, actions = np.random.default_rng(2).normal(size=(2, LENGTH, 3))
+    return jnp.asarray(states[:, :2]), jnp.asarray(np.tanh(actions))
 
 
 @jax.jit
@@ -57,7 +55,7 @@ def test_predict_equals_start_and_step(frequencies):
 
 def test_only_the_first_state_is_read():
     model, (states, actions) = make_model(), draw()
-    others = states.at[1:].set(jnp.nan)
+    others = jnp.asarray(np.where(np.arange(LENGTH)[:, None] > 0, np.nan, states))
     expected = predict(model, states, actions)
     np.testing.assert_array_equal(predict(model, others, actions), expected)
     stepped = jax.jit(roll_out)(model, states[0], actions, jnp.full_like(states, jnp.nan))
@@ -86,12 +84,12 @@ def test_tokens_and_decoder_against_numpy():
     def affine(layer, x):
         return x @ np.asarray(layer.weight) + np.asarray(layer.bias)
 
-    first = np.concatenate([model.scaling.encode(states[0]), features(0)])
-    rest = [np.concatenate([actions[t], features(t)]) for t in range(LENGTH)]
+    first = np.concatenate([model.scaling.encode(states)[0], features(0)])
+    rest = [np.concatenate([np.asarray(actions)[t], features(t)]) for t in range(LENGTH)]
     tokens = np.stack(
         [affine(model.embed_state, first), *(affine(model.embed_action, x) for x in rest)]
     )
-    outputs = np.asarray(model.core.parallel(jnp.array(tokens)))[1:]
+    outputs = np.asarray(jax.jit(lambda core, x: core.parallel(x))(model.core, tokens))[1:]
     hidden, out = model.decoder.layers
     values = affine(out, np.maximum(affine(hidden, outputs), 0))
     whole = jax.jit(lambda model: model.standardised(states, actions))(model)

@@ -33,8 +33,8 @@ def make_model(core="gru", **options):
 
 
 def draw():
-    states, actions = jax.random.normal(jax.random.key(2), (2, LENGTH, 3))
-    return states[:, :2], jnp.tanh(actions)
+    states, actions = np.random.default_rng(2).normal(size=(2, LENGTH, 3))
+    return jnp.asarray(states[:, :2]), jnp.asarray(np.tanh(actions))
 
 
 @eqx.filter_jit

@@ -6,6 +6,7 @@ import pytest
 
 from beeline._scaling import StateScaling
 from beeline.models import MarkovModel, prediction_loss
+from tests.networks import drawn
 
 LENGTH = 7
 
@@ -13,14 +14,18 @@ LENGTH = 7
 pytestmark = pytest.mark.usefixtures("float64")
 
 
-def make_model():
+def markov_model(*, key):
     scaling = StateScaling.fit(jnp.array([[1.0, -200.0], [3.0, 500.0], [0.1, 0.0]]))
-    return MarkovModel(2, 3, LENGTH, hidden_sizes=(6,), scaling=scaling, key=jax.random.key(1))
+    return MarkovModel(2, 3, LENGTH, hidden_sizes=(6,), scaling=scaling, key=key)
+
+
+def make_model():
+    return drawn(markov_model, seed=1)
 
 
 def draw(length=LENGTH):
-    states, actions = jax.random.normal(jax.random.key(2), (2, length, 3))
-    return 10 * states[:, :2], jnp.tanh(actions)
+    states, actions = np.random.default_rng(2).normal(size=(2, length, 3))
+    return jnp.asarray(10 * states[:, :2]), jnp.asarray(np.tanh(actions))
 
 
 def test_predicts_the_change_of_the_standardised_state():
@@ -46,9 +51,9 @@ def test_a_silent_network_keeps_the_state():
 
 def test_teacher_forced_equals_step():
     model, (states, actions) = make_model(), draw()
-    carry, stepped = model.start(states[0], LENGTH), []
+    carry, stepped, step = model.start(states[0], LENGTH), [], eqx.filter_jit(model.step)
     for t in range(LENGTH):
-        carry, after = model.step(carry, states[t], actions[t], jnp.array(t))
+        carry, after = step(carry, states[t], actions[t], jnp.array(t))
         stepped.append(after)
     np.testing.assert_allclose(model.predict(states, actions), jnp.stack(stepped), rtol=1e-11)
     assert model.state_fed
@@ -70,9 +75,9 @@ def test_prediction_loss_against_numpy():
 
 def test_a_perfect_model_has_no_loss():
     model, (states, actions) = make_model(), draw()
-    state, visited = states[0], [states[0]]
+    state, visited, step = states[0], [states[0]], eqx.filter_jit(model.step)
     for t in range(LENGTH):
-        _, state = model.step(None, state, actions[t], jnp.array(t))
+        _, state = step(None, state, actions[t], jnp.array(t))
         visited.append(state)
     assert prediction_loss(model, jnp.stack(visited)[None], actions[None]) < 1e-20
 

@@ -12,23 +12,29 @@ from beeline import envs
 from beeline._scaling import StateScaling
 from beeline.models import RewardModel
 from beeline.training import Buffer, Optimiser, RewardFitting
+from tests.networks import drawn
 
 HORIZON = 5
 
 
 @pytest.fixture(scope="module")
 def episodes():
-    keys = jax.random.split(jax.random.key(0), 3)
-    states = jax.random.normal(keys[0], (7, HORIZON + 1, 2))
-    actions = jax.random.uniform(keys[1], (7, HORIZON, 3), minval=-1)
-    rewards = 100 * jax.random.normal(keys[2], (7, HORIZON)) - 30
-    return states, actions, rewards
+    draws = np.random.default_rng(0)
+    states = draws.normal(size=(7, HORIZON + 1, 2))
+    actions = draws.uniform(-1, 1, (7, HORIZON, 3))
+    rewards = 100 * draws.normal(size=(7, HORIZON)) - 30
+    return tuple(jnp.asarray(x) for x in (states, actions, rewards))
 
 
 @pytest.fixture(scope="module")
 def model(episodes):
-    drawn = RewardModel(2, 3, HORIZON, hidden_sizes=(8,), frequencies=1, key=jax.random.key(1))
-    return drawn.standardise(StateScaling.fit(episodes[0]), episodes[2])
+    new = drawn(RewardModel, 2, 3, HORIZON, hidden_sizes=(8,), frequencies=1)
+
+    @jax.jit
+    def standardise(model, states, rewards):
+        return model.standardise(StateScaling.fit(states), rewards)
+
+    return standardise(new, episodes[0], episodes[2])
 
 
 def restated(model, state, action, t):
@@ -48,11 +54,13 @@ def restated(model, state, action, t):
 def test_rewards_are_those_of_a_numpy_restatement(model, episodes):
     states, actions, rewards = (np.asarray(x, np.float64) for x in episodes)
     groups = rewards[:, :-1], rewards[:, -1]
+    predicted = jax.jit(jax.vmap(lambda s, a, t: model(s, a, t)))(
+        episodes[0][2, :-1], episodes[1][2], jnp.arange(HORIZON)
+    )
     for t in range(HORIZON):
         group = groups[t == HORIZON - 1]
         expected = group.mean() + group.std() * restated(model, states[2, t], actions[2, t], t)
-        ours = model(episodes[0][2, t], episodes[1][2, t], jnp.asarray(t))
-        assert float(ours) == pytest.approx(expected, rel=1e-4, abs=1e-3)
+        assert float(predicted[t]) == pytest.approx(expected, rel=1e-4, abs=1e-3)
 
 
 def test_the_loss_weighs_the_last_step_as_much_as_all_others(model, episodes):
@@ -65,11 +73,11 @@ def test_the_loss_weighs_the_last_step_as_much_as_all_others(model, episodes):
             predicted = restated(model, states[episode, t], actions[episode, t], t)
             error[episode, t] = (predicted - target) ** 2
     expected = 0.5 * (error[:, :-1].mean() + error[:, -1].mean())
-    assert float(model.loss(*episodes)) == pytest.approx(expected, rel=1e-4)
+    assert float(jax.jit(lambda m: m.loss(*episodes))(model)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_statistics_are_no_weights(model, episodes):
-    gradient = jax.grad(lambda m: m.loss(*episodes))(model)
+    gradient = jax.jit(jax.grad(lambda m: m.loss(*episodes)))(model)
     for leaf in (gradient.mean, gradient.scale, gradient.scaling.mean, gradient.scaling.scale):
         assert not np.any(leaf)
 
@@ -96,7 +104,8 @@ def test_an_unknown_kind_of_reward_is_refused(tiny):
 
 def test_the_terminal_reward_is_a_network_of_its_own():
     env = envs.make("bacteria", horizon=HORIZON)
-    reward = RewardModel(env.state_dim, env.action_dim, HORIZON, key=jax.random.key(2))
-    slopes = jax.grad(lambda m: m(jnp.ones(1), jnp.zeros(1), jnp.asarray(HORIZON - 1)))(reward)
+    reward = drawn(RewardModel, env.state_dim, env.action_dim, HORIZON, hidden_sizes=(8,))
+    last = jnp.asarray(HORIZON - 1)
+    slopes = jax.jit(jax.grad(lambda m: m(jnp.ones(1), jnp.zeros(1), last)))(reward)
     assert np.any(slopes.last.layers[0].weight)
     assert not np.any(slopes.running.layers[0].weight)

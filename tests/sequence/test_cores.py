@@ -1,20 +1,23 @@
 """What every core promises, whatever its recurrence. A new core is one line in `CORES`."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from beeline.sequence import GRU, LSTM, RNN, SSM, SelfAttention, Transformer
+from tests.networks import drawn, normal
 
 WIDTH = 12
 CORES = {
-    "gru": lambda key: GRU(WIDTH, (7, 9), key=key),
-    "lstm": lambda key: LSTM(WIDTH, (7, 9), key=key),
-    "rnn": lambda key: RNN(WIDTH, (7, 9), key=key),
-    "self-attention": lambda key: SelfAttention(WIDTH, key=key),
-    "ssm": lambda key: SSM(WIDTH, 2, 5, key=key),
-    "transformer": lambda key: Transformer(WIDTH, 2, 3, mlp_width=20, positions=2000, key=key),
+    "gru": functools.partial(GRU, WIDTH, (7, 9)),
+    "lstm": functools.partial(LSTM, WIDTH, (7, 9)),
+    "rnn": functools.partial(RNN, WIDTH, (7, 9)),
+    "self-attention": functools.partial(SelfAttention, WIDTH),
+    "ssm": functools.partial(SSM, WIDTH, 2, 5),
+    "transformer": functools.partial(Transformer, WIDTH, 2, 3, mlp_width=20, positions=2000),
 }
 # Attention blocks are 64 tokens up to 512, and stages begin at 256.
 LENGTHS = (1, 63, 64, 65)
@@ -22,12 +25,12 @@ LONGEST = 257
 
 
 @pytest.fixture(params=CORES)
-def make_core(request):
-    return CORES[request.param]
+def core(request):
+    return drawn(CORES[request.param])
 
 
 def draw(length, seed=1):
-    return jax.random.normal(jax.random.key(seed), (length, WIDTH))
+    return normal(length, WIDTH, seed=seed)
 
 
 def walk(core, cache, tokens):
@@ -53,8 +56,8 @@ def in_parallel(core, tokens):
 
 
 @pytest.mark.usefixtures("float64")
-def test_parallel_equals_steps(make_core):
-    core, tokens = make_core(jax.random.key(0)), draw(LONGEST)
+def test_parallel_equals_steps(core):
+    tokens = draw(LONGEST)
     steps, parallel = jax.jit(in_steps)(core, tokens), jax.jit(in_parallel)
     for length in (*LENGTHS, LONGEST):
         np.testing.assert_allclose(
@@ -67,30 +70,29 @@ def test_parallel_equals_steps(make_core):
 
 
 @pytest.mark.usefixtures("optimised")
-def test_parallel_equals_steps_in_single_precision(make_core):
-    core, tokens = make_core(jax.random.key(0)), draw(LONGEST)
+def test_parallel_equals_steps_in_single_precision(core):
+    tokens = draw(LONGEST)
     outputs = jax.jit(in_parallel)(core, tokens)
     assert outputs.dtype == jnp.float32
     np.testing.assert_allclose(outputs, jax.jit(in_steps)(core, tokens), rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.usefixtures("float64")
-def test_growing_equals_full_room(make_core):
-    core, tokens = make_core(jax.random.key(0)), draw(LONGEST)
+def test_growing_equals_full_room(core):
+    tokens = draw(LONGEST)
     full, grown = jax.jit(in_steps)(core, tokens), jax.jit(in_stages)(core, tokens)
     np.testing.assert_allclose(grown, full, rtol=1e-12, atol=1e-13)
 
 
-def test_stages_increase_to_the_length(make_core):
-    core = make_core(jax.random.key(0))
+def test_stages_increase_to_the_length(core):
     for length in (1, 2, 7, 255, 256, 257, 1000, 1001):
         stages = core.stages(length)
         assert stages[-1] == length
         assert all(a < b for a, b in zip((0, *stages), stages, strict=False))
 
 
-def test_no_output_depends_on_a_later_token(make_core):
-    core, tokens = make_core(jax.random.key(0)), draw(70)
+def test_no_output_depends_on_a_later_token(core):
+    tokens = draw(70)
     length = tokens.shape[0]
 
     @jax.jit
@@ -106,8 +108,8 @@ def test_no_output_depends_on_a_later_token(make_core):
 
 
 @pytest.mark.usefixtures("float64")
-def test_gradients_of_the_two_forms_agree(make_core):
-    core, tokens, weights = make_core(jax.random.key(0)), draw(66), draw(66, seed=2)
+def test_gradients_of_the_two_forms_agree(core):
+    tokens, weights = draw(66), draw(66, seed=2)
 
     def slopes(form):
         return jax.grad(lambda core, x: (form(core, x) * weights).sum(), (0, 1))
@@ -120,8 +122,8 @@ def test_gradients_of_the_two_forms_agree(make_core):
 
 
 @pytest.mark.usefixtures("float64")
-def test_jit_and_vmap_change_nothing(make_core):
-    core, batch = make_core(jax.random.key(0)), draw(10).reshape(2, 5, WIDTH)
+def test_jit_and_vmap_change_nothing(core):
+    batch = draw(10).reshape(2, 5, WIDTH)
     plain = jnp.stack([core.parallel(tokens) for tokens in batch])
     together = jax.jit(jax.vmap(core.parallel))(batch)
     np.testing.assert_allclose(together, plain, rtol=1e-12, atol=1e-13)
@@ -130,8 +132,8 @@ def test_jit_and_vmap_change_nothing(make_core):
 
 
 @pytest.mark.usefixtures("optimised")
-def test_gradients_over_two_thousand_tokens_are_finite(make_core):
-    core, tokens = make_core(jax.random.key(0)), draw(2000)
+def test_gradients_over_two_thousand_tokens_are_finite(core):
+    tokens = draw(2000)
     slope_in = jax.jit(jax.grad(lambda x: jnp.linalg.norm(core.parallel(x)[-1] + 1.0)))
     for scale in (0.0, 1.0, 100.0):
         slope = slope_in(scale * tokens)

@@ -34,6 +34,21 @@ def second(tiny, trained):
     return beeline.train(config=tiny, seed=1)
 
 
+@pytest.fixture(scope="module")
+def again(tiny, own_cache):
+    """The run of `tiny` once more, and how often its iteration was traced."""
+    traces = []
+    iterate = BPO.iterate
+
+    def counting(self, state, index):
+        traces.append(index)
+        return iterate(self, state, index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BPO, "iterate", counting)
+        return beeline.train(config=tiny), len(traces)
+
+
 def test_a_markov_model_teaches_the_task(trained):
     assert final(trained)[0] > 0.85
     assert trained.records[-1]["fresh_error"][0] < 0.2
@@ -45,13 +60,13 @@ def test_an_actions_world_model_teaches_the_task(tiny):
     assert run.records[-1]["fresh_error"][0] < 0.2
 
 
-def test_the_same_seed_gives_the_same_bits(tiny, trained):
-    again = beeline.train(config=tiny)
-    for a, b in zip(arrays(trained), arrays(again), strict=True):
+def test_the_same_seed_gives_the_same_bits(trained, again):
+    repeated, _ = again
+    for a, b in zip(arrays(trained), arrays(repeated), strict=True):
         np.testing.assert_array_equal(a, b)
     ours, theirs = (
         [{name: value for name, value in row.items() if name != "wall_seconds"} for row in rows]
-        for rows in (trained.records, again.records)
+        for rows in (trained.records, repeated.records)
     )
     assert ours == theirs
 
@@ -83,18 +98,10 @@ def test_seeds_side_by_side_are_their_single_runs(trained, second, pair):
         assert final(pair)[position] == pytest.approx(final(single)[0], abs=0.05)
 
 
-def test_the_iteration_is_traced_once(tiny, trained, monkeypatch):
-    traces = []
-    iterate = BPO.iterate
-
-    def counting(self, state, index):
-        traces.append(index)
-        return iterate(self, state, index)
-
-    monkeypatch.setattr(BPO, "iterate", counting)
-    run = beeline.train(config=tiny)
+def test_the_iteration_is_traced_once(tiny, again):
+    run, traces = again
     assert len(run.records) == tiny.iterations > 1
-    assert len(traces) == 1
+    assert traces == 1
 
 
 @pytest.mark.parametrize(
@@ -149,12 +156,11 @@ def test_the_state_round_trips_through_a_checkpoint(trained, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_loaded_state_goes_on_as_if_nothing_had_happened(trained, tmp_path):
+def test_a_loaded_state_goes_on_as_if_nothing_had_happened(trained, programs, tmp_path):
     path = tmp_path / "state.npz"
     checkpoint.save(path, trained.state, {})
     loaded = checkpoint.load(path, _programs.skeleton(trained.config, trained.algorithm)).tree
-    with _programs.compile_cache():
-        iterate = _programs.compile_programs(trained.config, trained.algorithm).iterate
+    iterate = programs[trained.config].iterate
     last = trained.config.iterations - 1
     (_, ours, _), (_, theirs, _) = iterate(trained.state, last), iterate(loaded, last)
     assert ours == theirs

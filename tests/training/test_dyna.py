@@ -15,31 +15,50 @@ from beeline.training.dyna import DynaState
 HORIZON = 10
 
 
+CONFIG = preset(
+    "default",
+    task="invasive-plant",
+    horizon=HORIZON,
+    model="ssm-awm",
+    fitting=Fitting(batch_size=16),
+)
+
+
+@pytest.fixture(scope="module")
+def algorithm():
+    return build_bpo(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def drawn(algorithm):
+    """In one program: a one-step model, a policy, real episodes and a whole state."""
+    env = algorithm.env
+
+    @eqx.filter_jit
+    def draw():
+        policy = build_policy(CONFIG, env, key=jax.random.key(1))
+        keys = jax.random.split(jax.random.key(2), 5)
+        random_actions = algorithm.exploration.random_actions
+        actions = jax.vmap(lambda k: random_actions(HORIZON, env.action_dim, key=k))(keys)
+        real = jax.vmap(lambda a: play(env, a, key=keys[0]))(actions)
+        scaling = StateScaling.fit(real.states)
+        one_step = algorithm.dyna.init(scaling, real.states, key=jax.random.key(3)).model
+        model = build_model(CONFIG, env, key=jax.random.key(5))
+        return one_step, policy, real, algorithm.init(model, policy, key=jax.random.key(6))
+
+    with jax.enable_x64(True):
+        return draw()
+
+
 @pytest.fixture
-def parts(float64):
-    config = preset(
-        "default",
-        task="invasive-plant",
-        horizon=HORIZON,
-        model="ssm-awm",
-        fitting=Fitting(batch_size=16),
-    )
-    algorithm = build_bpo(config)
-    env, dyna = algorithm.env, algorithm.dyna
-    policy = build_policy(config, env, key=jax.random.key(1))
-    keys = jax.random.split(jax.random.key(2), 5)
-    draw = algorithm.exploration.random_actions
-    actions = jax.vmap(lambda k: draw(HORIZON, env.action_dim, key=k))(keys)
-    real = jax.vmap(lambda a: play(env, a, key=keys[0]))(actions)
-    scaling = StateScaling.fit(real.states)
-    one_step = dyna.init(scaling, real.states, key=jax.random.key(3)).model
-    return algorithm, one_step, policy, real
+def parts(float64, algorithm, drawn):
+    return algorithm, *drawn[:3]
 
 
 def by_hand(model, state, actions):
     """The one-step model's episode in numpy."""
     layers = [(np.asarray(x.weight), np.asarray(x.bias)) for x in model.network.layers]
-    values, episode = np.asarray(model.scaling.encode(state)), []
+    values, episode = np.asarray(model.scaling.encode(jnp.asarray(state))), []
     for t, action in enumerate(np.asarray(actions)):
         x = np.concatenate([values, action, [2 * t / HORIZON - 1]])
         for weight, bias in layers[:-1]:
@@ -53,22 +72,23 @@ def by_hand(model, state, actions):
 def test_episodes_are_those_of_the_one_step_model(parts):
     algorithm, one_step, policy, _ = parts
     dyna = algorithm.dyna
-    imagine = jax.jit(lambda key: dyna.imagine(one_step, policy, key=key))
-    states, actions = imagine(jax.random.key(4))
+    states, actions = jax.jit(dyna.imagine)(one_step, policy, key=jax.random.key(4))
     assert states.shape == (dyna.imagined, HORIZON + 1, 5)
     assert actions.shape == (dyna.imagined, HORIZON, 5)
     assert np.abs(actions).max() <= 1
-    for seen, taken in zip(states, actions, strict=True):
-        np.testing.assert_allclose(seen[0], algorithm.env.initial_state(key=jax.random.key(0)))
+    errors = jax.jit(jax.vmap(dyna.error, (None, 0, 0)))(one_step, states, actions)
+    assert np.max(errors) < 1e-12
+    start = algorithm.env.initial_state()
+    for seen, taken in zip(*map(np.asarray, (states, actions)), strict=True):
+        np.testing.assert_allclose(seen[0], start)
         np.testing.assert_allclose(seen[1:], by_hand(one_step, seen[0], taken), rtol=1e-9)
-        assert dyna.error(one_step, seen, taken) < 1e-12
     assert np.ptp(actions, axis=0).min() > 0
 
 
 def test_a_runaway_model_imagines_finite_states(parts):
     algorithm, one_step, policy, _ = parts
     wild = eqx.tree_at(lambda m: m.change, one_step, jnp.full(5, 1e30))
-    states, _ = algorithm.dyna.imagine(wild, policy, key=jax.random.key(4))
+    states, _ = jax.jit(algorithm.dyna.imagine)(wild, policy, key=jax.random.key(4))
     assert np.isfinite(states).all()
     assert np.abs(one_step.scaling.encode(states)).max() < 20.001
 
@@ -89,7 +109,7 @@ def test_no_gradient_passes_through_the_one_step_model(parts):
         states, actions = algorithm.dyna.imagine(one_step, policy, key=jax.random.key(4))
         return states.sum() + actions.sum()
 
-    gradient = jax.tree.leaves(eqx.filter_grad(total)(policy))
+    gradient = jax.tree.leaves(eqx.filter_jit(eqx.filter_grad(total))(policy))
     assert gradient
     assert not any(np.any(leaf) for leaf in gradient)
 
@@ -114,17 +134,14 @@ def test_the_one_step_model_learns_the_step(parts):
 @pytest.mark.parametrize(
     ("rivals", "teaches"), [((0.1, 0.2), True), ((0.2, 0.1), False), ((0.0, 0.0), False)]
 )
-def test_it_teaches_only_what_it_knows_better(parts, rivals, teaches):
+def test_it_teaches_only_what_it_knows_better(parts, drawn, rivals, teaches):
     algorithm, _, policy, _ = parts
-    model = build_model(
-        preset("default", task="invasive-plant", horizon=HORIZON, model="ssm-awm"),
-        algorithm.env,
-        key=jax.random.key(5),
-    )
-    state = algorithm.init(model, policy, key=jax.random.key(6))
+    state = drawn[-1]
     dyna = state.dyna._replace(rivals=jnp.asarray(rivals))
-    _, actions = algorithm.dyna.episodes(dyna, policy, state.buffer, key=jax.random.key(7))
-    kept = np.asarray(state.buffer.actions[: int(state.buffer.count)])
+    # One program for all three: the errors are among its inputs.
+    draw = eqx.filter_jit(algorithm.dyna.episodes)
+    _, actions = draw(dyna, policy, state.buffer, key=jax.random.key(7))
+    kept = np.asarray(state.buffer.actions)[: int(state.buffer.count)]
     copied = [(episode == kept).all(axis=(1, 2)).any() for episode in np.asarray(actions)]
     assert not any(copied) if teaches else all(copied)
 

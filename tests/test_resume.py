@@ -121,6 +121,8 @@ def test_a_run_without_a_checkpoint_begins_again(copied, monkeypatch):
 def test_a_run_that_has_ended_can_be_made_longer(copied, trained):
     with pytest.raises(RunError, match=r"env-steps is 490, but .* is a run of 500: give more"):
         beeline.resume(copied, env_steps=490)
+    with pytest.raises(RunError, match="env-steps is 0: give an integer of at least 1"):
+        beeline.resume(copied, env_steps=0)
     longer = beeline.resume(copied, env_steps=550)
     assert longer.config == dataclasses.replace(trained.config, env_steps=550)
     assert longer.records[:40] == trained.records

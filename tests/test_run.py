@@ -444,7 +444,7 @@ def test_a_sound_run_makes_no_nan(tiny):
         run = beeline.train(config=config)
     finally:
         jax.config.update("jax_debug_nans", False)
-    assert {line["policy_updates"][0] for line in run.records} == {0, 1}
+    assert {line["policy_updates"][0] for line in run.records} > {0, 1}
     assert {line["entropy"][0] is None for line in run.records} == {True, False}
 
 

@@ -2,7 +2,6 @@
 
 import copyreg
 import itertools
-import pickle
 import sys
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 
 _NUMBERS = itertools.count()
+_PROTOCOL = 4
 
 
 class Module(eqx.Module):
@@ -45,9 +45,9 @@ def _by_name(function: Any) -> Any:
     module = sys.modules.get(function.__module__)
     if getattr(module, function.__qualname__, None) is function:
         return function.__qualname__
-    return object.__reduce_ex__(function, pickle.HIGHEST_PROTOCOL)
+    return object.__reduce_ex__(function, _PROTOCOL)
 
 
 # Activations are of these kinds, and part of what modules are.
 for _kind in (jax.custom_jvp, jax.custom_vjp, type(jax.jit(_by_name))):
-    copyreg.pickle(_kind, _by_name)
+    copyreg.dispatch_table[_kind] = _by_name

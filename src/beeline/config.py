@@ -5,12 +5,25 @@ Nothing here imports JAX, so that the command line answers quickly.
 
 import dataclasses
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from beeline._baseline_options import OnlineDecisionTransformer, SoftActorCritic
 from beeline._choices import choose
-from beeline._config_checks import check_counts, check_rates, check_unused
+from beeline._fields import (
+    FROM_ZERO,
+    POSITIVE,
+    SHARE,
+    Choice,
+    Count,
+    Sizes,
+    Switch,
+    Text,
+    field,
+    group,
+    normalised,
+)
+from beeline._unused_options import check_unused
 from beeline.envs import names as task_names
 from beeline.envs._registry import check_least_horizon
 
@@ -58,6 +71,9 @@ NONFINITE = {
     "restore": "Go on from the weights of before the iteration, at half the learning rates.",
 }
 
+_LARGEST_SEED = 2**32 - 1
+"""Of 32 bits, as JAX and PyTorch take them."""
+
 _LEAST_EPISODES, _LEAST_STEPS = 16, 1600
 """What an update is made of where nothing else is said: as many episodes as make both."""
 
@@ -66,23 +82,23 @@ _LEAST_EPISODES, _LEAST_STEPS = 16, 1600
 class Model:
     """The world model."""
 
-    width: int = 72
+    width: int = field(72, Count(1))
     """Size of a token (paper, Appendix C)."""
-    layers: int = 2
+    layers: int = field(2, Count(1))
     """Blocks of the sequence core."""
-    heads: int = 3
+    heads: int = field(3, Count(1))
     """Attention heads a block; divides the width."""
-    recurrent: tuple[int, ...] = (64, 64)
+    recurrent: tuple[int, ...] = field((64, 64), Sizes())
     """Memories of an RNN, a GRU or an LSTM, a layer each."""
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: tuple[int, ...] = field((64, 64), Sizes())
     """Hidden layers of the decoder, or of the Markov network."""
-    positions: bool = False
+    positions: bool = field(False, Switch())
     """Whether a transformer adds a learned table of positions, as GPT-2 does."""
-    frequencies: int = 4
+    frequencies: int = field(4, Count(0))
     """Sine and cosine pairs of time, beside time itself, given to every token."""
-    harmonics: int = 2
+    harmonics: int = field(2, Count(0))
     """Sine and cosine pairs of each action entry in the tokens of a sequence model."""
-    standardise: bool = True
+    standardise: bool = field(True, Switch())
     """Whether states are compressed and standardised with statistics of the warm-up."""
 
 
@@ -90,17 +106,17 @@ class Model:
 class Policy:
     """The policy."""
 
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: tuple[int, ...] = field((64, 64), Sizes())
     """Hidden layers."""
-    frequencies: int = 4
+    frequencies: int = field(4, Count(0))
     """Sine and cosine pairs of time among its inputs."""
-    squash: str = "clip"
+    squash: str = field("clip", Choice(SQUASHES), since=2, before="tanh")
     """How actions come into their box: `clip`, or `tanh`."""
-    mean_bound: float = 5.0
+    mean_bound: float = field(5.0, POSITIVE)
     """Largest mean before squashing."""
-    least_deviation: float = 0.05
+    least_deviation: float = field(0.05, POSITIVE)
     """Least standard deviation before squashing."""
-    greatest_deviation: float = 0.3
+    greatest_deviation: float = field(0.3, POSITIVE)
     """Greatest standard deviation before squashing."""
 
 
@@ -108,21 +124,21 @@ class Policy:
 class Fitting:
     """Fitting the world model to the episodes seen."""
 
-    optimiser: str = "muon"
+    optimiser: str = field("muon", Choice(OPTIMISERS), since=2, before="adam")
     """How weights descend: by `muon`, or `adam`."""
-    learning_rate: float = 1e-2
+    learning_rate: float = field(1e-2, POSITIVE)
     """Step size at the start."""
-    final_rate: float = 0.1
+    final_rate: float = field(0.1, SHARE)
     """Share of the step size left at the end of the run, on a cosine."""
-    batch_size: int = 0
+    batch_size: int = field(0, Count(0))
     """Whole episodes an update; 0 takes 16, or more where these are less than 1,600 steps."""
-    imagined: float = 0.5
+    imagined: float = field(0.5, SHARE, since=2, before=0.0)
     """Share of them that a one-step model imagines, for all models but the one-step ones."""
-    env_steps_per_update: float = 10.0
+    env_steps_per_update: float = field(10.0, POSITIVE)
     """Environment steps between updates."""
-    clip: float = 1.0
+    clip: float = field(1.0, POSITIVE)
     """Largest gradient norm."""
-    weight_decay: float = 0.1
+    weight_decay: float = field(0.1, FROM_ZERO)
     """Decoupled weight decay of the matrices."""
 
 
@@ -130,25 +146,25 @@ class Fitting:
 class Improvement:
     """Improving the policy in the model."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = field(1e-3, POSITIVE)
     """Adam's step size at the start."""
-    final_rate: float = 0.1
+    final_rate: float = field(0.1, SHARE)
     """Share of the step size left at the end of the run, on a cosine."""
-    batch_size: int = 0
+    batch_size: int = field(0, Count(0))
     """Imagined episodes an update; 0 takes 16, or more where these are less than 1,600 steps."""
-    env_steps_per_update: float = 10.0
+    env_steps_per_update: float = field(10.0, POSITIVE)
     """Environment steps between updates."""
-    clip: float = 1.0
+    clip: float = field(1.0, POSITIVE)
     """Largest gradient norm."""
-    first_noise: float = 4.0
+    first_noise: float = field(4.0, POSITIVE, since=2, before=1.0)
     """How many times the policy's own noise imagined episodes begin with; 1 at the run's end."""
-    entropy_weight: float = 0.003
+    entropy_weight: float = field(0.003, FROM_ZERO)
     """Weight of the mean entropy beside the scaled return."""
-    scale_returns: bool = True
+    scale_returns: bool = field(True, Switch())
     """Whether returns are divided by their standard deviation over the warm-up."""
-    through_policy: float = 0.0
+    through_policy: float = field(0.0, SHARE)
     """Share of the gradient through the policy's input; 0 is the paper's stop-gradient."""
-    through_states: float = 1.0
+    through_states: float = field(1.0, SHARE)
     """Share of the gradient through predicted states that are fed back."""
 
 
@@ -156,70 +172,120 @@ class Improvement:
 class Exploration:
     """What is done to see more than the policy's own path."""
 
-    warmup_steps: int = 1500
+    warmup_steps: int = field(1500, Count(0))
     """Environment steps with random actions before any update."""
-    fit_warmup: bool = True
+    fit_warmup: bool = field(True, Switch())
     """Whether the warm-up's share of updates is caught up on when it ends."""
-    correlated: bool = True
+    correlated: bool = field(True, Switch())
     """Whether random actions and noise are correlated over time."""
-    amplitude: float = 1.2
+    amplitude: float = field(1.2, FROM_ZERO)
     """Largest amplitude of the noise added to the policy's actions; 0 adds none."""
+
+
+_PAPER: dict[str, Any] = {
+    "env_steps": 200_000,
+    "world_model": Model(positions=True, frequencies=0, harmonics=0, standardise=False),
+    "policy": Policy(
+        frequencies=0,
+        squash="tanh",
+        mean_bound=10.0,
+        least_deviation=1e-3,
+        greatest_deviation=7.0,
+    ),
+    "fitting": Fitting(
+        optimiser="adam",
+        learning_rate=1e-3,
+        batch_size=64,
+        imagined=0.0,
+        weight_decay=0.0,
+        env_steps_per_update=2.0,
+        clip=math.inf,
+        final_rate=1.0,
+    ),
+    "improvement": Improvement(
+        learning_rate=1e-4,
+        batch_size=16,
+        first_noise=1.0,
+        env_steps_per_update=16.0,
+        clip=100.0,
+        final_rate=1.0,
+        entropy_weight=0.01,
+        scale_returns=False,
+    ),
+    "exploration": Exploration(fit_warmup=False, correlated=False, amplitude=0.0),
+    "sac": SoftActorCritic(normalise=False),
+    "online_dt": OnlineDecisionTransformer(
+        acting_context=5,
+        width=512,
+        layers=4,
+        learning_rate=1e-4,
+        rate_warmup=10_000,
+        temperature_rate=1e-4,
+        batch_size=256,
+        env_steps_per_update=10 / 3,
+    ),
+}
+
+
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "default": ("Few environment steps and little time.", {}),
+    "paper": ("Table 1 and Appendix C of the paper, to the letter.", _PAPER),
+}
 
 
 @dataclass(frozen=True)
 class Config:
     """One training run."""
 
-    task: str = "cancer-treatment"
+    task: str = field("cancer-treatment", Text())
     """Name of the task."""
-    horizon: int = 100
+    horizon: int = field(100, Count(2))
     """Steps in an episode, at least 2; `invasive-plant` takes 10, `one-bounce` 3."""
-    model: str = "transformer-awm"
+    model: str = field("transformer-awm", Choice(MODELS | BASELINES))
     """Name of the world model."""
-    reward: str = "known"
+    reward: str = field("known", Choice(REWARDS))
     """Whether the policy sees the task's reward function or a model of the rewards seen."""
-    preset: str = "default"
+    preset: str = field("default", Choice(PRESETS))
     """Name of the preset that the other fields started from."""
-    seed: int = 0
+    seed: int = field(0, Count(0, _LARGEST_SEED))
     """Seed of the first run."""
-    seeds: int = 1
+    seeds: int = field(1, Count(1))
     """Runs side by side, with seeds that follow each other."""
-    env_steps: int = 10_000
+    env_steps: int = field(10_000, Count(1))
     """Environment steps in all, the warm-up included."""
-    nonfinite: str = "stop"
+    nonfinite: str = field("stop", Choice(NONFINITE), since=2, before="stop")
     """What to do about a number that is not finite: `stop`, `skip` or `restore`."""
-    world_model: Model = field(default_factory=Model)
+    world_model: Model = group(Model)
     """The world model."""
-    policy: Policy = field(default_factory=Policy)
+    policy: Policy = group(Policy)
     """The policy."""
-    fitting: Fitting = field(default_factory=Fitting)
+    fitting: Fitting = group(Fitting)
     """Fitting the world model."""
-    improvement: Improvement = field(default_factory=Improvement)
+    improvement: Improvement = group(Improvement)
     """Improving the policy."""
-    exploration: Exploration = field(default_factory=Exploration)
+    exploration: Exploration = group(Exploration)
     """Exploring."""
-    sac: SoftActorCritic = field(default_factory=SoftActorCritic)
+    sac: SoftActorCritic = group(SoftActorCritic, since=2)
     """Soft actor-critic."""
-    online_dt: OnlineDecisionTransformer = field(default_factory=OnlineDecisionTransformer)
+    online_dt: OnlineDecisionTransformer = group(OnlineDecisionTransformer, since=2)
     """Online decision transformer."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot run, before anything is done.
 
         Raises:
-            TypeError: If a count is not an integer.
+            TypeError: If a value is of another type than its field.
             ValueError: If a value is out of range, naming the field, the value and the range.
         """
+        for name, value in normalised(self).items():
+            object.__setattr__(self, name, value)
         choose("task", self.task, dict.fromkeys(task_names()))
-        choose("model", self.model, MODELS | BASELINES)
-        choose("preset", self.preset, PRESETS)
-        choose("reward", self.reward, REWARDS)
-        choose("nonfinite", self.nonfinite, NONFINITE)
-        choose("policy.squash", self.policy.squash, SQUASHES)
-        choose("fitting.optimiser", self.fitting.optimiser, OPTIMISERS)
-        check_counts(self)
         check_least_horizon(self.task, self.horizon)
-        check_rates(self)
+        if self.seed + self.seeds - 1 > _LARGEST_SEED:
+            raise ValueError(
+                f"seed is {self.seed} and seeds {self.seeds}, but the last may be at most "
+                f"{_LARGEST_SEED}: lower one of them"
+            )
         # Runs of before a baseline was added have its default options, whatever their preset.
         check_unused(self, _usual(self.preset), _usual("default"))
         for name in ("world_model", "online_dt"):
@@ -303,57 +369,6 @@ def preset(name: str, **fields: Any) -> Config:
         TypeError: If a field is unknown or of the wrong type.
     """
     return Config(**{**choose("preset", name, PRESETS)[1], "preset": name, **fields})
-
-
-_PAPER: dict[str, Any] = {
-    "env_steps": 200_000,
-    "world_model": Model(positions=True, frequencies=0, harmonics=0, standardise=False),
-    "policy": Policy(
-        frequencies=0,
-        squash="tanh",
-        mean_bound=10.0,
-        least_deviation=1e-3,
-        greatest_deviation=7.0,
-    ),
-    "fitting": Fitting(
-        optimiser="adam",
-        learning_rate=1e-3,
-        batch_size=64,
-        imagined=0.0,
-        weight_decay=0.0,
-        env_steps_per_update=2.0,
-        clip=math.inf,
-        final_rate=1.0,
-    ),
-    "improvement": Improvement(
-        learning_rate=1e-4,
-        batch_size=16,
-        first_noise=1.0,
-        env_steps_per_update=16.0,
-        clip=100.0,
-        final_rate=1.0,
-        entropy_weight=0.01,
-        scale_returns=False,
-    ),
-    "exploration": Exploration(fit_warmup=False, correlated=False, amplitude=0.0),
-    "sac": SoftActorCritic(normalise=False),
-    "online_dt": OnlineDecisionTransformer(
-        acting_context=5,
-        width=512,
-        layers=4,
-        learning_rate=1e-4,
-        rate_warmup=10_000,
-        temperature_rate=1e-4,
-        batch_size=256,
-        env_steps_per_update=10 / 3,
-    ),
-}
-
-
-PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
-    "default": ("Few environment steps and little time.", {}),
-    "paper": ("Table 1 and Appendix C of the paper, to the letter.", _PAPER),
-}
 
 
 def _usual(name: str) -> dict[str, Any]:

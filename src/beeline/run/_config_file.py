@@ -6,27 +6,10 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
+from beeline._fields import added_since
 from beeline._untrusted import shorten
-from beeline.config import Config, OnlineDecisionTransformer, SoftActorCritic
+from beeline.config import Config
 from beeline.run._errors import RunError
-
-ADDED: dict[int, dict[str, Any]] = {
-    2: {
-        "nonfinite": "stop",
-        "policy.squash": "tanh",
-        "fitting.optimiser": "adam",
-        "fitting.imagined": 0.0,
-        "improvement.first_noise": 1.0,
-        "sac": SoftActorCritic(),
-        "online_dt": OnlineDecisionTransformer(),
-    }
-}
-"""Fields that a configuration has only since a schema, with the value that does as before.
-
-Whoever adds a field to `Config` adds it here under the next schema that is released, such as
-`{2: {"fitting.patience": 0}}`: older files then read as what they were. A field that is renamed,
-removed or given another meaning needs a function in `_migrated`.
-"""
 
 _NEW_MEMORIES = 2
 """Since this schema the modes of a state-space core average their input."""
@@ -85,10 +68,8 @@ def _migrated(data: Any, schema: Any) -> Any:
             f"weights of {data['model']} have meant something else since schema {_NEW_MEMORIES}: "
             "train it again"
         )
-    for later, fields in ADDED.items():
-        for path, value in fields.items():
-            if later > schema:
-                data = _with(data, path.split("."), value)
+    for path, value in added_since(Config, schema):
+        data = _with(data, path.split("."), value)
     return data
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from beeline._fields import POSITIVE, Count
 from beeline._untrusted import open_unlinked
 from beeline.baselines._base import BaselineState
 from beeline.config import Config
@@ -51,12 +52,12 @@ class Cadence:
     """Minutes between saves; more where saving would take over 2% of the run's time."""
 
     def __post_init__(self) -> None:
-        if self.steps is not None and (type(self.steps) is not int or self.steps < 1):
-            raise RunError(
-                f"checkpoint-steps is {self.steps!r}: leave it out or give an integer above 0"
-            )
-        if not self.minutes > 0:
-            raise RunError(f"checkpoint-minutes is {self.minutes}: give a number above 0")
+        try:
+            if self.steps is not None:
+                object.__setattr__(self, "steps", Count(1)("checkpoint-steps", self.steps))
+            object.__setattr__(self, "minutes", POSITIVE("checkpoint-minutes", self.minutes))
+        except (TypeError, ValueError) as error:
+            raise RunError(str(error)) from None
 
 
 class Keeper:

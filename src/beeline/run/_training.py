@@ -10,6 +10,7 @@ from typing import Any
 
 from beeline._attempts import failure_of
 from beeline._devices import use_devices, use_every_core
+from beeline._fields import Count
 from beeline._memory import keep_freed_memory
 from beeline.baselines._base import BaselineState
 from beeline.baselines._extra import missing_package, packages_of
@@ -173,11 +174,17 @@ def _check_packages(model: str) -> None:
 
 
 def _lengthened(folder: Path, config: Config, env_steps: int | None) -> Config:
-    if env_steps is not None and env_steps < config.env_steps:
-        raise RunError(
-            f"env-steps is {env_steps}, but {folder} is a run of {config.env_steps}: give more"
-        )
-    longer = dataclasses.replace(config, env_steps=env_steps or config.env_steps)
+    longer = config
+    if env_steps is not None:
+        try:
+            steps = Count(1)("env-steps", env_steps)
+        except (TypeError, ValueError) as error:
+            raise RunError(str(error)) from None
+        if steps < config.env_steps:
+            raise RunError(
+                f"env-steps is {steps}, but {folder} is a run of {config.env_steps}: give more"
+            )
+        longer = dataclasses.replace(config, env_steps=steps)
     if files.read_summary(folder) is not None and longer.iterations == config.iterations:
         raise RunError(
             f"{folder} has ended after {config.env_steps} environment steps: make it longer with "

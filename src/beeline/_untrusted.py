@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from beeline._open_flags import open_flags
+
 _DIGITS = 19
 
 
@@ -35,9 +37,11 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         FileNotFoundError: If there is no such file.
         UntrustedError: If it is a symbolic link, a folder, a pipe or a device, or unreadable.
     """
+    if not hasattr(os, "O_NOFOLLOW") and path.is_symlink():
+        raise UntrustedError("is a symbolic link")
     try:
         # Opening a pipe would otherwise wait for somebody to write to it.
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, open_flags("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from beeline._open_flags import open_flags
 from beeline.baselines._base import BaselineState
 from beeline.config import Config
 from beeline.run import _directory as files
@@ -204,7 +205,7 @@ def keeper(
     if path is None:
         yield Keeper(None, None, config, cadence, about)
         return
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = open_flags("O_RDWR", "O_CREAT", "O_NOFOLLOW", "O_CLOEXEC")
     with storing(path):
         handle = os.open(path / files.METRICS, flags, 0o666)
     records = os.fdopen(handle, "r+b")

@@ -52,6 +52,9 @@ _POSITIVE = (
     "online_dt.env_steps_per_update",
 )
 
+_MAYBE_INFINITE = ("clip", "env_steps_per_update")
+"""Names of those that may be: nothing is clipped, or never updated."""
+
 _FROM_ZERO = (
     "fitting.weight_decay",
     "improvement.entropy_weight",
@@ -122,24 +125,24 @@ def check_rates(config: Any) -> None:
         config: The configuration.
 
     Raises:
-        ValueError: If one is, naming the field, the value and the range.
+        TypeError: If one is not a number.
+        ValueError: If one is out of range, naming the field, the value and the range.
     """
-    for path in _POSITIVE:
-        value = _read(config, path)
-        if not value > 0:
-            raise ValueError(f"{_flag(path)} is {value}: give a number above 0")
-    for path in _FROM_ZERO:
-        value = _read(config, path)
-        if not 0 <= value < math.inf:
-            raise ValueError(f"{_flag(path)} is {value}: give a finite number of at least 0")
-    for path in _FINITE:
-        value = _read(config, path)
-        if not math.isfinite(value):
-            raise ValueError(f"{_flag(path)} is {value}: give a finite number")
-    for path in _SHARES:
-        value = _read(config, path)
-        if not 0 <= value <= 1:
-            raise ValueError(f"{_flag(path)} is {value}: give a share from 0 to 1")
+    for path in (*_POSITIVE, *_FROM_ZERO, *_FINITE, *_SHARES):
+        value, name = _read(config, path), _flag(path)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{name} is {value!r}: give a number")
+        finite = path.rpartition(".")[2] not in _MAYBE_INFINITE
+        if path in _POSITIVE and not value > 0:
+            raise ValueError(f"{name} is {value}: give a number above 0")
+        if path in _POSITIVE and finite and value == math.inf:
+            raise ValueError(f"{name} is {value}: give a finite number above 0")
+        if path in _FROM_ZERO and not 0 <= value < math.inf:
+            raise ValueError(f"{name} is {value}: give a finite number of at least 0")
+        if path in _FINITE and not math.isfinite(value):
+            raise ValueError(f"{name} is {value}: give a finite number")
+        if path in _SHARES and not 0 <= value <= 1:
+            raise ValueError(f"{name} is {value}: give a share from 0 to 1")
 
 
 def check_unused(config: Any, *usual: dict[str, Any]) -> None:

@@ -67,9 +67,9 @@ def main(folder: Path, draw: Draw) -> None:
     text = table(rows, arguments.scale)
     readme = arguments.out / "README.md"
     if readme.exists():
-        readme.write_text(
-            _MARK.sub(lambda found: f"{found[1]}{text}{found[2]}", readme.read_text())
-        )
+        old = readme.read_text(encoding="utf-8")
+        new = _MARK.sub(lambda found: f"{found[1]}{text}{found[2]}", old)
+        readme.write_text(new, encoding="utf-8")
     print(text)
 
 

@@ -151,6 +151,11 @@ def test_where_runs_go(asked):
         (["train", "--horizon"], "Missing value for argument '--horizon'"),
         (["train", "--env-steps", "1500"], "env-steps is 1500, but the warm-up takes 1500"),
         (["train", "--seeds", "0"], "seeds is 0: give an integer of at least 1"),
+        (
+            ["train", "one-bounce", "--horizon", "2"],
+            "horizon is 2, but one-bounce takes at least 3",
+        ),
+        (["train", "invasive-plant", "--horizon", "5"], "invasive-plant takes at least 10: in ste"),
         (["train", "--fitting.learning-rate", "0"], "fitting.learning-rate is 0.0: give a number"),
         (["train", "--fitting.learning-rate", "-1e-3"], "fitting.learning-rate is -0.001: give"),
         (["train", "--improvement.learning-rate", "nan"], "improvement.learning-rate is nan"),

@@ -43,9 +43,15 @@ def changed(path, value):
         ("env_steps", 10**30, "env-steps is 1000000000000000000000000000000: give an integer"),
         ("seed", -1, "seed is -1: give an integer of at least 0"),
         ("env_steps", 1599, "env-steps is 1599, but the warm-up takes 1500 and one episode 100"),
-        ("fitting.learning_rate", 0.0, "fitting.learning-rate is 0.0: give a number above 0"),
+        (
+            "fitting.learning_rate",
+            0.0,
+            "fitting.learning-rate is 0.0: give a finite number above 0",
+        ),
         ("fitting.learning_rate", -1e-3, "fitting.learning-rate is -0.001"),
         ("fitting.learning_rate", math.nan, "fitting.learning-rate is nan"),
+        ("fitting.learning_rate", math.inf, "fitting.learning-rate is inf: give a finite number"),
+        ("policy.mean_bound", math.inf, "policy.mean-bound is inf: give a finite number above 0"),
         ("improvement.learning_rate", 0.0, "improvement.learning-rate is 0.0"),
         ("improvement.env_steps_per_update", 0.0, "improvement.env-steps-per-update is 0.0"),
         ("fitting.weight_decay", -0.1, "fitting.weight-decay is -0.1"),
@@ -115,7 +121,7 @@ def test_a_baseline_has_its_own_options_and_those_of_all(name):
     assert preset(name, sac=SoftActorCritic()).sac.normalise
 
 
-def test_a_count_that_is_not_an_integer():
+def test_numbers_of_the_wrong_kind():
     # In a process of its own: the types that these tests check at run time would come first.
     code = """
 import dataclasses
@@ -133,9 +139,21 @@ for value in (20.0, "20", True, None):
             assert f"is {value!r}: give an integer of at least" in str(error), error
         else:
             raise AssertionError(value)
+for value in ("0.1", None, True):
+    try:
+        Config(fitting=Fitting(learning_rate=value))
+    except TypeError as error:
+        assert f"fitting.learning-rate is {value!r}: give a finite number" in str(error), error
+    else:
+        raise AssertionError(value)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_may_be_infinite():
+    assert changed("fitting.clip", math.inf).fitting.clip == math.inf
+    assert changed("improvement.env_steps_per_update", math.inf).iterations > 0
 
 
 def test_env_steps_are_whole_episodes_with_the_warmup_rounded_up():

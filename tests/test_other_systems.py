@@ -1,14 +1,20 @@
 """What Unix has and other systems lack is done without."""
 
+import ctypes
+import errno
 import os
+import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from beeline import _atomic, _devices, _memory
 from beeline._atomic import replacing
 from beeline._untrusted import UntrustedError, read_bytes
 from beeline.run._keeper import Cadence, keeper
+from beeline.run._stop import stopping
 
 LACKING = """
 import os, sys
@@ -21,7 +27,7 @@ import beeline.run, beeline.cli
 
 @pytest.fixture
 def lacking(monkeypatch):
-    for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"):
+    for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "sched_getaffinity"):
         monkeypatch.delattr(os, name)
 
 
@@ -59,3 +65,52 @@ def test_files_are_opened_for_their_bytes(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "open", note)
     read_bytes(tmp_path / "file", 10)
     assert [flags & 2**30 for flags in seen] == [2**30]
+
+
+@pytest.mark.parametrize(("number", "fatal"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_file_system_that_syncs_no_folders(number, fatal, tmp_path, monkeypatch):
+    def refuse(handle):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    if fatal:
+        with pytest.raises(OSError, match="Input/output error"):
+            _atomic.sync_folder(tmp_path)
+    else:
+        _atomic.sync_folder(tmp_path)
+
+
+def test_cores_are_counted_without_an_affinity(lacking, monkeypatch):
+    set_to = []
+    config = SimpleNamespace(
+        values={"jax_num_cpu_devices": -1}, update=lambda name, value: set_to.append(value)
+    )
+    monkeypatch.setattr(_devices, "jax", SimpleNamespace(config=config))
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    _devices.use_every_core(16, 24)
+    # The largest number of cores that divides both batches.
+    assert set_to == [4]
+
+
+def test_memory_is_left_alone_where_there_is_no_such_knob(monkeypatch):
+    class Library:
+        """One without `mallopt`, as that of Alpine Linux."""
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Library())
+    assert not _memory.keep_freed_memory()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not _memory.keep_freed_memory()
+
+
+def test_a_handler_that_is_not_pythons_is_left_alone(monkeypatch):
+    handlers = []
+
+    def install(number, handler):
+        if handler is None:
+            raise TypeError("signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable")
+        handlers.append(handler)
+
+    monkeypatch.setattr(signal, "signal", install)
+    with stopping() as stop:
+        assert stop.signal is None
+    assert len(handlers) == 2

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,9 @@ def sync_folder(folder: Path) -> None:
 
     Args:
         folder: The folder.
+
+    Raises:
+        OSError: If the disk fails.
     """
     if not hasattr(os, "O_DIRECTORY"):
         # Windows opens no folders.
@@ -50,6 +54,10 @@ def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some file systems, of networks mostly, keep their names in another way.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
     finally:
         os.close(handle)
 

@@ -2,14 +2,24 @@
 
 from dataclasses import dataclass
 
-from beeline._fields import FINITE, FROM_ZERO, POSITIVE, SHARE, Count, Sizes, Switch, field
+from beeline._fields import (
+    FINITE,
+    FINITE_POSITIVE,
+    FROM_ZERO,
+    POSITIVE,
+    SHARE,
+    Count,
+    Sizes,
+    Switch,
+    field,
+)
 
 
 @dataclass(frozen=True)
 class SoftActorCritic:
     """Soft actor-critic (paper, Appendix C.2 and Table 2)."""
 
-    learning_rate: float = field(1e-3, POSITIVE)
+    learning_rate: float = field(1e-3, FINITE_POSITIVE)
     """Adam's step size; the paper tries 0.001, 0.0001 and 0.00001."""
     entropy_weight: float = field(0.01, FROM_ZERO)
     """Weight of the entropy beside the reward; the paper tries 1, 0.01 and 0.001."""
@@ -47,7 +57,7 @@ class OnlineDecisionTransformer:
     """Blocks of the transformer."""
     heads: int = field(4, Count(1))
     """Attention heads a block; divides the width."""
-    learning_rate: float = field(1e-3, POSITIVE)
+    learning_rate: float = field(1e-3, FINITE_POSITIVE)
     """LAMB's step size."""
     rate_warmup: int = field(100, Count(0))
     """Updates over which the step size grows to its full size."""
@@ -55,9 +65,9 @@ class OnlineDecisionTransformer:
     """Decoupled weight decay of the matrices."""
     clip: float = field(0.25, POSITIVE)
     """Largest gradient norm."""
-    temperature: float = field(0.1, POSITIVE)
+    temperature: float = field(0.1, FINITE_POSITIVE)
     """First weight of the entropy."""
-    temperature_rate: float = field(1e-3, POSITIVE)
+    temperature_rate: float = field(1e-3, FINITE_POSITIVE)
     """Adam's step size for its logarithm."""
     batch_size: int = field(64, Count(1))
     """Parts of episodes an update."""

@@ -137,6 +137,7 @@ class Switch(Rule):
 
 
 POSITIVE = Number("a number above 0", low=0.0, with_low=False, infinite=True)
+FINITE_POSITIVE = Number("a finite number above 0", low=0.0, with_low=False)
 FROM_ZERO = Number("a finite number of at least 0", low=0.0)
 FINITE = Number("a finite number")
 SHARE = Number("a share from 0 to 1", low=0.0, high=1.0)

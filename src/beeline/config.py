@@ -11,6 +11,7 @@ from typing import Any
 from beeline._baseline_options import OnlineDecisionTransformer, SoftActorCritic
 from beeline._choices import choose
 from beeline._fields import (
+    FINITE_POSITIVE,
     FROM_ZERO,
     POSITIVE,
     SHARE,
@@ -112,11 +113,11 @@ class Policy:
     """Sine and cosine pairs of time among its inputs."""
     squash: str = field("clip", Choice(SQUASHES), since=2, before="tanh")
     """How actions come into their box: `clip`, or `tanh`."""
-    mean_bound: float = field(5.0, POSITIVE)
+    mean_bound: float = field(5.0, FINITE_POSITIVE)
     """Largest mean before squashing."""
-    least_deviation: float = field(0.05, POSITIVE)
+    least_deviation: float = field(0.05, FINITE_POSITIVE)
     """Least standard deviation before squashing."""
-    greatest_deviation: float = field(0.3, POSITIVE)
+    greatest_deviation: float = field(0.3, FINITE_POSITIVE)
     """Greatest standard deviation before squashing."""
 
 
@@ -126,7 +127,7 @@ class Fitting:
 
     optimiser: str = field("muon", Choice(OPTIMISERS), since=2, before="adam")
     """How weights descend: by `muon`, or `adam`."""
-    learning_rate: float = field(1e-2, POSITIVE)
+    learning_rate: float = field(1e-2, FINITE_POSITIVE)
     """Step size at the start."""
     final_rate: float = field(0.1, SHARE)
     """Share of the step size left at the end of the run, on a cosine."""
@@ -146,7 +147,7 @@ class Fitting:
 class Improvement:
     """Improving the policy in the model."""
 
-    learning_rate: float = field(1e-3, POSITIVE)
+    learning_rate: float = field(1e-3, FINITE_POSITIVE)
     """Adam's step size at the start."""
     final_rate: float = field(0.1, SHARE)
     """Share of the step size left at the end of the run, on a cosine."""
@@ -156,7 +157,7 @@ class Improvement:
     """Environment steps between updates."""
     clip: float = field(1.0, POSITIVE)
     """Largest gradient norm."""
-    first_noise: float = field(4.0, POSITIVE, since=2, before=1.0)
+    first_noise: float = field(4.0, FINITE_POSITIVE, since=2, before=1.0)
     """How many times the policy's own noise imagined episodes begin with; 1 at the run's end."""
     entropy_weight: float = field(0.003, FROM_ZERO)
     """Weight of the mean entropy beside the scaled return."""

@@ -98,10 +98,27 @@ def test_subjects_of_a_run():
         ({"points": 1}, "points is 1"),
         ({"task_or_run": "one-bonce"}, "unknown task 'one-bonce'"),
         ({"preset_name": "papr"}, "unknown preset 'papr'"),
+        ({"horizons": [3, 2]}, "horizon is 2, but one-bounce takes at least 3"),
+        ({"seed": 2**32}, "seed is 4294967296: give an integer from 0 to 4294967295"),
+        ({"seed": -1}, "seed is -1: give an integer from 0"),
     ],
 )
-def test_refusals(tmp_path, change, message):
+def test_refusals(tmp_path, change, message, monkeypatch):
+    # Before any work.
+    monkeypatch.delattr("beeline.diagnose._diagnose.of_task")
     given = {"task_or_run": "one-bounce", "models": [], "horizons": [3], "out": tmp_path / "out"}
     with pytest.raises(ValueError, match=message):
         diagnose(**(given | change))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_directory_that_cannot_be_made_is_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.delattr("beeline.diagnose._diagnose.of_task")
+    (tmp_path / "file").touch()
+    for out in ("file", "file/below/it"):
+        with pytest.raises(ValueError, match=r"file is a file: name a directory with --out"):
+            diagnose("one-bounce", [], [3], tmp_path / out)
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(ValueError, match=f"cannot write to {tmp_path}: name another"):
+        diagnose("one-bounce", [], [3], tmp_path / "new" / "folder")
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]

@@ -1,14 +1,19 @@
 """Examine the world models of a task, or of a trained run."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from beeline._choices import choose
+from beeline.config import PRESETS
 from beeline.diagnose._subjects import SIMULATOR, Trained, check_names, of_run, of_task
 from beeline.diagnostics.diagnosis import measure
 from beeline.diagnostics.report import Report, write
+from beeline.envs import descriptions
+from beeline.envs._registry import check_least_horizon
 
 
 def diagnose(
@@ -51,8 +56,14 @@ def diagnose(
         ValueError: If a name is unknown, a number out of range, or a run is asked for what it
             does not have.
     """
-    _check(horizons, transitions, fit_steps, samples, points)
+    _check(horizons, transitions, fit_steps, samples, points, seed)
     check_names(models)
+    choose("preset", preset_name, PRESETS)
+    if isinstance(task_or_run, str):
+        choose("task", task_or_run, descriptions())
+        for horizon in horizons:
+            check_least_horizon(task_or_run, horizon)
+    _check_out(Path(out))
     fit_key, measure_key = jax.random.split(jax.random.key(seed))
     wanted = sorted(set(horizons))
     if isinstance(task_or_run, str):
@@ -77,7 +88,12 @@ def diagnose(
 
 
 def _check(
-    horizons: Sequence[int], transitions: int, fit_steps: int, samples: int, points: int
+    horizons: Sequence[int],
+    transitions: int,
+    fit_steps: int,
+    samples: int,
+    points: int,
+    seed: int,
 ) -> None:
     if not horizons:
         raise ValueError("no horizon was given: give one or more, each at least 2")
@@ -89,3 +105,14 @@ def _check(
     for name, (given, least) in counts.items():
         if given < least:
             raise ValueError(f"{name} is {given}: give an integer of at least {least}")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed}: give an integer from 0 to {2**32 - 1}")
+
+
+def _check_out(out: Path) -> None:
+    # Measuring takes minutes: what cannot be written then is told now, and nothing is made yet.
+    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise ValueError(f"{nearest} is a file: name a directory with --out")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(f"cannot write to {nearest}: name another directory with --out")

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from beeline._module import ArraysInside
 from beeline.control import Optimum, normalized_return, random_return, solve_optimum
 from beeline.envs import Environment
+from beeline.run._errors import RunError
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +27,16 @@ class Reference(ArraysInside):
 
         Returns:
             Its reference.
+
+        Raises:
+            RunError: If the two returns are no scale to measure on.
         """
-        return cls(solve_optimum(env), random_return(env).mean)
+        reference = cls(solve_optimum(env), random_return(env).mean)
+        try:
+            normalized_return(0.0, reference.random_return, reference.optimum.return_)
+        except ValueError as error:
+            raise RunError(f"{env.name} at horizon {env.horizon}: {error}") from error
+        return reference
 
     def normalize(self, returns: Float[np.ndarray, " seed"]) -> Float[np.ndarray, " seed"]:
         """Measure returns between the random policy's and the optimum.

@@ -53,4 +53,6 @@ def stopping() -> Iterator[Stop]:
         yield stop
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # None is a handler that was not set by Python, which it cannot set again.
+            if handler is not None:
+                signal.signal(number, handler)

@@ -26,6 +26,7 @@ from beeline.training.exploration import Exploration
 from beeline.training.faults import Faults, finite_leaves, first_in
 from beeline.training.model_fitting import ModelFitting, open_loop_error
 from beeline.training.policy_improvement import PolicyImprovement
+from beeline.training.record import Record
 from beeline.training.reward_fitting import RewardFitting
 
 _REPLAYED = 4
@@ -59,55 +60,6 @@ class BPOState(NamedTuple):
         """
         others = ("buffer", "rate", "key")
         return {name: value for name, value in self._asdict().items() if name not in others}
-
-
-class Record(NamedTuple):
-    """What one iteration measured, in the order in which a failure would spread.
-
-    Means and last values are over the updates taken: 0 if none was due, NaN if none could be taken.
-    """
-
-    collected_return: Float[Array, ""]
-    """Return of the episode collected, exploration included."""
-    fresh_error: Float[Array, ""]
-    """Standardised error of the model on that episode, before learning from it."""
-    replayed_error: Float[Array, ""]
-    """The same on older episodes, which it has learned from: the model overfits if it is less."""
-    open_loop_error: Float[Array, ""]
-    """Error of the model's own episode with those actions, where a one-step model is compared with
-    it; 0 otherwise. A model of actions reads no states, so this is its `fresh_error`."""
-    one_step_error: Float[Array, ""]
-    """The same of the one-step model: it imagines episodes while this is the less of the two."""
-    model_updates: Int[Array, ""]
-    """Model updates due in the iteration."""
-    model_loss: Float[Array, ""]
-    """Mean loss of the iteration's model updates."""
-    model_gradient_norm: Float[Array, ""]
-    """Gradient norm of the last of them, before clipping."""
-    model_clip_fraction: Float[Array, ""]
-    """Share of them whose gradient was clipped."""
-    reward_loss: Float[Array, ""]
-    """Loss of the reward model's last update; 0 where the reward is known."""
-    policy_updates: Int[Array, ""]
-    """Policy updates due in the iteration."""
-    imagined_return: Float[Array, ""]
-    """Return of the last imagined batch."""
-    entropy: Float[Array, ""]
-    """Mean entropy of the policy there."""
-    policy_gradient_norm: Float[Array, ""]
-    """Gradient norm there, before clipping."""
-    policy_clip_fraction: Float[Array, ""]
-    """Share of the policy updates whose gradient was clipped."""
-    return_: Float[Array, ""]
-    """Real return of the deterministic policy after the iteration."""
-    imagined_minus_real_return: Float[Array, ""]
-    """How much the last imagined batch promised beyond that: the policy exploits the model."""
-    rate: Float[Array, ""]
-    """Factor on all learning rates in the iteration: 1, or less after weights were restored."""
-    skipped_updates: Int[Array, ""]
-    """Updates of any kind not taken because of a number that was not finite."""
-    discarded_episodes: Int[Array, ""]
-    """1 if the episode collected was not finite, and so not kept; 0 otherwise."""
 
 
 @final

@@ -61,9 +61,9 @@ def main(folder: Path, draw: Draw) -> None:
     text = table(rows, arguments.scale)
     readme = arguments.out / "README.md"
     if readme.exists():
-        readme.write_text(
-            _MARK.sub(lambda found: f"{found[1]}{text}{found[2]}", readme.read_text())
-        )
+        before = readme.read_text(encoding="utf-8")
+        after = _MARK.sub(lambda found: f"{found[1]}{text}{found[2]}", before)
+        readme.write_text(after, encoding="utf-8")
     print(text)
 
 

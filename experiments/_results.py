@@ -58,7 +58,7 @@ def save(file: Path, rows: Sequence[Mapping[str, Any]], command: str) -> None:
         "machine": machine(),
         "versions": f"python {platform.python_version()}, jax {jax.__version__}",
     }
-    with file.open("w", newline="") as target:
+    with file.open("w", encoding="utf-8", newline="") as target:
         target.writelines(f"# {name}: {value}\n" for name, value in heading.items())
         writer = csv.DictWriter(target, list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -74,7 +74,7 @@ def load(file: Path) -> list[dict[str, str]]:
     Returns:
         The rows, all values as text.
     """
-    with file.open(newline="") as source:
+    with file.open(encoding="utf-8", newline="") as source:
         return list(csv.DictReader(line for line in source if not line.startswith("#")))
 
 
@@ -119,7 +119,7 @@ def machine() -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or "CPU"
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

@@ -55,7 +55,11 @@ def git_revision(folder: Path) -> str | None:
     def git(*command: str) -> str | None:
         try:
             done = subprocess.run(
-                ["git", "-C", str(folder), *command], capture_output=True, text=True, timeout=10
+                ["git", "-C", str(folder), *command],
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=10,
             )
         except (OSError, subprocess.TimeoutExpired):
             return None

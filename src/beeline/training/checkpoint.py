@@ -273,6 +273,11 @@ def _member(archive: zipfile.ZipFile, name: str, like: jax.ShapeDtypeStruct) -> 
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as member:
         shape, fortran, kind = _header(member)
+        if shape == like.shape and {str(kind), str(like.dtype)} == {"float32", "float64"}:
+            raise _MisfitError(
+                f"was written in {kind}, where JAX computes in {like.dtype} now: "
+                f"set JAX_ENABLE_X64={int(kind == np.float64)}"
+            )
         if shape != like.shape or kind != like.dtype:
             raise _MisfitError(
                 f"holds {name!r} as {kind}{list(shape)}, "

@@ -91,7 +91,7 @@ def measure(case: Case) -> Measured:
         The measurement.
     """
     command = [sys.executable, "-m", "benchmarks.cases", json.dumps(asdict(case))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise RuntimeError(f"{case} failed:\n{done.stderr[-2000:]}")
     return Measured(**json.loads(done.stdout.splitlines()[-1]))

@@ -94,7 +94,7 @@ def run(minutes: float, seed: int, out: Path | None) -> None:
     for name, value in table.items():
         print(f"| {name.replace('_', ' ')} | {value} |")
     if out is not None:
-        out.write_text(json.dumps(table, indent=2) + "\n")
+        out.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
 
 
 def small(task: str, model: str, seed: int) -> Config:
@@ -362,7 +362,7 @@ def _lines(folder: Path) -> int:
 
 
 def _records(folder: Path) -> list[dict[str, Any]]:
-    rows = [json.loads(line) for line in (folder / _RECORDS).read_text().splitlines()]
+    rows = [json.loads(line) for line in (folder / _RECORDS).read_bytes().splitlines()]
     return [row | {"wall_seconds": None} for row in rows]
 
 
@@ -370,7 +370,7 @@ def _resident_megabytes() -> float:
     # What is freed and not yet given back is not kept: between rounds that come and go it would
     # hide a hundred megabytes of what is.
     ctypes.CDLL(None).malloc_trim(0)
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * resource.getpagesize() / 1e6
 
 

@@ -138,7 +138,7 @@ def run(models: list[str], horizons: list[int], operations: list[str], out: Path
             "matrix_rate": rate,
             "rows": [asdict(r) for r in rows],
         }
-        out.write_text(json.dumps(record, indent=1) + "\n")
+        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def ratios(rows: list[Measured]) -> list[str]:
@@ -177,7 +177,7 @@ def compare(before: Path, after: Path) -> None:
         after: JSON file of a later run.
     """
     first, second = (
-        {(r["model"], r["horizon"], r["operation"]): r for r in json.loads(p.read_text())["rows"]}
+        {(r["model"], r["horizon"], r["operation"]): r for r in json.loads(p.read_bytes())["rows"]}
         for p in (before, after)
     )
     table = Table("model", "horizon", "operation", "before ms", "after ms", "speed-up", "memory")
@@ -202,7 +202,7 @@ def markdown(paths: tuple[Path, ...]) -> str:
     Returns:
         Markdown.
     """
-    records = [json.loads(path.read_text()) for path in paths]
+    records = [json.loads(path.read_bytes()) for path in paths]
     lines = [
         "| model | steps | operation | episodes | ms | of rate | peak MB | compile s | again s |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -123,7 +123,7 @@ def machine() -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or "CPU"
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

@@ -124,8 +124,8 @@ def _train(side: list[Cell], store: Store) -> str:
             return "; ".join(_train([cell], store) for cell in side)
         # It counts with what its policy had reached.
         diverged = True
-    rows = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
-    ended = {} if diverged else json.loads((folder / SUMMARY).read_text())
+    rows = [json.loads(line) for line in (folder / METRICS).read_bytes().splitlines()]
+    ended = {} if diverged else json.loads((folder / SUMMARY).read_bytes())
     said = []
     for position, cell in enumerate(side):
         records = [_of_seed(row, position) for row in rows]

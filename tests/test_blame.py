@@ -2,10 +2,12 @@
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 import beeline
 from beeline.cli import main
+from beeline.run import RunError
 from beeline.run._restore import devices_then
 from beeline.training import checkpoint
 
@@ -156,6 +159,37 @@ def test_a_platform_that_is_not_there_in_a_process_of_its_own(two):
         "beeline: JAX cannot compute with JAX_PLATFORMS=no-such-platform ("
     )
     assert done.stderr.count("\n") == 1
+
+
+ASK = r"checkpoint\.npz was written in {}, where JAX computes in {} now: set JAX_ENABLE_X64={}"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "plot", "resume", "diagnose"])
+def test_a_run_of_the_other_precision_names_the_variable(two, float64, capsys, command):
+    before = snapshot(two)
+    assert main([command, str(two)]) == 2
+    _, said = capsys.readouterr()
+    if command != "resume":
+        assert re.search(ASK.format("float32", "float64", 0), said)
+    assert said.count("\n") == 1
+    with pytest.raises(RunError, match=ASK.format("float32", "float64", 0)):
+        beeline.resume(two, env_steps=900)
+    assert {name: before[name] for name in before} == {
+        name: content for name, content in snapshot(two).items() if name in before
+    }
+
+
+def test_a_run_of_double_precision_names_the_variable_too(two, trained):
+    about = checkpoint.peek(two / "checkpoint.npz").about
+    assert about["precision"] == trained.summary["precision"] == "float32"
+    with jax.enable_x64(True):
+        wide = jax.tree.map(
+            lambda x: x.astype("float64") if eqx.is_inexact_array(x) else x, trained.state
+        )
+        checkpoint.save(two / "checkpoint.npz", wide, about)
+    shutil.copy(two / "checkpoint.npz", two / "checkpoint-previous.npz")
+    with pytest.raises(RunError, match=ASK.format("float64", "float32", 1)):
+        beeline.load(two)
 
 
 def test_the_devices_are_those_of_the_checkpoint_that_is_left(two):

@@ -1,11 +1,13 @@
 """What Unix has and other systems lack is done without."""
 
+import ast
 import ctypes
 import errno
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +25,28 @@ for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "sched_geta
     delattr(os, name)
 import beeline.run, beeline.cli
 """
+
+
+@pytest.mark.parametrize("top", ["src", "experiments", "benchmarks", "docs"])
+def test_every_text_says_its_encoding(top):
+    """Elsewhere the default is another one."""
+    texts = 0
+    for file in sorted((Path(__file__).parents[1] / top).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                owner = getattr(getattr(node.func, "value", None), "id", "")
+                given = {word.arg for word in node.keywords}
+                modes = [x.value for x in node.args if isinstance(x, ast.Constant)]
+                is_text = called in ("read_text", "write_text") or (
+                    called in ("open", "fdopen")
+                    and (owner, called) not in (("os", "open"), ("archive", "open"))
+                    and not any("b" in str(mode) for mode in modes)
+                )
+                if is_text or "text" in given & {"text", "universal_newlines"}:
+                    texts += 1
+                    assert "encoding" in given, (file, node.lineno)
+    assert texts or top == "docs"
 
 
 @pytest.fixture

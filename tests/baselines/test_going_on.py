@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -141,3 +142,12 @@ def test_kills_leave_no_trace(model, tmp_path):
     assert soak.differences(tmp_path / "undisturbed", tmp_path / "killed") == []
     lines = (tmp_path / "killed" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == [*range(1, config.iterations + 1)]
+
+
+def test_a_run_in_double_precision_is_read(float64, tmp_path):
+    """The library computes in single precision, what is made of its actor as JAX does."""
+    run = beeline.train(config=config_of("sac", env_steps=25), out=tmp_path / "run")
+    weights = jax.tree.leaves(eqx.filter(beeline.load(tmp_path / "run").policy, eqx.is_array))
+    assert {str(leaf.dtype) for leaf in weights} == {"float64"}
+    assert run.summary is not None
+    assert run.summary["precision"] == "float64"

@@ -218,5 +218,5 @@ def _make(config: Config) -> gymnasium.Env[np.ndarray, np.ndarray]:
 def _linear(like: Linear, *parts: Any) -> Linear:
     weight = np.concatenate([part.weight.detach().numpy() for part in parts]).T
     bias = np.concatenate([part.bias.detach().numpy() for part in parts])
-    values = jnp.asarray(weight), jnp.asarray(bias)
+    values = jnp.asarray(weight, float), jnp.asarray(bias, float)
     return eqx.tree_at(lambda layer: (layer.weight, layer.bias), like, values)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 import beeline
 
@@ -24,7 +25,7 @@ def provenance(beside: Sequence[str] = ()) -> dict[str, Any]:
     Returns:
         The versions of Python and of the packages that compute, the platform, the revision of
         the checkout that the package runs from or None, the number of devices that share the
-        work, and the time in UTC.
+        work, the type of the numbers, and the time in UTC.
     """
     versions = {"python": platform.python_version()}
     for package in (*_PACKAGES, *beside):
@@ -36,6 +37,7 @@ def provenance(beside: Sequence[str] = ()) -> dict[str, Any]:
         "versions": versions,
         "platform": platform.platform(),
         "devices": jax.local_device_count(),
+        "precision": str(jnp.result_type(float)),
         "git_revision": git_revision(Path(beeline.__file__).parent),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
@@ -55,7 +57,11 @@ def git_revision(folder: Path) -> str | None:
     def git(*command: str) -> str | None:
         try:
             done = subprocess.run(
-                ["git", "-C", str(folder), *command], capture_output=True, text=True, timeout=10
+                ["git", "-C", str(folder), *command],
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=10,
             )
         except (OSError, subprocess.TimeoutExpired):
             return None

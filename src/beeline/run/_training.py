@@ -263,7 +263,7 @@ def _check_learner(path: Path | None, begun: Restored) -> None:
 
 
 def _check_origin(path: Path | None, begun: Restored, now: dict[str, Any]) -> None:
-    for field in ("versions", "devices"):
+    for field in ("versions", "devices", "precision"):
         if field in begun.about and begun.about[field] != now[field]:
             warnings.warn(
                 f"{path} was trained with other {field} than there are now: "

@@ -39,6 +39,7 @@ ADDED: dict[int, dict[str, float]] = {2: {"rate": 1.0}}
 """Arrays that the state has only since a schema, with the number that fills them in older files."""
 
 _MANIFEST = "manifest"
+_PRECISIONS = (np.float32, np.float64)
 _LARGEST_READ = 2**23
 _LONGEST_HEADER = 1024
 """A longer one could be nested so deeply that parsing it takes all memory."""
@@ -273,6 +274,12 @@ def _member(archive: zipfile.ZipFile, name: str, like: jax.ShapeDtypeStruct) -> 
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as member:
         shape, fortran, kind = _header(member)
+        now = jnp.result_type(float)
+        if shape == like.shape and kind != like.dtype == now and kind in _PRECISIONS:
+            raise _MisfitError(
+                f"was written in {kind}, where JAX computes in {now} now: "
+                f"set JAX_ENABLE_X64={int(kind == np.float64)}"
+            )
         if shape != like.shape or kind != like.dtype:
             raise _MisfitError(
                 f"holds {name!r} as {kind}{list(shape)}, "

@@ -1,6 +1,7 @@
 """The command line: what it prints, the exit codes, and one line for every mistake."""
 
 import dataclasses
+import importlib.metadata
 import json
 import os
 import re
@@ -156,7 +157,10 @@ def test_where_runs_go(asked):
             "horizon is 2, but one-bounce takes at least 3",
         ),
         (["train", "invasive-plant", "--horizon", "5"], "invasive-plant takes at least 10: in ste"),
-        (["train", "--fitting.learning-rate", "0"], "fitting.learning-rate is 0.0: give a number"),
+        (
+            ["train", "--fitting.learning-rate", "0"],
+            "fitting.learning-rate is 0.0: give a finite number",
+        ),
         (["train", "--fitting.learning-rate", "-1e-3"], "fitting.learning-rate is -0.001: give"),
         (["train", "--improvement.learning-rate", "nan"], "improvement.learning-rate is nan"),
         (["train", "--horizn", "3"], "Unrecognized options: --horizn, 3; perhaps you meant --hor"),
@@ -226,6 +230,25 @@ def test_mistakes_of_the_library_are_not_hidden(monkeypatch):
     monkeypatch.setattr(beeline.run, "train", fail)
     with pytest.raises(ValueError, match="not the user's fault"):
         main(["train"])
+
+
+def test_the_version_is_printed_with_that_of_jax(capsys):
+    assert main(["--version"]) == 0
+    line = capsys.readouterr().out
+    assert line.startswith(
+        f"beeline {importlib.metadata.version('beeline')}, jax {jax.__version__}"
+    )
+    assert line.count("\n") == 1
+
+
+def test_help_describes_the_program(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert not end.value.code
+    text = capsys.readouterr().out
+    assert "Learn control policies" in text
+    assert "--version" in text
+    assert "beeline.run" not in text
 
 
 def test_help_is_no_mistake(capsys):

@@ -5,10 +5,12 @@ JAX is imported only once a command needs it, so that lists and mistakes are ans
 
 import contextlib
 import dataclasses
+import importlib.metadata
 import io
 import itertools
 import json
 import os
+import platform
 import re
 import signal
 import sys
@@ -26,6 +28,12 @@ from beeline._streams import BROKEN_PIPE, flush_streams, prepare_streams
 from beeline.config import BASELINES, MODELS, PRESETS, Config
 from beeline.envs import descriptions
 
+_DESCRIPTION = """Learn control policies by backpropagating through learned world models.
+
+Begin with: beeline train cancer-treatment --horizon 20
+
+beeline COMMAND --help tells the options of a command, beeline --version what is installed."""
+
 _COMMANDS = ("train", "resume", "evaluate", "plot", "diagnose", "list")
 _USER_ERROR, _FAILURE, _INTERRUPTED, _TERMINATED = 2, 1, 130, 143
 
@@ -41,17 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         nobody reads the output any more, 143 for SIGTERM.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["--version"]:
+        print(_versions())
+        return 0
     try:
-        command = _parse(given)
-        if isinstance(command, List):
-            return _list()
-        if isinstance(command, Train):
-            return _train(_config(command), command)
-        if isinstance(command, Resume):
-            return _resume(command)
-        if isinstance(command, Diagnose):
-            return _diagnose(command)
-        return _evaluate(command) if isinstance(command, Evaluate) else _plot(command)
+        return _do(_parse(given))
     except _CommandError as error:
         return _refuse(str(error), error.code)
     except KeyboardInterrupt as error:
@@ -64,6 +66,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error), _FAILURE)
     except MemoryError as error:
         return _refuse(f"out of memory: {error}".removesuffix(": "), _FAILURE)
+
+
+def _do(command: Any) -> int:
+    do: dict[type, Callable[[Any], int]] = {
+        Train: _train,
+        Resume: _resume,
+        Evaluate: _evaluate,
+        Plot: _plot,
+        Diagnose: _diagnose,
+        List: _list,
+    }
+    return do[type(command)](command)
+
+
+def _versions() -> str:
+    packages = ("beeline", "jax", "jaxlib")
+    named = [f"{name} {importlib.metadata.version(name)}" for name in packages]
+    return ", ".join([*named, f"Python {platform.python_version()}"])
 
 
 def script() -> None:
@@ -104,7 +124,7 @@ def _parse(arguments: list[str]) -> Any:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(commands, args=arguments, prog="beeline", description=__doc__)
+            return tyro.cli(commands, args=arguments, prog="beeline", description=_DESCRIPTION)
     except SystemExit as end:
         if end.code:
             raise _CommandError(_one_line(said.getvalue())) from None
@@ -157,9 +177,10 @@ def _is_rule(line: str) -> bool:
     return line.endswith(("───", "---"))
 
 
-def _train(config: Config, command: Train) -> int:
+def _train(command: Train) -> int:
     from beeline import run
 
+    config = _config(command)
     default = Path("runs", f"{config.task}-h{config.horizon}-{config.model}-seed{config.seed}")
     return _finish(
         lambda: run.train(
@@ -327,7 +348,8 @@ def _diagnose(command: Diagnose) -> int:
     return 0
 
 
-def _list() -> int:
+def _list(command: List) -> int:
+    del command
     tables = {
         "tasks": descriptions(),
         "models": MODELS,

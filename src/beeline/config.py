@@ -61,7 +61,7 @@ SQUASHES = {
 
 
 OPTIMISERS = {
-    "muon": "Muon for matrices: all directions of a gradient are learned at the same pace.",
+    "muon": "Muon for matrices, all directions at the same pace; Nesterov's Adam for the rest.",
     "adam": "Adam (the paper).",
 }
 

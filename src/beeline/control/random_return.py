@@ -45,7 +45,7 @@ def random_return(
     if episodes < 2:
         raise ValueError(f"episodes must be at least 2, got {episodes}")
     with jax.enable_x64(True):
-        keys = jax.random.split(jax.random.key(0) if key is None else key, episodes)
+        keys = jax.random.split(_usual_key() if key is None else key, episodes)
         returns = _returns(env, keys)
         mean = float(jnp.mean(returns))
         error = float(jnp.std(returns, ddof=1)) / math.sqrt(episodes)
@@ -73,6 +73,11 @@ def normalized_return(return_: float, random: float, optimal: float) -> float:
             f"{optimal} and {random}"
         )
     return (return_ - random) / (optimal - random)
+
+
+def _usual_key() -> PRNGKeyArray:
+    # The generator by name, for the environment may name another.
+    return jax.random.key(0, impl="threefry2x32")
 
 
 @eqx.filter_jit

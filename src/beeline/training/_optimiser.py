@@ -1,10 +1,12 @@
 """Adam or Muon with clipped gradients, decoupled weight decay and a cosine over the whole run.
 
 Muon turns the averaged gradient of each matrix into the nearest orthogonal one, so that all of
-its directions are learned at the same pace, not the steepest first.
+its directions are learned at the same pace, not the steepest first. What is not a matrix descends
+beside it by Adam with Nesterov's momentum, as in optax.
 
 References:
     Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; by optax.
+    Dozat 2016, "Incorporating Nesterov momentum into Adam".
 """
 
 from typing import Any, NamedTuple, TypeVar, final
@@ -24,7 +26,7 @@ _LARGEST_STEP = 1e15
 """Above every useful limit, and small enough that Adam's squares are finite in float32."""
 
 _ADAM_SHARE = 0.3
-"""Step size of Adam, for what is not a matrix, as a share of Muon's."""
+"""Step size of Nesterov's Adam, for what is not a matrix, as a share of Muon's."""
 
 
 class Descent(NamedTuple):
@@ -56,7 +58,7 @@ class Optimiser(Module):
     clip: float = eqx.field(static=True)
     weight_decay: float = eqx.field(static=True, default=0.0)
     method: str = eqx.field(static=True, default="adam")
-    """`adam`, or `muon` for matrices and Adam for the rest."""
+    """`adam`, or `muon` for matrices and Nesterov's Adam for the rest."""
 
     def init(self, weights: Any) -> optax.OptState:
         """Begin.

@@ -152,8 +152,9 @@ def test_a_fault_stops_the_run_with_its_name_and_the_state_before(train, tmp_pat
 
 
 @pytest.mark.parametrize("quantity", FAULTS)
-def test_a_fault_is_left_out_and_counted(train, caplog, quantity):
-    run, states = train(algorithm(**FAULTS[quantity]), "skip")
+def test_a_fault_is_left_out_and_counted(train, caplog, quantity, tmp_path):
+    run, states = train(algorithm(**FAULTS[quantity]), "skip", out=tmp_path / "run")
+    assert same(beeline.load(tmp_path / "run").state.buffer, run.state.buffer)
     before, after = states[2], states[3]
     skipped = [row["skipped_updates"] for row in run.records]
     discarded = [row["discarded_episodes"] for row in run.records]

@@ -239,7 +239,7 @@ def _warnings_in_one_line() -> Iterator[None]:
 
     with warnings.catch_warnings():
         # Not an error, even where Python is told to make errors of warnings.
-        warnings.simplefilter("always", RunWarning)
+        warnings.simplefilter("always", UserWarning)
         show = warnings.showwarning
 
         def say(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:

@@ -80,10 +80,18 @@ def how_to_go_on(path: Path) -> str:
     Returns:
         An advice.
     """
-    return f"continue with: beeline resume {_shell_word(path)}"
+    return f"continue with: beeline resume {shell_word(path)}"
 
 
-def _shell_word(path: Path) -> str:
+def shell_word(path: Path) -> str:
+    """Write a path such that a shell takes it, and the terminal can spell it.
+
+    Args:
+        path: The path.
+
+    Returns:
+        One word.
+    """
     text, encoding = str(path), getattr(sys.stderr, "encoding", None) or "utf-8"
     with contextlib.suppress(UnicodeEncodeError):
         text.encode(encoding)

@@ -1,7 +1,6 @@
 """Training from a configuration to a result, with everything kept on the way."""
 
 import dataclasses
-import shlex
 import signal
 import time
 import warnings
@@ -20,7 +19,13 @@ from beeline.config import preset as from_preset
 from beeline.run import _directory as files
 from beeline.run._background import in_background
 from beeline.run._display import Display, display
-from beeline.run._errors import DivergedError, Interrupted, RunError, RunWarning
+from beeline.run._errors import (
+    DivergedError,
+    Interrupted,
+    RunError,
+    RunWarning,
+    shell_word,
+)
 from beeline.run._faults import fault_of_warmup, faults_of_iteration
 from beeline.run._keeper import START, Cadence, Keeper, keeper, storing
 from beeline.run._lock import locked
@@ -237,7 +242,7 @@ def _train(
             if undrawn is not None:
                 warnings.warn(
                     f"{path} is trained, but its figures are not drawn ({undrawn}): once that is "
-                    f"mended, beeline plot {shlex.quote(str(path))} draws them",
+                    f"mended, beeline plot {shell_word(path)} draws them",
                     RunWarning,
                     stacklevel=3,
                 )

@@ -21,7 +21,8 @@ class Train:
     """Train policies through learned world models."""
 
     task: tyro.conf.Positional[str] = "cancer-treatment"
-    """Name of the task; `beeline list` shows them."""
+    """Name of the task (`beeline list` shows them), or module:Name of an environment."""
+    environment: tyro.conf.Suppress[str] = ""
     horizon: int = 100
     """Steps in an episode, at least 2; `invasive-plant` takes 10, `one-bounce` 3."""
     model: str = "transformer-awm"
@@ -42,6 +43,8 @@ class Train:
     """Directory of the run; runs/TASK-hHORIZON-MODEL-seedSEED if not given."""
     overwrite: bool = False
     """Whether to replace another run in that directory."""
+    check: bool = True
+    """Whether to refuse an environment of one's own that breaks the contract."""
     checkpoint_steps: int | None = None
     """Environment steps between checkpoints; time alone counts if not given."""
     checkpoint_minutes: float = 1.0
@@ -61,6 +64,8 @@ class Resume:
 
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
+    env: str | None = None
+    """module:Name of the environment, if the run was trained on one of one\'s own."""
     env_steps: int | None = None
     """Environment steps in all, more than the run has; the learning rates follow the new length."""
     checkpoint_steps: int | None = None
@@ -75,6 +80,8 @@ class Evaluate:
 
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
+    env: str | None = None
+    """module:Name of the environment, if the run was trained on one of one\'s own."""
     json: bool = False
     """Whether to print JSON."""
 
@@ -85,6 +92,8 @@ class Plot:
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Directories of the runs."""
+    env: str | None = None
+    """module:Name of the environment, if the run was trained on one of one's own."""
     out: Path = Path("learning_curves.png")
     """Where to put the figure of several runs."""
 
@@ -95,6 +104,8 @@ class Diagnose:
 
     task_or_run: tyro.conf.Positional[str]
     """Name of a task, or directory of a run."""
+    env: str | None = None
+    """module:Name of the environment, if the run was trained on one of one's own."""
     models: tuple[str, ...] = ()
     """Names of models, for a task; a run has its own."""
     horizons: tuple[int, ...] = (5, 10, 20, 40)

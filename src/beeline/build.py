@@ -104,28 +104,33 @@ def build_reward(config: Config, env: Environment, *, key: PRNGKeyArray) -> Rewa
     )
 
 
-def build(config: Config) -> BPO | Baseline:
+def build(config: Config, env: Environment | None = None) -> BPO | Baseline:
     """Set up what a run trains with.
 
     Args:
         config: The run.
+        env: Its environment; left out, the task of its name.
 
     Returns:
         Algorithm 1, or a baseline that takes its place.
     """
-    return _BASELINES[config.model](config) if config.model in BASELINES else build_bpo(config)
+    env = make(config.task, horizon=config.horizon) if env is None else env
+    if config.model in BASELINES:
+        return _BASELINES[config.model](config, env)
+    return build_bpo(config, env)
 
 
-def build_bpo(config: Config) -> BPO:
+def build_bpo(config: Config, env: Environment | None = None) -> BPO:
     """Set Algorithm 1 up.
 
     Args:
         config: The run, of a world model.
+        env: Its environment; left out, the task of its name.
 
     Returns:
         The algorithm; `init` it with a model and a policy.
     """
-    env = make(config.task, horizon=config.horizon)
+    env = make(config.task, horizon=config.horizon) if env is None else env
     fitting, improvement, exploration = config.fitting, config.improvement, config.exploration
     model = jax.eval_shape(lambda: build_model(config, env, key=jax.random.key(0)))
     learned = not isinstance(model, SimulatorModel)
@@ -261,4 +266,7 @@ _MODELS: dict[str, Callable[[Config, Environment, PRNGKeyArray], WorldModel]] = 
     "simulator": _simulator,
 }
 
-_BASELINES: dict[str, Callable[[Config], Baseline]] = {"sac": SAC, "online-dt": OnlineDT}
+_BASELINES: dict[str, Callable[[Config, Environment], Baseline]] = {
+    "sac": SAC,
+    "online-dt": OnlineDT,
+}

@@ -180,11 +180,18 @@ def _is_rule(line: str) -> bool:
 def _train(command: Train) -> int:
     from beeline import run
 
+    env = None
+    if ":" in command.task:
+        env = _imported(command.task, command.horizon)
+        command = dataclasses.replace(command, task=Train.task)
     config = _config(command)
-    default = Path("runs", f"{config.task}-h{config.horizon}-{config.model}-seed{config.seed}")
+    task = config.task if env is None else re.sub(r"[^\w.-]", "-", env.name)
+    default = Path("runs", f"{task}-h{config.horizon}-{config.model}-seed{config.seed}")
     return _finish(
         lambda: run.train(
+            env,
             config=config,
+            check=command.check,
             out=command.out or default,
             overwrite=command.overwrite,
             checkpoint_steps=command.checkpoint_steps,
@@ -193,12 +200,22 @@ def _train(command: Train) -> int:
     )
 
 
+def _imported(path: str, horizon: int) -> Any:
+    from beeline.envs._given import given_environment
+
+    try:
+        return given_environment(path, horizon=horizon)
+    except (TypeError, ValueError) as error:
+        raise _CommandError(str(error)) from None
+
+
 def _resume(command: Resume) -> int:
     from beeline import run
 
     return _finish(
         lambda: run.resume(
             command.run,
+            env=command.env,
             env_steps=command.env_steps,
             checkpoint_steps=command.checkpoint_steps,
             checkpoint_minutes=command.checkpoint_minutes,
@@ -258,7 +275,7 @@ def _evaluate(command: Evaluate) -> int:
 
     try:
         with _warnings_in_one_line():
-            loaded = run.load(command.run)
+            loaded = run.load(command.run, env=command.env)
     except run.RunError as error:
         raise _CommandError(str(error)) from None
     measured = run.evaluate_run(loaded)
@@ -297,7 +314,7 @@ def _plot(command: Plot) -> int:
     try:
         with _warnings_in_one_line():
             if len(command.runs) == 1:
-                drawn = run.draw_run(run.load(command.runs[0]))
+                drawn = run.draw_run(run.load(command.runs[0], env=command.env))
             else:
                 run.draw_curves(command.runs, command.out)
                 drawn = (command.out,)
@@ -326,7 +343,7 @@ def _diagnose(command: Diagnose) -> int:
         require_devices()
         with _warnings_in_one_line():
             report = diagnose(
-                command.task_or_run if task else run.load(command.task_or_run),
+                command.task_or_run if task else run.load(command.task_or_run, env=command.env),
                 command.models,
                 command.horizons,
                 expand(command.out),

@@ -239,7 +239,9 @@ class Config:
     """One training run."""
 
     task: str = field("cancer-treatment", Text())
-    """Name of the task."""
+    """Name of the task, or of an environment of one's own."""
+    environment: str = field("", Text(), since=2, before="")
+    """What an environment of one's own is, as `beeline.envs` compares it; empty for a task."""
     horizon: int = field(100, Count(2))
     """Steps in an episode, at least 2; `invasive-plant` takes 10, `one-bounce` 3."""
     model: str = field("transformer-awm", Choice(MODELS | BASELINES))
@@ -280,8 +282,9 @@ class Config:
         """
         for name, value in normalised(self).items():
             object.__setattr__(self, name, value)
-        choose("task", self.task, dict.fromkeys(task_names()))
-        check_least_horizon(self.task, self.horizon)
+        if not self.environment:
+            choose("task", self.task, dict.fromkeys(task_names()))
+            check_least_horizon(self.task, self.horizon)
         if self.seed + self.seeds - 1 > _LARGEST_SEED:
             raise ValueError(
                 f"seed is {self.seed} and seeds {self.seeds}, but the last may be at most "

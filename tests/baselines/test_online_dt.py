@@ -15,7 +15,8 @@ from beeline import cli
 from beeline.baselines._decision_transformer import DecisionTransformer, Gaussian, returns_to_go
 from beeline.baselines._imitation import Imitation
 from beeline.baselines._return_seeker import ReturnSeeker, _live
-from beeline.baselines.online_dt import OnlineDT, _seeker_state, _state
+from beeline.baselines.online_dt import _seeker_state, _state
+from beeline.build import build
 from beeline.envs import Environment
 from beeline.training import Buffer, Episode, IndependentNoise
 from benchmarks import soak
@@ -275,15 +276,15 @@ def test_it_learns_to_earn_what_it_asks_for():
 def test_nothing_is_kept_twice_and_nothing_is_left_out():
     """What is saved makes up the whole state; that it is enough is for the slow tests."""
     config = soak.small("cancer-treatment", "online-dt", 0)
-    learner = OnlineDT(config)
+    learner = build(config)
     kept = learner.skeleton()
     whole = _seeker_state(kept)
     assert all(leaf is not None for leaf in (whole.policy, *whole.pupil, *whole))
     assert eqx.tree_equal(_state(whole), kept)
     assert len(jax.tree.leaves(kept)) == len(jax.tree.leaves(whole))
     longer = dataclasses.replace(config, env_steps=2 * config.env_steps)
-    enlarged = eqx.filter_eval_shape(OnlineDT(longer).enlarged, kept)
-    assert eqx.tree_equal(enlarged, OnlineDT(longer).skeleton())
+    enlarged = eqx.filter_eval_shape(build(longer).enlarged, kept)
+    assert eqx.tree_equal(enlarged, build(longer).skeleton())
     assert kept.learner.buffer.states.shape == (1, 60, 7, 1)
     assert enlarged.learner.buffer.states.shape == (1, 120, 7, 1)
 

@@ -15,7 +15,7 @@ import torch
 
 import beeline
 from beeline.baselines._delayed_sac import DelayedSAC
-from beeline.baselines.sac import SAC
+from beeline.build import build
 from beeline.config import Config, Exploration, SoftActorCritic
 from beeline.run import DivergedError, RunError
 
@@ -37,7 +37,7 @@ def tiny():
 @pytest.fixture(scope="module")
 def learned(tiny):
     """Both seeds, after all but the last episode."""
-    algorithm = SAC(tiny)
+    algorithm = build(tiny)
     algorithm.prepare([0, 1])
     state = algorithm.warm_up()
     for index in range(tiny.iterations - 1):
@@ -142,7 +142,7 @@ def test_the_state_is_what_the_library_holds(learned):
 
 def test_each_seed_learns_as_it_would_alone(tiny):
     def policies(seeds, fields):
-        algorithm = SAC(dataclasses.replace(fields, seeds=len(seeds)))
+        algorithm = build(dataclasses.replace(fields, seeds=len(seeds)))
         algorithm.prepare(seeds)
         return algorithm.iterate(algorithm.warm_up(), 0)[0].policy
 
@@ -161,7 +161,7 @@ def test_without_normalising_observations_are_physical(tiny):
     plain = dataclasses.replace(
         tiny, env_steps=30, seeds=1, sac=dataclasses.replace(tiny.sac, normalise=False)
     )
-    algorithm = SAC(plain)
+    algorithm = build(plain)
     algorithm.prepare([0])
     policy = algorithm.warm_up().policy
     np.testing.assert_array_equal(policy.mean, jnp.zeros((1, 2)))

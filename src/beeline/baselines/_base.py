@@ -4,6 +4,7 @@ import abc
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 
 from beeline.config import Config
@@ -33,12 +34,14 @@ class Baseline(abc.ABC):
     env: Environment
     iterations: int
 
-    def __reduce__(self) -> tuple[Any, tuple[Config]]:
+    def __reduce__(self) -> tuple[Any, tuple[Config, Environment]]:
         # Compiled programs and live learners stay behind: a copy prepares its own.
-        return type(self), (self.config,)
+        return type(self), (self.config, self.env)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and vars(other)["config"] == self.config
+        return isinstance(other, type(self)) and bool(
+            eqx.tree_equal((other.config, other.env), (self.config, self.env))
+        )
 
     def __hash__(self) -> int:
         return hash((type(self), self.config))

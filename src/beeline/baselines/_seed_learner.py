@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
-import gymnasium
 import jax.numpy as jnp
 import numpy as np
 import torch
@@ -30,7 +29,8 @@ from beeline.baselines._learner_arrays import (
 )
 from beeline.baselines._learner_state import LearnerState, Transitions, capacity
 from beeline.config import Config
-from beeline.envs._gymnasium_names import gymnasium_name
+from beeline.envs import Environment
+from beeline.envs.gymnasium import GymnasiumTask
 
 
 class SeedLearner:
@@ -43,18 +43,19 @@ class SeedLearner:
         updates: Updates of the critics and of the actor so far.
     """
 
-    def __init__(self, config: Config, seed: int) -> None:
+    def __init__(self, config: Config, task: Environment, seed: int) -> None:
         """Draw the networks.
 
         Args:
             config: The run.
+            task: Its environment.
             seed: The seed.
         """
         fields = config.sac
         self._generators: Any = None
         self._normaliser = None
         self._horizon = config.horizon
-        self._monitor = Monitor(_make(config))
+        self._monitor = Monitor(GymnasiumTask(task))
         env: Any = DummyVecEnv([lambda: self._monitor])
         if fields.normalise:
             env = self._normaliser = VecNormalize(env, gamma=fields.discount)
@@ -208,11 +209,6 @@ class SeedLearner:
             torch.set_num_threads(threads)
             self._generators = generators()
             set_generators(others)
-
-
-def _make(config: Config) -> gymnasium.Env[np.ndarray, np.ndarray]:
-    name = gymnasium_name(config.task)
-    return gymnasium.make(name, horizon=config.horizon, disable_env_checker=True)
 
 
 def _linear(like: Linear, *parts: Any) -> Linear:

@@ -26,7 +26,7 @@ from beeline.baselines._imitation import Imitation
 from beeline.baselines._return_seeker import ReturnSeeker, SeekerRecord, SeekerState, evaluate
 from beeline.config import Config
 from beeline.control import random_return, solve_optimum
-from beeline.envs import make
+from beeline.envs import Environment
 from beeline.training import CorrelatedNoise, Episode, IndependentNoise
 
 
@@ -34,14 +34,15 @@ from beeline.training import CorrelatedNoise, Episode, IndependentNoise
 class OnlineDT(Baseline):
     """Seeds side by side, each with its own transformer."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, env: Environment) -> None:
         """Set it up; nothing is computed yet.
 
         Args:
             config: The run.
+            env: Its environment.
         """
         self.config = config
-        self.env = make(config.task, horizon=config.horizon)
+        self.env = env
         self.iterations = config.iterations
         self._state: Any = None
         self._iterate: Any = None

@@ -17,7 +17,7 @@ from beeline.baselines._actor import Actor
 from beeline.baselines._base import Baseline, BaselineState
 from beeline.baselines._learner_state import capacity, skeleton
 from beeline.config import Config
-from beeline.envs import Environment, make
+from beeline.envs import Environment
 from beeline.training import Episode, evaluate
 
 if TYPE_CHECKING:
@@ -48,14 +48,15 @@ class SAC(Baseline):
     The seeds take turns, and each learns as it would alone.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, env: Environment) -> None:
         """Set it up, without the library: that is needed to train, and not to use a run.
 
         Args:
             config: The run.
+            env: Its environment.
         """
         self.config = config
-        self.env: Environment = make(config.task, horizon=config.horizon)
+        self.env = env
         self.iterations = config.iterations
         self._learners: list[SeedLearner] = []
         self._last: BaselineState | None = None
@@ -70,7 +71,7 @@ class SAC(Baseline):
         # Imported this late because it takes seconds.
         from beeline.baselines._seed_learner import SeedLearner
 
-        self._learners = [SeedLearner(self.config, seed) for seed in seeds]
+        self._learners = [SeedLearner(self.config, self.env, seed) for seed in seeds]
         _evaluate(self.env, self._policies())
 
     def warm_up(self) -> BaselineState:

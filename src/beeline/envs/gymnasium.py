@@ -15,6 +15,7 @@ from beeline._choices import choose
 from beeline.envs._base import Environment
 from beeline.envs._checks import check_action
 from beeline.envs._control_system import ControlTask
+from beeline.envs._given import given_environment
 from beeline.envs._make import check_options, make
 from beeline.envs._registry import ENTRIES
 
@@ -62,8 +63,8 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def __init__(
         self,
-        task: str,
-        horizon: SupportsIndex = 100,
+        task: str | Environment,
+        horizon: SupportsIndex | None = None,
         *,
         render_mode: str | None = None,
         **options: Any,
@@ -71,8 +72,8 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         """Make the task.
 
         Args:
-            task: One of `beeline.envs.names()`.
-            horizon: Steps in an episode, at least 2.
+            task: One of `beeline.envs.names()`, or an environment.
+            horizon: Steps in an episode, at least 2; left out, 100 or those of the environment.
             render_mode: What `render` gives: "rgb_array", or nothing.
             options: What to change in the task, as in `beeline.envs.make`.
 
@@ -83,12 +84,7 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         """
         if render_mode is not None:
             choose("render_mode", render_mode, RENDER_MODES)
-        choose("task", task, ENTRIES)
-        try:
-            check_options(task, options)
-        except ValueError as error:
-            raise TypeError(str(error)) from None
-        self.task = make(task, horizon=horizon, **options)
+        self.task = _task(task, horizon, options)
         self.render_mode = render_mode
         low, high = np.transpose([*_state_bounds(self.task), (0.0, 1.0)])
         self.observation_space = spaces.Box(_single(low), _single(high), dtype=np.float32)
@@ -189,6 +185,21 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         actions = np.reshape(self._actions, (-1, self.task.action_dim))
         episode = np.array(self._states), actions, self._t, self._return
         return pixels(draw_episode(self.task, *episode))
+
+
+def _task(
+    given: str | Environment, horizon: SupportsIndex | None, options: dict[str, Any]
+) -> Environment:
+    if isinstance(given, str):
+        choose("task", given, ENTRIES)
+        try:
+            check_options(given, options)
+        except ValueError as error:
+            raise TypeError(str(error)) from None
+        return make(given, horizon=100 if horizon is None else horizon, **options)
+    if options:
+        raise TypeError(f"{given.name} is made already: leave out {', '.join(options)}")
+    return given_environment(given, horizon=horizon)
 
 
 def _state_bounds(task: Environment) -> list[tuple[float, float]]:

@@ -92,7 +92,7 @@ def _restore(folder: Path, file: Path, config: Config, algorithm: BPO | Baseline
     peek = checkpoint.peek(file)
     then = _config_then(folder, file, peek, config)
     _check_sizes(then, folder, file, peek)
-    places = skeleton(then, algorithm if then == config else build(then))
+    places = skeleton(then, algorithm if then == config else build(then, algorithm.env))
     if isinstance(places, BaselineState) and not any(n.startswith("learner.") for n in peek.arrays):
         # Once, what there is to use of a baseline was all that was kept.
         places = places._replace(learner=None)

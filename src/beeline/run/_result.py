@@ -19,6 +19,7 @@ from beeline.envs import Environment
 from beeline.models import WorldModel
 from beeline.policies import Policy
 from beeline.run import _directory as files
+from beeline.run._environment import environment_of
 from beeline.run._errors import RunError
 from beeline.run._programs import compile_cache, require_devices, seeds_of
 from beeline.run._reference import Reference
@@ -130,11 +131,13 @@ class Evaluation(ArraysInside):
     reference: Reference
 
 
-def load(path: str | Path) -> Run:
+def load(path: str | Path, *, env: Environment | str | None = None) -> Run:
     """Read a run from its directory.
 
     Args:
         path: The directory.
+        env: The environment, or `module:Name` of it, if it was trained on one of one's own. Nothing
+            that the run's files name is ever imported.
 
     Returns:
         The run as of its last checkpoint.
@@ -145,7 +148,7 @@ def load(path: str | Path) -> Run:
     folder = files.expand(path)
     config = files.read_config(folder)
     require_devices()
-    algorithm = build(config)
+    algorithm = build(config, environment_of(config, env, folder))
     last = restore(folder, config, algorithm)
     if last is None:
         raise RunError(f"there is no checkpoint {folder / files.CHECKPOINT}")
@@ -157,11 +160,12 @@ def load(path: str | Path) -> Run:
     return Run(config, algorithm, last.state, last.rows, summary, folder)
 
 
-def evaluate_run(run: Run | str | Path) -> Evaluation:
+def evaluate_run(run: Run | str | Path, *, env: Environment | str | None = None) -> Evaluation:
     """Live through one episode with the deterministic policy of each seed.
 
     Args:
         run: The run, or its directory.
+        env: As for `load`.
 
     Returns:
         The episodes, their returns, and the optimum to compare them with.
@@ -169,7 +173,7 @@ def evaluate_run(run: Run | str | Path) -> Evaluation:
     Raises:
         RunError: If the directory does not hold a run that can be read.
     """
-    run = run if isinstance(run, Run) else load(run)
+    run = run if isinstance(run, Run) else load(run, env=env)
     env = run.env
     with compile_cache():
         reference = Reference.of(env)

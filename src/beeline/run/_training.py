@@ -16,9 +16,11 @@ from beeline.baselines._extra import missing_package, packages_of
 from beeline.build import build
 from beeline.config import Config
 from beeline.config import preset as from_preset
+from beeline.envs import Environment
 from beeline.run import _directory as files
 from beeline.run._background import in_background
 from beeline.run._display import Display, display
+from beeline.run._environment import environment_of, own_environment
 from beeline.run._errors import (
     DivergedError,
     Interrupted,
@@ -47,7 +49,7 @@ from beeline.training import BPOState
 
 
 def train(
-    task: str | None = None,
+    task: str | Environment | None = None,
     horizon: int | None = None,
     *,
     model: str | None = None,
@@ -61,14 +63,16 @@ def train(
     checkpoint_steps: int | None = None,
     checkpoint_minutes: float = 1.0,
     progress: bool | None = None,
+    check: bool = True,
 ) -> Run:
     """Train policies through learned world models.
 
     What is left out comes from `config`, or else from the preset.
 
     Args:
-        task: Name of the task, one of `beeline.envs.names()`.
-        horizon: Steps in an episode, at least 2.
+        task: Name of the task, one of `beeline.envs.names()`; an environment; or `module:Name` of
+            one, or of a class that makes one from a horizon.
+        horizon: Steps in an episode, at least 2; those of the environment if one is given.
         model: Name of the world model.
         preset: Name of the preset to start from; not together with `config`.
         seed: Seed of the first run.
@@ -81,13 +85,17 @@ def train(
         checkpoint_minutes: Minutes between checkpoints, or more: they never take over 2% of the
             time unless `checkpoint_steps` asks for them.
         progress: Whether to show a progress bar; by default if standard error is a terminal.
+        check: Whether to refuse an environment of one's own that breaks the contract; see
+            `beeline.envs.check`.
 
     Returns:
         The run: its policies and models, what every iteration measured, and a summary.
 
     Raises:
-        TypeError: If both a preset and a configuration are given, or a count is not an integer.
-        ValueError: If a name is unknown or a value out of range.
+        TypeError: If both a preset and a configuration are given, a count is not an integer, or
+            what is given as an environment is none.
+        ValueError: If a name is unknown, a value out of range, or an environment breaks the
+            contract.
         RunError: If the directory holds another run, or files that are no run, or another
             process is writing to it.
         StorageError: If the run cannot be written any more; what was saved is whole.
@@ -103,6 +111,10 @@ def train(
         "seeds": seeds,
         "env_steps": env_steps,
     }
+    env = None
+    if task is not None and (not isinstance(task, str) or ":" in task):
+        env, own = own_environment(task, horizon, checked=check)
+        fields |= own
     given = {name: value for name, value in fields.items() if value is not None}
     if config is None:
         config = from_preset(preset or "default", **given)
@@ -114,18 +126,19 @@ def train(
     use_every_core(config.fitting_batch, config.improvement_batch)
     require_devices()
     if out is None:
-        return _train(config, None, cadence, progress)
+        return _train(config, env, None, cadence, progress)
     path = files.expand(out)
     files.claim(path, overwrite=overwrite)
     with locked(path):
         # Another process may have been there first.
         files.claim(path, overwrite=overwrite)
-        return _train(config, path, cadence, progress)
+        return _train(config, env, path, cadence, progress)
 
 
 def resume(
     path: str | Path,
     *,
+    env: Environment | str | None = None,
     env_steps: int | None = None,
     checkpoint_steps: int | None = None,
     checkpoint_minutes: float = 1.0,
@@ -137,6 +150,7 @@ def resume(
 
     Args:
         path: Directory of the run.
+        env: The environment, or `module:Name` of it, if it was trained on one of one's own.
         env_steps: Environment steps in all, to make the run longer. The learning rates follow
             their cosine over the new length from here on, as if it had been planned: at once
             they rise to where a run of that length would be.
@@ -166,7 +180,8 @@ def resume(
             # Sums over shares of a batch have the same bits only if there are as many shares.
             use_devices(devices)
         require_devices()
-        return _train(config, folder, cadence, progress, resumed=True)
+        own = environment_of(config, env, folder)
+        return _train(config, own, folder, cadence, progress, resumed=True)
 
 
 def _check_packages(model: str) -> None:
@@ -200,6 +215,7 @@ def _lengthened(folder: Path, config: Config, env_steps: int | None) -> Config:
 
 def _train(
     config: Config,
+    env: Environment | None,
     path: Path | None,
     cadence: Cadence,
     progress: bool | None,
@@ -207,7 +223,7 @@ def _train(
     resumed: bool = False,
 ) -> Run:
     keep_freed_memory()
-    algorithm = build(config)
+    algorithm = build(config, env)
     begun = restore(path, config, algorithm) if resumed and path is not None else None
     if resumed and begun is None:
         warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=3)

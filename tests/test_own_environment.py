@@ -1,0 +1,298 @@
+"""An environment of the user's own, from outside the package: handed over, by module:Name, read."""
+
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import beeline
+from beeline.cli import main
+from beeline.envs import Environment, make
+from beeline.envs._given import given_environment, name_of
+from beeline.envs._identity import equations, identity
+from beeline.run import RunError
+
+MODULE = """
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from beeline.envs import Environment
+
+
+class Tank(Environment):
+    horizon: int = eqx.field(static=True)
+    level: float = 1.0
+    name = "tank"
+    state_dim = 1
+    action_dim = 1
+    dt = 0.1
+
+    def initial_state(self, *, key=None):
+        return jnp.full(1, 0.2)
+
+    def step(self, state, action, t, *, key=None):
+        inflow, outflow = 1.0 + action, jnp.sqrt(jnp.maximum(state, 1e-3))
+        return jax.nn.relu(state + self.dt * (inflow - outflow))
+
+    def reward(self, state, action, t):
+        return -self.dt * ((state[0] - self.level) ** 2 + 0.1 * action[0] ** 2)
+
+
+class Slow(Tank):
+    dt = 0.2
+
+
+class Broken(Tank):
+    def reward(self, state, action, t):
+        return jnp.log(state[0] - 0.2)
+
+
+class Needy(Tank):
+    def __init__(self, horizon, height):
+        self.horizon = horizon
+
+
+full = Tank(8, 2.0)
+
+
+def half(horizon):
+    return Tank(horizon, 0.5)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "tanks_of_a_test.py").write_text(MODULE, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.fixture(scope="module")
+def small(tiny):
+    return dataclasses.replace(tiny, env_steps=200)
+
+
+@pytest.fixture(scope="module")
+def run(folder, small, own_cache):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "path", [*sys.path])
+        env = given_environment("tanks_of_a_test:Tank", horizon=10)
+        return beeline.train(env, config=small, out=folder / "run")
+
+
+def tank(name="Tank", horizon=10):
+    return given_environment(f"tanks_of_a_test:{name}", horizon=horizon)
+
+
+def test_it_is_trained_and_read_like_a_task(run, folder):
+    assert (run.config.task, run.config.horizon) == ("tank", 10)
+    assert run.env == tank()
+    read = beeline.load(folder / "run", env="tanks_of_a_test:Tank")
+    assert read == dataclasses.replace(run, path=read.path)
+    assert beeline.evaluate(folder / "run", env=tank()) == beeline.evaluate(run)
+    assert run.summary["normalized_return"][0] <= 1 + 1e-6
+    assert {"learning_curve.png", "trajectories.png"} <= {p.name for p in run.path.iterdir()}
+
+
+def test_it_is_continued_to_the_same_bits(run, small, tmp_path):
+    longer = beeline.train(tank(), config=dataclasses.replace(small, env_steps=260))
+    shorter = beeline.train(tank(), config=small, out=tmp_path / "run")
+    assert shorter.records[-1]["return"] == run.records[-1]["return"]
+    again = beeline.resume(tmp_path / "run", env="tanks_of_a_test:Tank", env_steps=260)
+    assert len(again.records) == len(longer.records)
+    np.testing.assert_array_equal(again.state.buffer.states, longer.state.buffer.states[:, :26])
+
+
+def test_the_command_line_names_it_in_another_process(run, folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "beeline", "evaluate", "run", "--env", "tanks_of_a_test:Tank"],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=folder,
+    )
+    assert not done.returncode, done.stderr
+    assert f"return {run.summary['return'][0]:.6g}" in done.stdout
+
+
+def test_its_files_never_say_what_to_import(run, folder, capsys):
+    text = (folder / "run" / "config.json").read_text(encoding="utf-8")
+    assert "tanks_of_a_test" not in text
+    for command in ("evaluate", "resume", "plot"):
+        assert main([command, "run"]) == 2
+        line = capsys.readouterr().err
+        assert "trained on an environment of its own, 'tank': hand it over with env=" in line
+        assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Slow", r"differs in dt \(0.1, not 0.2\), equations"),
+        ("half", "differs in equations"),
+        ("full", "horizon is 10, but the environment 'tank' has 8"),
+    ],
+)
+def test_another_environment_is_refused_by_what_differs(run, folder, name, message):
+    with pytest.raises(RunError, match=message):
+        beeline.load(folder / "run", env=f"tanks_of_a_test:{name}")
+
+
+def test_a_run_of_a_task_takes_that_task_alone(copied, trained):
+    env = make("cancer-treatment", horizon=10)
+    assert eqx.tree_equal(beeline.load(copied, env=env).state, trained.state)
+    with pytest.raises(RunError, match="as it is made by name: leave env out"):
+        beeline.load(copied, env=make("cancer-treatment", horizon=10, delta=0.3))
+    with pytest.raises(RunError, match="was trained on 'cancer-treatment', not on 'tank'"):
+        beeline.load(copied, env=tank())
+
+
+def test_a_task_of_the_library_is_known_by_its_name(tiny):
+    env = make("harvest", horizon=20)
+    assert name_of(env) == "harvest"
+    assert name_of(make("cancer-treatment", horizon=20, delta=0.3)) is None
+    run = beeline.train(env, config=dataclasses.replace(tiny, env_steps=200))
+    assert (run.config.task, run.config.horizon, run.config.environment) == ("harvest", 20, "")
+
+
+@pytest.mark.parametrize("model", ["sac", "online-dt"])
+def test_baselines_learn_on_it(model):
+    options = {"sac": {"sac": beeline.config.SoftActorCritic(hidden=(4,), batch_size=4)}}
+    config = beeline.preset(
+        "default",
+        horizon=10,
+        model=model,
+        env_steps=40,
+        exploration=beeline.config.Exploration(warmup_steps=20),
+        **options.get(model, {}),
+    )
+    run = beeline.train(tank(), config=config)
+    assert run.env == tank()
+    assert np.isfinite(run.records[-1]["return"][0])
+
+
+class Stranger:
+    """No environment at all."""
+
+    horizon = 5
+
+    def step(self, state, action, t):
+        return state
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        (
+            Stranger(),
+            TypeError,
+            "of type Stranger, which is no subclass .* lacks initial_state",
+        ),
+        (3, TypeError, "is of type int, which is no subclass of beeline.envs.Environment"),
+        ("no_such_module:Tank", ValueError, "there is no module 'no_such_module'"),
+        ("tanks_of_a_test:Tan", ValueError, "unknown name in tanks_of_a_test 'Tan': did you mean"),
+        ("tanks_of_a_test:Needy", ValueError, "cannot be made with a horizon alone .*'height'"),
+        ("tanks_of_a_test:", ValueError, "names no environment: give module:Name"),
+        ("tanks_of_a_test:jnp", TypeError, "jnp is of type module, which is no subclass"),
+        ("tanks_of_a_test:Broken", RunError, "tank breaks the contract of an environment .finite"),
+    ],
+)
+def test_what_is_no_environment_is_refused_before_any_work(given, error, message, tmp_path):
+    if isinstance(given, str):
+        with pytest.raises(error, match=message):
+            beeline.train(given, out=tmp_path / "run")
+        assert main(["train", given, "--out", str(tmp_path / "run")]) == 2
+        assert not (tmp_path / "run").exists()
+    else:
+        # `train` would be refused by the types that these tests check at run time.
+        with pytest.raises(error, match=message):
+            given_environment(given)
+
+
+def test_a_horizon_that_contradicts_the_environment():
+    with pytest.raises(ValueError, match="horizon is 30, but the environment 'tank' has 10"):
+        beeline.train(tank(), horizon=30)
+
+
+def test_the_check_can_be_left_out(monkeypatch):
+    class ReachedError(Exception):
+        """Raised in place of training."""
+
+    def stop(config, env, *rest):
+        assert (config.task, env.name) == ("tank", "tank")
+        raise ReachedError
+
+    monkeypatch.setattr("beeline.run._training._train", stop)
+    with pytest.raises(ReachedError):
+        beeline.train(tank("Broken"), check=False)
+
+
+def test_the_fingerprint_is_the_same_in_another_process_and_another_precision(folder):
+    code = (
+        "from beeline.envs._given import given_environment as g;"
+        "from beeline.envs._identity import identity;"
+        "print(identity(g('tanks_of_a_test:Tank', horizon=10)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", cwd=folder
+    )
+    assert done.stdout.strip() == identity(tank()), done.stderr
+    with jax.enable_x64(True):
+        assert identity(tank()) == done.stdout.strip()
+    assert equations(tank()) != equations(tank("half"))
+
+
+def test_arrays_and_constants_are_part_of_the_fingerprint():
+    class Field(Environment):
+        weights: jax.Array
+        name = "field"
+        state_dim, action_dim, horizon, dt = 2, 1, 5, 1.0
+
+        def initial_state(self, *, key=None):
+            return jnp.zeros(2)
+
+        def step(self, state, action, t, *, key=None):
+            return state + self.weights * action
+
+        def reward(self, state, action, t):
+            return state[0]
+
+    one, other = Field(jnp.asarray([1.0, 2.0])), Field(jnp.asarray([1.0, 2.5]))
+    assert equations(one) != equations(other)
+
+
+def test_the_documentation_trains_and_reads_its_tank(tmp_path, monkeypatch):
+    page = Path(__file__).parents[1] / "docs" / "environments.md"
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_tasks.py").write_text(blocks[0].split("\n\n\nreport")[0], encoding="utf-8")
+    assert main(["train", "my_tasks:Tank", *TINY, "--out", "runs/tank"]) == 0
+    assert main(["evaluate", "runs/tank", "--env", "my_tasks:Tank", "--json"]) == 0
+    config = json.loads((tmp_path / "runs/tank/config.json").read_text(encoding="utf-8"))
+    assert config["config"]["task"] == "tank"
+    shutil.rmtree(tmp_path / "runs")
+    sys.modules.pop("my_tasks")
+
+
+TINY = [
+    *("--horizon", "5", "--model", "markov", "--exploration.warmup-steps", "40"),
+    *("--env-steps", "60", "--fitting.batch-size", "4", "--improvement.batch-size", "4"),
+    *("--world-model.hidden", "8", "--policy.hidden", "8"),
+]

@@ -19,7 +19,8 @@ from beeline.cli import main
 from beeline.envs import Environment, make
 from beeline.envs._given import given_environment, name_of
 from beeline.envs._identity import equations, identity
-from beeline.run import RunError
+from beeline.run import Interrupted, RunError
+from beeline.run import _training as training
 
 MODULE = """
 import equinox as eqx
@@ -111,13 +112,22 @@ def test_it_is_trained_and_read_like_a_task(run, folder):
     assert {"learning_curve.png", "trajectories.png"} <= {p.name for p in run.path.iterdir()}
 
 
-def test_it_is_continued_to_the_same_bits(run, small, tmp_path):
-    longer = beeline.train(tank(), config=dataclasses.replace(small, env_steps=260))
-    shorter = beeline.train(tank(), config=small, out=tmp_path / "run")
-    assert shorter.records[-1]["return"] == run.records[-1]["return"]
-    again = beeline.resume(tmp_path / "run", env="tanks_of_a_test:Tank", env_steps=260)
-    assert len(again.records) == len(longer.records)
-    np.testing.assert_array_equal(again.state.buffer.states, longer.state.buffer.states[:, :26])
+def test_it_is_continued_to_the_same_bits(run, small, tmp_path, monkeypatch):
+    measured = []
+
+    def row(*arguments):
+        measured.append(training_row(*arguments))
+        if len(measured) == 4:
+            raise KeyboardInterrupt
+        return measured[-1]
+
+    training_row = training.row
+    monkeypatch.setattr(training, "row", row)
+    with pytest.raises(Interrupted):
+        beeline.train(tank(), config=small, out=tmp_path / "run")
+    again = beeline.resume(tmp_path / "run", env="tanks_of_a_test:Tank")
+    assert eqx.tree_equal(again.state, run.state)
+    assert [row["return"] for row in again.records] == [row["return"] for row in run.records]
 
 
 def test_the_command_line_names_it_in_another_process(run, folder):
@@ -157,7 +167,7 @@ def test_another_environment_is_refused_by_what_differs(run, folder, name, messa
 def test_a_run_of_a_task_takes_that_task_alone(copied, trained):
     env = make("cancer-treatment", horizon=10)
     assert eqx.tree_equal(beeline.load(copied, env=env).state, trained.state)
-    with pytest.raises(RunError, match="as it is made by name: leave env out"):
+    with pytest.raises(RunError, match="as it is: leave env out"):
         beeline.load(copied, env=make("cancer-treatment", horizon=10, delta=0.3))
     with pytest.raises(RunError, match="was trained on 'cancer-treatment', not on 'tank'"):
         beeline.load(copied, env=tank())
@@ -223,6 +233,17 @@ def test_what_is_no_environment_is_refused_before_any_work(given, error, message
         # `train` would be refused by the types that these tests check at run time.
         with pytest.raises(error, match=message):
             given_environment(given)
+
+
+def test_no_device_is_looked_for_before_the_cores_are_shared_out(folder):
+    code = (
+        "import beeline, sys; import beeline.run._training as training;"
+        "training.use_every_core = lambda *batches: sys.exit(len(jax_bridge._backends));"
+        "import jax._src.xla_bridge as jax_bridge;"
+        "beeline.train('tanks_of_a_test:Tank', horizon=10)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_horizon_that_contradicts_the_environment():

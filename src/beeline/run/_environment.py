@@ -3,6 +3,7 @@
 A run's files tell what its environment was, never where to import it from.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +13,45 @@ from beeline.envs._given import given_environment, name_of
 from beeline.envs._identity import differences, identity
 from beeline.run._errors import RunError
 
+_UNKNOWN = "not traced yet"
 
-def own_environment(
-    given: Any, horizon: int | None, *, checked: bool
-) -> tuple[Environment, dict[str, Any]]:
-    """Take an environment to train on, before any work is done.
+
+def fields_of(env: Environment) -> dict[str, Any]:
+    """Name an environment in a configuration, before anything is computed.
 
     Args:
-        given: An environment, or `module:Name`.
-        horizon: Steps in an episode, if they were named.
+        env: The environment that was handed over.
+
+    Returns:
+        Fields of the configuration; what it is made of is for `identified` to say.
+    """
+    own = {} if name_of(env) else {"environment": _UNKNOWN}
+    return {"task": env.name, "horizon": env.horizon, **own}
+
+
+def identified(config: Config, env: Environment, *, checked: bool) -> Config:
+    """Say in a configuration what its environment is, once JAX may compute.
+
+    Args:
+        config: The run, with the fields of `fields_of`.
+        env: Its environment.
         checked: Whether to refuse one that breaks the contract.
 
     Returns:
-        The environment, and the fields of a configuration that tell of it.
+        The configuration; the same for a task of the library's own.
 
     Raises:
-        TypeError: If it is no environment.
-        ValueError: If it cannot be made.
-        RunError: If it breaks the contract.
+        RunError: If the environment breaks the contract.
     """
-    env = given_environment(given, horizon=horizon)
-    name = name_of(env)
-    fields = {"task": env.name, "horizon": env.horizon}
-    if name is not None:
-        return env, fields
+    if not config.environment:
+        return config
     report = check(env) if checked else None
     if report is not None and not report.ok:
         raise RunError(
             f"{env.name} breaks the contract of an environment ({report.violations[0]}): "
             "beeline.envs.check tells all, and check=False or --no-check goes on all the same"
         )
-    return env, fields | {"environment": identity(env)}
+    return dataclasses.replace(config, environment=identity(env))
 
 
 def environment_of(config: Config, given: Any, source: Path) -> Environment | None:

@@ -17,10 +17,11 @@ from beeline.build import build
 from beeline.config import Config
 from beeline.config import preset as from_preset
 from beeline.envs import Environment
+from beeline.envs._given import given_environment
 from beeline.run import _directory as files
 from beeline.run._background import in_background
 from beeline.run._display import Display, display
-from beeline.run._environment import environment_of, own_environment
+from beeline.run._environment import environment_of, fields_of, identified
 from beeline.run._errors import (
     DivergedError,
     Interrupted,
@@ -113,8 +114,8 @@ def train(
     }
     env = None
     if task is not None and (not isinstance(task, str) or ":" in task):
-        env, own = own_environment(task, horizon, checked=check)
-        fields |= own
+        env = given_environment(task, horizon=horizon)
+        fields |= fields_of(env)
     given = {name: value for name, value in fields.items() if value is not None}
     if config is None:
         config = from_preset(preset or "default", **given)
@@ -125,6 +126,8 @@ def train(
     _check_packages(config.model)
     use_every_core(config.fitting_batch, config.improvement_batch)
     require_devices()
+    if env is not None:
+        config = identified(config, env, checked=check)
     if out is None:
         return _train(config, env, None, cadence, progress)
     path = files.expand(out)
@@ -171,6 +174,8 @@ def resume(
     cadence = Cadence(checkpoint_steps, checkpoint_minutes)
     folder = files.expand(path)
     _check_packages(files.read_config(folder).model)
+    if env is None:
+        environment_of(files.read_config(folder), None, folder)
     with locked(folder):
         config = _lengthened(folder, files.read_config(folder), env_steps)
         devices = devices_then(folder)

@@ -32,7 +32,8 @@ class Optimum(ArraysInside):
         states: The states it visits, from the start to the end of the episode.
         return_: What it earns, replayed in float64.
         starts: What each starting point of single shooting ended up with, best first.
-        transcriptions: What each plan of direct transcription earns, replayed, best first.
+        transcriptions: What each plan of direct transcription ended up with, climbed from and
+            replayed, best first.
     """
 
     actions: Float[np.ndarray, "time action"]
@@ -55,8 +56,8 @@ class Optimum(ArraysInside):
     def difference(self) -> float:
         """How much more the best transcription earns than the best of shooting, relative.
 
-        Two searches of different kinds that end far from one another tell of a task that one of
-        them cannot solve. Minus infinity if no transcription found a plan.
+        Above zero, shooting alone would have missed the best plan. It is seldom below, for one of
+        the transcriptions sets out from the best of shooting; minus infinity if none found a plan.
         """
         best = max(self.transcriptions, default=-np.inf)
         return float((best - self.starts[0]) / _magnitude(self.return_))
@@ -66,10 +67,10 @@ def solve_optimum(env: Environment, *, starts: SupportsIndex = 20, cache: bool =
     """Find the best open-loop plan by two kinds of search from many starting points.
 
     Single shooting climbs the return as a function of the actions alone. Direct transcription
-    searches over states and actions at once, and its plans are then climbed from as well. Whatever
-    a search claims, a plan counts for what it earns when it is replayed on the task in float64.
-    In a deterministic task that starts from one state, no closed-loop policy can do better than
-    the best plan.
+    searches over states and actions at once, also from the best of shooting, and its plans are then
+    climbed from as well. Whatever a search claims, a plan counts for what it earns when it is
+    replayed on the task in float64. In a deterministic task that starts from one state, no
+    closed-loop policy can do better than the best plan.
 
     Args:
         env: The task, without process noise. Precision is raised to float64 for the call only.

@@ -306,4 +306,10 @@ def test_the_command_line_has_every_field_with_the_same_default():
     all_of_them = {one.name for one in dataclasses.fields(Config)}
     for name in all_of_them:
         assert getattr(Train(), name) == getattr(Config(), name)
-    assert ours - all_of_them == {"out", "overwrite", "checkpoint_steps", "checkpoint_minutes"}
+    assert ours - all_of_them == {
+        "out",
+        "overwrite",
+        "check",
+        "checkpoint_steps",
+        "checkpoint_minutes",
+    }

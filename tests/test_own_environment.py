@@ -18,7 +18,7 @@ import beeline
 from beeline.cli import main
 from beeline.envs import Environment, make
 from beeline.envs._given import given_environment, name_of
-from beeline.envs._identity import equations, identity
+from beeline.envs._identity import differences, equations, identity
 from beeline.run import Interrupted, RunError
 from beeline.run import _training as training
 
@@ -251,6 +251,31 @@ def test_a_horizon_that_contradicts_the_environment():
         beeline.train(tank(), horizon=30)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "horizon"),
+    [
+        (["tanks_of_a_test:full"], 8),
+        (["tanks_of_a_test:Tank"], 100),
+        (["tanks_of_a_test:half", "--horizon=9"], 9),
+        (["tanks_of_a_test:full", "--horizon", "100"], None),
+    ],
+)
+def test_the_command_line_takes_the_horizon_of_the_environment(
+    arguments, horizon, monkeypatch, capsys
+):
+    asked = []
+
+    def train(task, **options):
+        asked.append((task.name, task.horizon, options["config"].horizon))
+        raise RunError("reached")
+
+    monkeypatch.setattr(beeline.run, "train", train)
+    assert main(["train", *arguments]) == 2
+    assert asked == ([] if horizon is None else [("tank", horizon, horizon)])
+    if horizon is None:
+        assert "horizon is 100, but the environment 'tank' has 8" in capsys.readouterr().err
+
+
 def test_the_check_can_be_left_out(monkeypatch):
     class ReachedError(Exception):
         """Raised in place of training."""
@@ -277,6 +302,21 @@ def test_the_fingerprint_is_the_same_in_another_process_and_another_precision(fo
     with jax.enable_x64(True):
         assert identity(tank()) == done.stdout.strip()
     assert equations(tank()) != equations(tank("half"))
+
+
+def test_under_another_version_of_jax_a_few_steps_tell():
+    said = identity(tank())
+    other = re.sub(r"equations=\S+ jax=\S+", "equations=0 jax=0.0", said)
+    assert differences(other, said) == []
+    assert differences(re.sub(r"equations=\S+", "equations=0", said), said) == ["equations"]
+    assert differences(re.sub(r"probe=\S+", "probe=7.5", other), said) == ["equations"]
+    assert differences("forged", said)[-1] == "equations"
+    state, return_ = 0.2, 0.0
+    for t in range(10):
+        action = np.sin(t)
+        return_ -= 0.1 * ((state - 1) ** 2 + 0.1 * action**2)
+        state = max(state + 0.1 * (1 + action - max(state, 1e-3) ** 0.5), 0)
+    assert float(said.partition("probe=")[2]) == pytest.approx(return_ + state, rel=1e-12)
 
 
 def test_arrays_and_constants_are_part_of_the_fingerprint():

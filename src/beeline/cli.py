@@ -34,6 +34,8 @@ Begin with: beeline train cancer-treatment --horizon 20
 
 beeline COMMAND --help tells the options of a command, beeline --version what is installed."""
 
+_FLAG = re.compile(r"--horizon(=|$)")
+
 _COMMANDS = ("train", "resume", "evaluate", "plot", "diagnose", "list")
 _USER_ERROR, _FAILURE, _INTERRUPTED, _TERMINATED = 2, 1, 130, 143
 
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_versions())
         return 0
     try:
-        return _do(_parse(given))
+        return _do(_parse(given), given)
     except _CommandError as error:
         return _refuse(str(error), error.code)
     except KeyboardInterrupt as error:
@@ -68,9 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"out of memory: {error}".removesuffix(": "), _FAILURE)
 
 
-def _do(command: Any) -> int:
+def _do(command: Any, given: Sequence[str]) -> int:
     do: dict[type, Callable[[Any], int]] = {
-        Train: _train,
+        Train: lambda command: _train(command, any(_FLAG.match(argument) for argument in given)),
         Resume: _resume,
         Evaluate: _evaluate,
         Plot: _plot,
@@ -177,19 +179,19 @@ def _is_rule(line: str) -> bool:
     return line.endswith(("───", "---"))
 
 
-def _train(command: Train) -> int:
-    from beeline import run
-
+def _train(command: Train, with_horizon: bool) -> int:
     env = None
     if ":" in command.task:
-        env = _imported(command.task, command.horizon)
-        command = dataclasses.replace(command, task=Train.task)
+        env = _imported(command.task, command.horizon if with_horizon else None)
+        command = dataclasses.replace(command, task=Train.task, horizon=env.horizon)
     config = _config(command)
     task = config.task if env is None else re.sub(r"[^\w.-]", "-", env.name)
+    from beeline import run
+
     default = Path("runs", f"{task}-h{config.horizon}-{config.model}-seed{config.seed}")
     return _finish(
         lambda: run.train(
-            env,
+            task=env,
             config=config,
             check=command.check,
             out=command.out or default,
@@ -200,7 +202,7 @@ def _train(command: Train) -> int:
     )
 
 
-def _imported(path: str, horizon: int) -> Any:
+def _imported(path: str, horizon: int | None) -> Any:
     from beeline.envs._given import given_environment
 
     try:

@@ -102,10 +102,10 @@ def test_the_plan_from_disk_replays_to_its_states_and_return(name):
         step, reward = jax.jit(env.step), jax.jit(env.reward)
         state, total = env.initial_state(), 0.0
         for t, action in enumerate(found.actions):
-            np.testing.assert_allclose(state, found.states[t], rtol=1e-5)
+            np.testing.assert_allclose(state, found.states[t], rtol=1e-5, atol=1e-9)
             total += float(reward(state, jnp.asarray(action), t))
             state = step(state, jnp.asarray(action), t)
-    np.testing.assert_allclose(state, found.states[-1], rtol=1e-5)
+    np.testing.assert_allclose(state, found.states[-1], rtol=1e-5, atol=1e-9)
     assert total == pytest.approx(found.return_, rel=1e-6)
 
 

@@ -1,6 +1,7 @@
 """What an environment is, in a line that another process can compare."""
 
 import hashlib
+import math
 import re
 
 import jax
@@ -8,6 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from beeline.envs._base import Environment
+
+_STEPS = 10
+_TOLERANCE = 1e-6
+"""Relative, of a few steps in double precision, which versions of JAX may order differently."""
 
 
 def equations(env: Environment) -> str:
@@ -43,19 +48,24 @@ def identity(env: Environment) -> str:
         env: The environment.
 
     Returns:
-        Its sizes and its equations' fingerprint, as `name=value` with spaces between.
+        Its sizes, its equations' fingerprint, the version of JAX that traced them and what a few
+        steps earn, as `name=value` with spaces between.
     """
     parts = {
         "state_dim": env.state_dim,
         "action_dim": env.action_dim,
         "dt": env.dt,
         "equations": equations(env),
+        "jax": jax.__version__,
+        "probe": _probe(env),
     }
     return " ".join(f"{name}={value}" for name, value in parts.items())
 
 
 def differences(ours: str, theirs: str) -> list[str]:
     """Compare two identities.
+
+    Versions of JAX trace the same equations differently: between them, what a few steps earn tells.
 
     Args:
         ours: What `identity` gave.
@@ -68,8 +78,35 @@ def differences(ours: str, theirs: str) -> list[str]:
         {name: value for name, _, value in (part.partition("=") for part in text.split())}
         for text in (ours, theirs)
     )
-    return [
-        name if name == "equations" else f"{name} ({before.get(name)}, not {value})"
-        for name, value in after.items()
-        if before.get(name) != value
+    found = [
+        f"{name} ({before.get(name)}, not {after.get(name)})"
+        for name in ("state_dim", "action_dim", "dt")
+        if before.get(name) != after.get(name)
     ]
+    if before.get("equations") != after.get("equations"):
+        retraced = before.get("jax") != after.get("jax")
+        if not (retraced and _close(before.get("probe"), after.get("probe"))):
+            found.append("equations")
+    return found
+
+
+def _probe(env: Environment) -> float:
+    with jax.enable_x64(True):
+        key = jax.random.key(0, impl="threefry2x32")
+        actions = np.sin(np.arange(_STEPS * env.action_dim)).reshape(_STEPS, env.action_dim)
+
+        def advance(state, inputs):
+            action, t = inputs
+            return env.step(state, action, t, key=key), env.reward(state, action, t)
+
+        steps = min(_STEPS, env.horizon)
+        inputs = jnp.asarray(actions[:steps]), jnp.arange(steps)
+        state, rewards = jax.lax.scan(advance, env.initial_state(key=key), inputs)
+        return float(jnp.sum(rewards) + jnp.sum(state))
+
+
+def _close(one: str | None, other: str | None) -> bool:
+    try:
+        return math.isclose(float(one or ""), float(other or ""), rel_tol=_TOLERANCE)
+    except ValueError:
+        return False

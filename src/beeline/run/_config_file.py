@@ -16,7 +16,7 @@ _NEW_MEMORIES = 2
 
 _STATE_SPACE = ("ssm-awm", "ssm-history")
 _HINT = ": another version of beeline wrote this run"
-_LONGEST = 100
+_LONGEST, _LONGEST_TEXT = 100, 400
 _LARGEST = 2**32 - 1
 
 
@@ -109,8 +109,8 @@ def _value(wanted: Any, value: Any, path: str) -> Any:
     if not isinstance(wanted, type) or type(value) is not wanted:
         kind = getattr(wanted, "__name__", wanted)
         raise TypeError(f"{path} is {shorten(value)}, not of type {kind}")
-    if isinstance(value, str) and len(value) > _LONGEST:
-        raise ValueError(f"{path} has {len(value)} characters, more than {_LONGEST}")
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        raise ValueError(f"{path} has {len(value)} characters, more than {_LONGEST_TEXT}")
     if isinstance(value, int) and abs(value) > _LARGEST:
         raise ValueError(f"{path} is {shorten(value)}, beyond {_LARGEST}")
     return value

@@ -16,6 +16,7 @@ import pytest
 
 import beeline
 from beeline.cli import main
+from beeline.config import Exploration, OnlineDecisionTransformer, SoftActorCritic
 from beeline.envs import Environment, make
 from beeline.envs._given import given_environment, name_of
 from beeline.envs._identity import differences, equations, identity
@@ -183,14 +184,19 @@ def test_a_task_of_the_library_is_known_by_its_name(tiny):
 
 @pytest.mark.parametrize("model", ["sac", "online-dt"])
 def test_baselines_learn_on_it(model):
-    options = {"sac": {"sac": beeline.config.SoftActorCritic(hidden=(4,), batch_size=4)}}
+    options = {
+        "sac": {"sac": SoftActorCritic(hidden=(4,), batch_size=4)},
+        "online-dt": {
+            "online_dt": OnlineDecisionTransformer(width=4, layers=1, heads=1, batch_size=4)
+        },
+    }
     config = beeline.preset(
         "default",
         horizon=10,
         model=model,
         env_steps=40,
-        exploration=beeline.config.Exploration(warmup_steps=20),
-        **options.get(model, {}),
+        exploration=Exploration(warmup_steps=20),
+        **options[model],
     )
     run = beeline.train(tank(), config=config)
     assert run.env == tank()

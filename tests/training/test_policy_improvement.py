@@ -2,6 +2,7 @@
 
 from typing import final
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,7 +59,7 @@ def test_the_entropy_told_is_the_policys_own_however_wide_the_noise():
     algorithm, key = build_bpo(config), jax.random.key(0)
     env, improvement = algorithm.env, algorithm.improvement
     policy = build_policy(config, env, key=key)
-    improved = improvement.update(
+    improved = eqx.filter_jit(improvement.update)(
         policy,
         improvement.optimiser.init(policy),
         build_model(config, env, key=key),

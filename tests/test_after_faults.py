@@ -57,7 +57,7 @@ def start():
 def play(start, monkeypatch):
     """Stand in for the compiled iteration: it collects an episode, or discards it."""
     optimum = Optimum(np.zeros((HORIZON, 1)), np.zeros((HORIZON + 1, 1)), 1.0, np.ones(1))
-    monkeypatch.setattr(Reference, "of", lambda env: Reference(optimum, 0.0))
+    monkeypatch.setattr(Reference, "of", lambda env, kind: Reference(optimum, 1.0, 0.0))
 
     leaves = len(jax.tree.leaves(eqx.filter(start.learned, eqx.is_inexact_array)))
 

@@ -113,7 +113,9 @@ def train(compiled, monkeypatch):
         programs = Programs(lambda: compiled.start, step, 0.0)
         monkeypatch.setattr(training, "compile_programs", lambda *_: programs)
         optimum = Optimum(np.zeros((HORIZON, 1)), np.zeros((HORIZON + 1, 1)), 1.0, np.ones(1))
-        monkeypatch.setattr(training.Reference, "of", lambda env: Reference(optimum, 0.0))
+        monkeypatch.setattr(
+            training.Reference, "of", lambda env, kind: Reference(optimum, 1.0, 0.0)
+        )
         config = dataclasses.replace(CONFIG, nonfinite=nonfinite)
         return beeline.train(config=config, out=out), states
 

@@ -17,10 +17,11 @@ import pytest
 import beeline
 from beeline.cli import main
 from beeline.config import Exploration, OnlineDecisionTransformer, SoftActorCritic
+from beeline.control import is_deterministic, solve_optimum
 from beeline.envs import Environment, make
 from beeline.envs._given import given_environment, name_of
 from beeline.envs._identity import differences, equations, identity
-from beeline.run import Interrupted, RunError
+from beeline.run import Interrupted, RunError, draw_curves
 from beeline.run import _training as training
 
 MODULE = """
@@ -62,6 +63,11 @@ class Broken(Tank):
 class Needy(Tank):
     def __init__(self, horizon, height):
         self.horizon = horizon
+
+
+class Anywhere(Tank):
+    def initial_state(self, *, key=None):
+        return jax.random.uniform(key, (1,), minval=0.2, maxval=1.5)
 
 
 full = Tank(8, 2.0)
@@ -180,6 +186,40 @@ def test_a_task_of_the_library_is_known_by_its_name(tiny):
     assert name_of(make("cancer-treatment", horizon=20, delta=0.3)) is None
     run = beeline.train(env, config=dataclasses.replace(tiny, env_steps=200))
     assert (run.config.task, run.config.horizon, run.config.environment) == ("harvest", 20, "")
+
+
+def test_where_chance_has_a_part_returns_are_told_as_they_are(small, tmp_path, capsys):
+    env = tank("Anywhere")
+    assert not is_deterministic(env)
+    assert is_deterministic(tank())
+    with pytest.raises(ValueError, match="tank starts or moves by chance, so that no plan is the"):
+        solve_optimum(env)
+    run = beeline.train(env, config=small, out=tmp_path / "run")
+    assert run.summary["optimal_return"] is None
+    assert run.summary["normalized_return"] == [None]
+    assert np.isfinite(run.summary["return"][0])
+    assert {"learning_curve.png", "trajectories.png"} <= {p.name for p in run.path.iterdir()}
+    handed = ["--env", "tanks_of_a_test:Anywhere"]
+    assert main(["evaluate", str(tmp_path / "run"), *handed]) == 0
+    told = capsys.readouterr().out
+    assert "random -" in told
+    assert "optimum" not in told
+    draw_curves([run.path, run.path], tmp_path / "curves.png")
+    asking = beeline.preset("default", horizon=10, model="online-dt")
+    with pytest.raises(RunError, match="'online-dt' asks for a share of the best return"):
+        beeline.train(env, config=asking)
+
+
+def test_a_reference_of_ones_own(small, tmp_path, capsys):
+    config = dataclasses.replace(small, reference="-0.1")
+    run = beeline.train(tank(), config=config, out=tmp_path / "run")
+    low, (return_,) = run.summary["random_return"], run.summary["return"]
+    share = (return_ - low) / (-0.1 - low)
+    assert run.summary["normalized_return"][0] == pytest.approx(share)
+    assert main(["evaluate", str(tmp_path / "run"), "--env", "tanks_of_a_test:Tank"]) == 0
+    assert f"{share:.2%} of the way to the reference" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="reference is 'best': give optimum, none or a finite"):
+        dataclasses.replace(small, reference="best")
 
 
 @pytest.mark.parametrize("model", ["sac", "online-dt"])

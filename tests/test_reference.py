@@ -5,15 +5,38 @@ import pytest
 
 from beeline import envs
 from beeline.control import Optimum, RandomReturn
-from beeline.run import RunError, _reference
+from beeline.run import RunWarning, _reference
+
+
+def given(monkeypatch, optimal):
+    found = Optimum(
+        np.zeros((20, 1)), np.zeros((21, 1)), return_=optimal, starts=np.array([optimal])
+    )
+    monkeypatch.setattr(_reference, "solve_optimum", lambda env: found)
+    monkeypatch.setattr(_reference, "random_return", lambda env: RandomReturn(-1.0, 0.1))
 
 
 @pytest.mark.parametrize("optimal", [-1.0, -2.0, float("inf"), float("nan")])
-def test_a_task_without_a_scale_is_named(optimal, monkeypatch):
+def test_returns_without_a_scale_are_told_as_they_are(optimal, monkeypatch):
+    given(monkeypatch, optimal)
+    with pytest.warns(RunWarning, match="harvest at horizon 20 has no scale to measure returns on"):
+        reference = _reference.Reference.of(envs.make("harvest", horizon=20))
+    assert (reference.optimum, reference.best_return) == (None, None)
+    assert np.isnan(reference.normalize(np.array([1.0, 2.0]))).all()
+
+
+def test_a_return_of_the_users_own_is_the_scale(monkeypatch):
+    given(monkeypatch, 7.0)
     env = envs.make("harvest", horizon=20)
-    plan = np.zeros((20, 1)), np.zeros((21, 1))
-    found = Optimum(*plan, return_=optimal, starts=np.array([optimal]))
-    monkeypatch.setattr(_reference, "solve_optimum", lambda env: found)
-    monkeypatch.setattr(_reference, "random_return", lambda env: RandomReturn(-1.0, 0.1))
-    with pytest.raises(RunError, match=f"harvest at horizon 20: normalised .* got {optimal} and"):
-        _reference.Reference.of(env)
+    own, none, solved = (_reference.Reference.of(env, kind) for kind in ("3.0", "none", "optimum"))
+    np.testing.assert_allclose(own.normalize(np.array([-1.0, 1.0, 3.0])), [0, 0.5, 1])
+    np.testing.assert_allclose(solved.normalize(np.array([-1.0, 3.0, 7.0])), [0, 0.5, 1])
+    assert none.best_return is None
+    assert own.optimum is None
+
+
+def test_nothing_is_solved_where_chance_has_a_part(monkeypatch):
+    given(monkeypatch, 7.0)
+    noisy = envs.make("cancer-treatment", horizon=20, process_noise=0.03)
+    assert _reference.Reference.of(noisy).best_return is None
+    assert _reference.Reference.of(noisy, "3.0").best_return == 3

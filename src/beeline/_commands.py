@@ -37,6 +37,8 @@ class Train:
     """Runs side by side, with seeds that follow each other."""
     env_steps: int = 10_000
     """Environment steps in all, the warm-up included."""
+    reference: str = "optimum"
+    """What returns are compared with: the `optimum` where there is one, `none`, or a return."""
     nonfinite: str = "stop"
     """About a number that is not finite: `stop`, `skip` the update, or `restore` the weights."""
     out: Path | None = None

@@ -126,6 +126,24 @@ class Text(Rule):
 
 
 @final
+@dataclasses.dataclass(frozen=True)
+class ChoiceOrNumber(Rule):
+    """One of some names, or a finite number, kept as a text."""
+
+    options: Mapping[str, Any]
+
+    @override
+    def __call__(self, flag: str, value: Any) -> str:
+        try:
+            return repr(FINITE(flag, float(value)))
+        except (TypeError, ValueError, OverflowError):
+            if isinstance(value, str) and value in self.options:
+                return str(value)
+        names = ", ".join(self.options)
+        raise ValueError(f"{flag} is {value!r}: give {names} or a finite number")
+
+
+@final
 class Switch(Rule):
     """True or false."""
 

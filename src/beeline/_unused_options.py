@@ -6,7 +6,17 @@ from typing import Any
 
 from beeline._fields import flag
 
-_SHARED = ("task", "environment", "horizon", "model", "preset", "seed", "seeds", "env_steps")
+_SHARED = (
+    "task",
+    "environment",
+    "reference",
+    "horizon",
+    "model",
+    "preset",
+    "seed",
+    "seeds",
+    "env_steps",
+)
 """Fields that all models and baselines have."""
 
 _OWN = {

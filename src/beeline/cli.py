@@ -248,7 +248,7 @@ def _finish(training: Callable[[], Any]) -> int:
         f"saving    a checkpoint of {summary['checkpoint_bytes'] / 1e6:.2f} MB; "
         f"saves: {summary['saves']}, {summary['save_seconds']:.2f} s in all"
     )
-    _print_returns(summary)
+    _print_returns(summary, trained.config.reference)
     return 0
 
 
@@ -285,27 +285,28 @@ def _evaluate(command: Evaluate) -> int:
         "seeds": loaded.seeds,
         "return": plain(measured.return_),
         "normalized_return": plain(measured.normalized_return),
-        "optimal_return": measured.reference.optimum.return_,
+        "optimal_return": measured.reference.best_return,
         "random_return": measured.reference.random_return,
     }
     if command.json:
         print(json.dumps(result))
     else:
-        _print_returns(result)
+        _print_returns(result, loaded.config.reference)
     return 0
 
 
-def _print_returns(result: dict[str, Any]) -> None:
-    print(f"optimum   {result['optimal_return']:.6g}, random {result['random_return']:.6g}")
+def _print_returns(result: dict[str, Any], reference: str) -> None:
+    best, kind = result["optimal_return"], "optimum" if reference == "optimum" else "reference"
+    known = "" if best is None else f"{kind:<9} {best:.6g}, "
+    print(f"{known}random {result['random_return']:.6g}")
     for seed, return_, normalized in zip(
         result["seeds"], result["return"], result["normalized_return"], strict=True
     ):
         if return_ is None:
             print(f"seed {seed:<4} return not finite")
         else:
-            print(
-                f"seed {seed:<4} return {return_:.6g}, {normalized:.2%} of the way to the optimum"
-            )
+            share = "" if normalized is None else f", {normalized:.2%} of the way to the {kind}"
+            print(f"seed {seed:<4} return {return_:.6g}{share}")
 
 
 def _plot(command: Plot) -> int:

@@ -16,6 +16,7 @@ from beeline._fields import (
     POSITIVE,
     SHARE,
     Choice,
+    ChoiceOrNumber,
     Count,
     Sizes,
     Switch,
@@ -51,6 +52,12 @@ BASELINES = {
 REWARDS = {
     "known": "The task's own reward function, differentiable (the paper).",
     "learned": "A model of the rewards seen, fitted with the world model.",
+}
+
+
+REFERENCES = {
+    "optimum": "The best open-loop plan, where nothing is left to chance.",
+    "none": "Nothing: returns are told as they are.",
 }
 
 
@@ -256,6 +263,8 @@ class Config:
     """Runs side by side, with seeds that follow each other."""
     env_steps: int = field(10_000, Count(1))
     """Environment steps in all, the warm-up included."""
+    reference: str = field("optimum", ChoiceOrNumber(REFERENCES), since=2, before="optimum")
+    """What returns are compared with: the `optimum` where there is one, `none`, or a return."""
     nonfinite: str = field("stop", Choice(NONFINITE), since=2, before="stop")
     """What to do about a number that is not finite: `stop`, `skip` or `restore`."""
     world_model: Model = group(Model)

@@ -91,6 +91,7 @@ def test_public_names():
     assert set(control.__all__) == {
         "Optimum",
         "RandomReturn",
+        "is_deterministic",
         "normalized_return",
         "random_return",
         "solve_optimum",

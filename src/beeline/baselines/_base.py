@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -25,11 +25,13 @@ class Baseline(abc.ABC):
     """Learns without a world model, an episode at a time, several seeds side by side.
 
     Attributes:
+        asks_for_optimum: Whether it cannot learn without knowing the best return.
         config: The run.
         env: Its environment.
         iterations: Episodes after the warm-up.
     """
 
+    asks_for_optimum: ClassVar[bool] = False
     config: Config
     env: Environment
     iterations: int

@@ -34,6 +34,8 @@ from beeline.training import CorrelatedNoise, Episode, IndependentNoise
 class OnlineDT(Baseline):
     """Seeds side by side, each with its own transformer."""
 
+    asks_for_optimum = True
+
     def __init__(self, config: Config, env: Environment) -> None:
         """Set it up; nothing is computed yet.
 

@@ -27,11 +27,13 @@ def open_loop(
     Returns:
         The states visited, the start and the end among them, and the return.
     """
-    start = env.initial_state()
+    # Always a key, as the contract says, though nothing is left to chance.
+    key = jax.random.key(0)
+    start = env.initial_state(key=key)
 
     def advance(state, inputs):
         action, t = inputs
-        following = env.step(state, action, t)
+        following = env.step(state, action, t, key=key)
         return following, (following, env.reward(state, action, t))
 
     steps = jnp.arange(env.horizon)

@@ -14,6 +14,7 @@ from beeline.control._rollout import Player, player
 from beeline.control._shooting import shooter
 from beeline.control._starts import starting_actions
 from beeline.control._transcription import small, transcribe
+from beeline.control.chance import is_deterministic
 from beeline.envs import Environment
 
 AGREEMENT = 1e-5
@@ -73,7 +74,8 @@ def solve_optimum(env: Environment, *, starts: SupportsIndex = 20, cache: bool =
     closed-loop policy can do better than the best plan.
 
     Args:
-        env: The task, without process noise. Precision is raised to float64 for the call only.
+        env: The task, which leaves nothing to chance. Precision is raised to float64 for the call
+            only.
         starts: How many starting points to climb from, at least 1; always the same ones.
         cache: Whether to look the result up on disk, and to keep it there.
 
@@ -82,14 +84,19 @@ def solve_optimum(env: Environment, *, starts: SupportsIndex = 20, cache: bool =
 
     Raises:
         TypeError: If `starts` is not an integer.
-        ValueError: If `starts` is below 1, the task has process noise, or the return is not
-            finite from any starting point.
+        ValueError: If `starts` is below 1, the task starts or moves by chance, or the return is
+            not finite from any starting point.
     """
     if isinstance(starts, bool) or not isinstance(starts, SupportsIndex):
         raise TypeError(f"starts must be an integer of at least 1, got {starts!r}")
     count = operator.index(starts)
     if count < 1:
         raise ValueError(f"starts must be at least 1, got {count}")
+    if not is_deterministic(env):
+        raise ValueError(
+            f"{env.name} starts or moves by chance, so that no plan is the best there is: solve it "
+            "without process noise and from one start"
+        )
     with jax.enable_x64(True):
         path = store.entry_path(env, count) if cache else None
         record = store.load(path, env, count) if path else None

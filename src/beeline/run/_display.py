@@ -101,10 +101,12 @@ def _work(algorithm: BPO | Baseline) -> np.ndarray:
 
 
 def _measured(row: dict[str, Any]) -> str:
+    scaled = any(value is not None for value in row["normalized_return"])
+    prefix, kind = ("normalized_", "normalised ") if scaled else ("", "")
     named = {
         "model error": "fresh_error",
-        "normalised return": "normalized_return",
-        "imagined": "normalized_imagined_return",
+        f"{kind}return": f"{prefix}return",
+        "imagined": f"{prefix}imagined_return",
     }
     return ", ".join(f"{name} {_median(row[key])}" for name, key in named.items() if key in row)
 

@@ -60,14 +60,23 @@ def draw_curves(paths: Sequence[str | Path], file: str | Path) -> None:
     except ValueError as error:
         raise RunError(str(error)) from None
     figure, axes = _figure(7.5, 4.2 + 0.25 * len(paths))
+    drawn: list[tuple[dict[str, np.ndarray], str, str]] = []
     for position, path in enumerate(map(files.expand, paths)):
         config = files.read_config(path)
         measured = columns(read_rows(path / files.METRICS, config.seeds))
         colour = _RUNS[position % len(_RUNS)]
         label = f"{literal(path.name)}: {config.task}, H = {config.horizon}, {config.model}"
-        _draw_seeds(axes, measured["env_steps"], measured["normalized_return"], colour, label)
-    _finish_curve(axes)
-    axes.set_title("Normalised return of the deterministic policy")
+        drawn.append((measured, colour, label))
+    scaled = all(np.isfinite(measured["normalized_return"]).any() for measured, _, _ in drawn)
+    for measured, colour, label in drawn:
+        returns = measured["normalized_return" if scaled else "return"]
+        _draw_seeds(axes, measured["env_steps"], returns, colour, label)
+    if scaled:
+        _finish_curve(axes)
+    else:
+        _label(axes, "return")
+    kind = "Normalised return" if scaled else "Return"
+    axes.set_title(f"{kind} of the deterministic policy")
     figure.legend(loc="outside lower center", frameon=False)
     _save(figure, files.expand(file))
 
@@ -76,31 +85,41 @@ def _learning_curve(run: Run, evaluation: Evaluation) -> Figure:
     figure, axes = _figure(7.5, 4.5)
     if not run.records:
         raise RunError(f"{run.path} has no finished iteration: there is nothing to draw")
-    measured = columns(run.records)
-    steps = measured["env_steps"]
-    if "normalized_imagined_return" in measured:
-        imagined = np.median(measured["normalized_imagined_return"], axis=1)
+    measured, reference = columns(run.records), evaluation.reference
+    steps, scaled = measured["env_steps"], reference.best_return is not None
+    prefix = "normalized_" if scaled else ""
+    if f"{prefix}imagined_return" in measured:
+        imagined = np.median(measured[f"{prefix}imagined_return"], axis=1)
         style = {"color": _IMAGINED, "linewidth": 1.2, "linestyle": ":"}
         axes.plot(steps, imagined, label="in the world model", **style)
-    final = float(np.median(measured["normalized_return"][-1]))
-    real = f"real, {_count(run)}: {final:.3f} at the end"
-    _draw_seeds(axes, steps, measured["normalized_return"], _LEARNED, real)
-    _finish_curve(axes)
+    final = float(np.median(measured[f"{prefix}return"][-1]))
+    real = f"real, {_count(run)}: {_score(final, scaled)} at the end"
+    _draw_seeds(axes, steps, measured[f"{prefix}return"], _LEARNED, real)
+    if scaled:
+        _finish_curve(axes, "optimum" if reference.optimum else "reference")
+    else:
+        _finish_unscaled(axes, measured["return"], reference.random_return)
     warmup = run.config.warmup_episodes * run.config.horizon
     axes.axvspan(0, warmup, color=_RANDOM, alpha=0.15, linewidth=0)
-    axes.text(warmup / 2, 0.5, "warm-up", ha="center", va="center", rotation=90, color=_RANDOM)
-    low, high = evaluation.reference.random_return, evaluation.reference.optimum.return_
-    in_units = axes.secondary_yaxis(
-        "right",
-        functions=(
-            lambda y: low + np.asarray(y) * (high - low),
-            lambda y: (np.asarray(y) - low) / (high - low),
-        ),
-    )
-    in_units.set_ylabel("return")
+    style = {"ha": "center", "va": "center", "rotation": 90, "color": _RANDOM}
+    axes.text(warmup / 2, 0.5, "warm-up", transform=axes.get_xaxis_transform(), **style)
+    if reference.best_return is not None:
+        low, high = reference.random_return, reference.best_return
+        in_units = axes.secondary_yaxis(
+            "right",
+            functions=(
+                lambda y: low + np.asarray(y) * (high - low),
+                lambda y: (np.asarray(y) - low) / (high - low),
+            ),
+        )
+        in_units.set_ylabel("return")
     axes.set_title(_title(run))
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
+
+
+def _score(value: float, scaled: bool) -> str:
+    return f"{value:.3f}" if scaled else f"{value:.4g}"
 
 
 def _draw_seeds(axes: Axes, steps: Any, returns: np.ndarray, colour: str, label: str) -> None:
@@ -109,26 +128,39 @@ def _draw_seeds(axes: Axes, steps: Any, returns: np.ndarray, colour: str, label:
     axes.plot(steps, np.median(returns, axis=1), color=colour, linewidth=2, label=label)
 
 
-def _finish_curve(axes: Axes) -> None:
-    axes.axhline(1, color=_OPTIMAL, linewidth=1, linestyle="--", label="optimum")
+def _finish_curve(axes: Axes, scale: str = "optimum") -> None:
+    axes.axhline(1, color=_OPTIMAL, linewidth=1, linestyle="--", label=scale)
     axes.axhline(0, color=_RANDOM, linewidth=1, linestyle="--", label="random actions")
     lowest, highest = axes.get_ylim()
     axes.set_ylim(max(lowest, _LOWEST), min(max(highest, 1.05), 2))
+    _label(axes, "normalised return")
+
+
+def _finish_unscaled(axes: Axes, returns: np.ndarray, random: float) -> None:
+    # What a world model imagines at first may be anything: real returns say what is to be seen.
+    axes.axhline(random, color=_RANDOM, linewidth=1, linestyle="--", label="random actions")
+    lowest, highest = np.nanmin([*returns.flat, random]), np.nanmax([*returns.flat, random])
+    margin = 0.25 * (highest - lowest) or 1.0
+    axes.set_ylim(lowest - margin, highest + margin)
+    _label(axes, "return")
+
+
+def _label(axes: Axes, what: str) -> None:
     axes.set_xlim(left=0)
     axes.set_xlabel("environment steps, warm-up included")
-    axes.set_ylabel("normalised return")
+    axes.set_ylabel(what)
 
 
 def _trajectories(run: Run, evaluation: Evaluation) -> Figure:
     env, optimum = run.env, evaluation.reference.optimum
     figure, state_panels, control_panels = panels(env)
-    learned, best = evaluation.states, optimum.states
+    best = None if optimum is None else optimum.states
     for entry, axes in enumerate(state_panels):
-        _draw_entry(axes, times(env), learned[..., entry], best[..., entry], evaluation)
-    learned, best = controls_of(env, evaluation.actions), controls_of(env, optimum.actions)
+        _draw_entry(axes, times(env), evaluation.states, best, entry, evaluation)
+    learned = controls_of(env, evaluation.actions)
+    best = None if optimum is None else controls_of(env, optimum.actions)
     for entry, axes in enumerate(control_panels):
-        lines = learned[..., entry], best[..., entry]
-        _draw_entry(axes, times(env), *lines, evaluation, drawstyle="steps-post")
+        _draw_entry(axes, times(env), learned, best, entry, evaluation, drawstyle="steps-post")
     lines = {str(line.get_label()): line for line in state_panels[0].lines}
     figure.legend(
         lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines), frameon=False
@@ -141,20 +173,25 @@ def _draw_entry(
     axes: Axes,
     at: np.ndarray,
     learned: np.ndarray,
-    optimal: np.ndarray,
+    optimal: np.ndarray | None,
+    entry: int,
     evaluation: Evaluation,
     **style: Any,
 ) -> None:
-    order = np.argsort(evaluation.normalized_return)
+    order = np.argsort(evaluation.return_)
     median = order[(len(order) - 1) // 2]
-    for seed, values in enumerate(learned):
+    for seed, values in enumerate(learned[..., entry]):
         if seed != median:
             other = {"color": _LEARNED, "linewidth": 0.9, "alpha": 0.4, "label": "other seeds"}
             axes.plot(at, values, **other, **style)
-    score = f"learned, normalised return {evaluation.normalized_return[median]:.3f}"
-    axes.plot(at, learned[median], color=_LEARNED, linewidth=2, label=score, **style)
-    best = {"color": _OPTIMAL, "linewidth": 1.3, "linestyle": "--", "label": "optimal"}
-    axes.plot(at, optimal, **best, **style)
+    scaled = evaluation.reference.best_return is not None
+    scores = evaluation.normalized_return if scaled else evaluation.return_
+    kind = "normalised return" if scaled else "return"
+    score = f"learned, {kind} {_score(float(scores[median]), scaled)}"
+    axes.plot(at, learned[median, :, entry], color=_LEARNED, linewidth=2, label=score, **style)
+    if optimal is not None:
+        best = {"color": _OPTIMAL, "linewidth": 1.3, "linestyle": "--", "label": "optimal"}
+        axes.plot(at, optimal[..., entry], **best, **style)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

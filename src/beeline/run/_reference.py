@@ -1,55 +1,75 @@
 """The two ends of the scale that returns are measured on."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from beeline._module import ArraysInside
-from beeline.control import Optimum, normalized_return, random_return, solve_optimum
+from beeline.control import (
+    Optimum,
+    is_deterministic,
+    normalized_return,
+    random_return,
+    solve_optimum,
+)
 from beeline.envs import Environment
-from beeline.run._errors import RunError
+from beeline.run._errors import RunWarning
+
+NONE, OPTIMUM = "none", "optimum"
+"""What the field `reference` of a configuration may be, beside a return to compare with."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reference(ArraysInside):
-    """The optimum of a task and what its random policy earns."""
+    """What returns are compared with: the best there is, if that is known, and random actions."""
 
-    optimum: Optimum
+    optimum: Optimum | None
+    """The best plan; None where chance has a part, or it was not to be solved for."""
+    best_return: float | None
+    """What it earns, or the return that the user named; None where there is no scale."""
     random_return: float
 
     @classmethod
-    def of(cls, env: Environment) -> "Reference":
-        """Solve a task, or look the solution up.
+    def of(cls, env: Environment, kind: str = OPTIMUM) -> "Reference":
+        """Solve a task, or look the solution up, where that means something.
 
         Args:
             env: The task.
+            kind: `optimum`, `none`, or a number: the return that counts as 1.
 
         Returns:
-            Its reference.
-
-        Raises:
-            RunError: If the two returns are no scale to measure on.
+            Its reference. It has no scale, with a warning, if no solution is found or the two ends
+            of the scale are none.
         """
-        reference = cls(solve_optimum(env), random_return(env).mean)
+        random = random_return(env).mean
+        optimum = None
+        best = None if kind in (NONE, OPTIMUM) else float(kind)
         try:
-            normalized_return(0.0, reference.random_return, reference.optimum.return_)
+            if kind == OPTIMUM and is_deterministic(env):
+                optimum = solve_optimum(env)
+                best = optimum.return_
+            if best is not None:
+                normalized_return(0.0, random, best)
         except ValueError as error:
-            raise RunError(f"{env.name} at horizon {env.horizon}: {error}") from error
-        return reference
+            what = f"{env.name} at horizon {env.horizon} has no scale to measure returns on"
+            warnings.warn(f"{what} ({error}): they are told as they are", RunWarning, stacklevel=2)
+            optimum = best = None
+        return cls(optimum, best, random)
 
     def normalize(self, returns: Float[np.ndarray, " seed"]) -> Float[np.ndarray, " seed"]:
-        """Measure returns between the random policy's and the optimum.
+        """Measure returns between the random policy's and the best.
 
         Args:
             returns: Returns in the task's unit.
 
         Returns:
-            Returns on the scale where the random policy is 0 and the optimum 1.
+            Returns on the scale where the random policy is 0 and the best 1; NaN without a scale.
         """
+        best = self.best_return
+        if best is None:
+            return np.full(np.shape(returns), np.nan)
         return np.asarray(
-            [
-                normalized_return(float(value), self.random_return, self.optimum.return_)
-                for value in returns
-            ]
+            [normalized_return(float(value), self.random_return, best) for value in returns]
         )

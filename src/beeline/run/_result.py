@@ -176,7 +176,7 @@ def evaluate_run(run: Run | str | Path, *, env: Environment | str | None = None)
     run = run if isinstance(run, Run) else load(run, env=env)
     env = run.env
     with compile_cache():
-        reference = Reference.of(env)
+        reference = Reference.of(env, run.config.reference)
         # The task is deterministic unless it has process noise: then this is one draw of it.
         key = jax.random.key(0)
         arrays, static = eqx.partition(run.state.policy, eqx.is_array)
@@ -208,7 +208,8 @@ def _check_summary(
         if name not in summary or summary[name] != value:
             raise RunError(f"{file}: {name} is {shorten(summary.get(name))}, not that of the run")
     for name in ("optimal_return", "random_return", "wall_seconds", "compile_seconds"):
-        if type(summary.get(name)) not in (int, float):
+        unknown = name == "optimal_return" and summary.get(name, 0) is None
+        if type(summary.get(name)) not in (int, float) and not unknown:
             raise RunError(f"{file}: {name} is {shorten(summary.get(name))}, not a number")
 
 

@@ -16,6 +16,7 @@ from beeline.baselines._extra import missing_package, packages_of
 from beeline.build import build
 from beeline.config import Config
 from beeline.config import preset as from_preset
+from beeline.control import is_deterministic
 from beeline.envs import Environment
 from beeline.envs._given import given_environment
 from beeline.run import _directory as files
@@ -229,6 +230,11 @@ def _train(
 ) -> Run:
     keep_freed_memory()
     algorithm = build(config, env)
+    if algorithm.asks_for_optimum and config.environment and not is_deterministic(algorithm.env):
+        raise RunError(
+            f"the model {config.model!r} asks for a share of the best return, and {config.task!r} "
+            "has none, for it starts or moves by chance: choose another model"
+        )
     begun = restore(path, config, algorithm) if resumed and path is not None else None
     if resumed and begun is None:
         warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=3)
@@ -237,7 +243,9 @@ def _train(
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")
         beside = packages_of(config.model)
-        known = in_background(lambda: (Reference.of(algorithm.env), provenance(beside)))
+        known = in_background(
+            lambda: (Reference.of(algorithm.env, config.reference), provenance(beside))
+        )
         state = None if begun is None else begun.state
         programs = in_background(lambda: compile_programs(config, algorithm, state))()
         shown.phase("solving for the optimum")
@@ -369,7 +377,7 @@ def _summarise(
         "return": rows[-1]["return"],
         "normalized_return": rows[-1]["normalized_return"],
         "skipped_updates": total(rows, "skipped_updates", config.seeds).astype(int).tolist(),
-        "optimal_return": reference.optimum.return_,
+        "optimal_return": reference.best_return,
         "random_return": reference.random_return,
         **origin,
     }

@@ -4,7 +4,7 @@ References:
     Paper, Algorithm 1.
 """
 
-from typing import Any, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -66,6 +66,7 @@ class BPOState(NamedTuple):
 class BPO(Module):
     """Collect an episode, fit the model, improve the policy; repeat."""
 
+    asks_for_optimum: ClassVar[bool] = False
     env: Environment
     fitting: ModelFitting
     improvement: PolicyImprovement

@@ -1,0 +1,42 @@
+"""Whether an environment leaves anything to chance."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from beeline.envs import ControlTask, Environment
+
+
+def is_deterministic(env: Environment) -> bool:
+    """Tell whether an environment always starts alike and answers the same actions alike.
+
+    Only then can a plan be the best there is, and one episode tell what a policy earns. Two
+    episodes of the same actions with different random keys are compared, in double precision.
+
+    Args:
+        env: The environment.
+
+    Returns:
+        False if the two differ anywhere.
+    """
+    if isinstance(env, ControlTask):
+        return env.process_noise == 0
+    with jax.enable_x64(True):
+        actions = np.random.default_rng(0).uniform(-1, 1, (env.horizon, env.action_dim))
+
+        @jax.jit
+        def play(key):
+            start_key, key = jax.random.split(key)
+
+            def advance(state, inputs):
+                action, t, step_key = inputs
+                after = env.step(state, action, t, key=step_key)
+                return after, (after, env.reward(state, action, t))
+
+            start = env.initial_state(key=start_key)
+            keys = jax.random.split(key, env.horizon)
+            inputs = jnp.asarray(actions), jnp.arange(env.horizon), keys
+            return start, jax.lax.scan(advance, start, inputs)[1]
+
+        one, other = (jax.tree.leaves(play(jax.random.key(seed))) for seed in (0, 1))
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))

@@ -116,6 +116,8 @@ def test_it_is_trained_and_read_like_a_task(run, folder):
     assert read == dataclasses.replace(run, path=read.path)
     assert beeline.evaluate(folder / "run", env=tank()) == beeline.evaluate(run)
     assert run.summary["normalized_return"][0] <= 1 + 1e-6
+    assert run.summary["evaluation_steps"] == len(run.records) * 10
+    assert beeline.evaluate(run).standard_error is None
     assert {"learning_curve.png", "trajectories.png"} <= {p.name for p in run.path.iterdir()}
 
 
@@ -203,6 +205,15 @@ def test_where_chance_has_a_part_returns_are_told_as_they_are(small, tmp_path, c
     assert main(["evaluate", str(tmp_path / "run"), *handed]) == 0
     told = capsys.readouterr().out
     assert "random -" in told
+    assert "mean of 32 episodes, standard error 0." in told
+    measured = beeline.evaluate(run)
+    assert measured.returns.shape == (1, 32)
+    np.testing.assert_allclose(measured.return_, measured.returns.mean(axis=1), rtol=1e-6)
+    spread = np.sum((measured.returns - measured.return_[:, None]) ** 2) / 31
+    np.testing.assert_allclose(measured.standard_error, np.sqrt(spread / 32), rtol=1e-4)
+    starts = {float(np.asarray(start)[0]) for start in measured.states[:, 0]}
+    assert all(0.2 <= start <= 1.5 for start in starts)
+    assert run.summary["evaluation_steps"] == len(run.records) * 10 * 32
     assert "optimum" not in told
     draw_curves([run.path, run.path], tmp_path / "curves.png")
     asking = beeline.preset("default", horizon=10, model="online-dt")

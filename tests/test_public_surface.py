@@ -54,6 +54,7 @@ PUBLIC = {
         "RewardFitting",
         "act",
         "evaluate",
+        "mean_return",
         "play",
     },
 }

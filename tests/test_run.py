@@ -361,7 +361,8 @@ def test_every_entry_has_a_panel(trained, monkeypatch):
         evaluate_run(trained),
         states=np.zeros((3, 11, 5)),
         actions=np.zeros((3, 10, 5)),
-        return_=np.zeros(3),
+        return_=np.asarray([1.0, 9.0, 5.0]),
+        returns=np.asarray([[1.0], [9.0], [5.0]]),
         normalized_return=np.asarray([0.1, 0.9, 0.5]),
         reference=reference,
     )

@@ -39,6 +39,8 @@ class Train:
     """Environment steps in all, the warm-up included."""
     reference: str = "optimum"
     """What returns are compared with: the `optimum` where there is one, `none`, or a return."""
+    evaluation_episodes: int = 0
+    """Episodes that a policy is measured in; 0 takes 1, or 32 where chance has a part."""
     nonfinite: str = "stop"
     """About a number that is not finite: `stop`, `skip` the update, or `restore` the weights."""
     out: Path | None = None

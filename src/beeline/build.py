@@ -12,6 +12,7 @@ from beeline.baselines._base import Baseline
 from beeline.baselines.online_dt import OnlineDT
 from beeline.baselines.sac import SAC
 from beeline.config import BASELINES, MODELS, Config
+from beeline.control import is_deterministic
 from beeline.envs import Environment, make
 from beeline.gradients import Direct, Unrolled
 from beeline.models import (
@@ -35,6 +36,9 @@ from beeline.training import (
     PolicyImprovement,
     RewardFitting,
 )
+
+_EVALUATION_EPISODES = 32
+"""Where chance has a part."""
 
 _ONE_STEP_RATE = 2e-3
 """Adam's step size for the model that imagines episodes."""
@@ -116,7 +120,7 @@ def build(config: Config, env: Environment | None = None) -> BPO | Baseline:
     """
     env = make(config.task, horizon=config.horizon) if env is None else env
     if config.model in BASELINES:
-        return _BASELINES[config.model](config, env)
+        return _BASELINES[config.model](config, env, _evaluation_episodes(config, env))
     return build_bpo(config, env)
 
 
@@ -133,7 +137,6 @@ def build_bpo(config: Config, env: Environment | None = None) -> BPO:
     env = make(config.task, horizon=config.horizon) if env is None else env
     fitting, improvement, exploration = config.fitting, config.improvement, config.exploration
     model = jax.eval_shape(lambda: build_model(config, env, key=jax.random.key(0)))
-    learned = not isinstance(model, SimulatorModel)
     exact = not model.state_fed and improvement.through_policy == 0
     route = Direct() if exact else Unrolled(improvement.through_policy, improvement.through_states)
     correlated = CorrelatedNoise(exploration.amplitude)
@@ -157,17 +160,25 @@ def build_bpo(config: Config, env: Environment | None = None) -> BPO:
             improvement.first_noise,
         ),
         reward_fitting=_reward_fitting(config),
-        dyna=_dyna(config, env, noise) if isinstance(model, ActionsModel | HistoryModel) else None,
+        dyna=_dyna(config, env, noise) if model.learned and not model.one_step else None,
         exploration=noise,
         entropy_weight=improvement.entropy_weight,
         scale_returns=improvement.scale_returns,
         standardise=config.world_model.standardise,
         warmup_episodes=config.warmup_episodes,
         fit_warmup=exploration.fit_warmup,
-        steps_per_fit=fitting.env_steps_per_update if learned else math.inf,
+        steps_per_fit=fitting.env_steps_per_update if model.learned else math.inf,
         steps_per_improvement=improvement.env_steps_per_update,
         iterations=config.iterations,
+        evaluation_episodes=_evaluation_episodes(config, env),
     )
+
+
+def _evaluation_episodes(config: Config, env: Environment) -> int:
+    # A task by its name leaves nothing to chance: only another has to be tried.
+    if config.evaluation_episodes or not config.environment:
+        return config.evaluation_episodes or 1
+    return 1 if is_deterministic(env) else _EVALUATION_EPISODES
 
 
 def _reward_fitting(config: Config) -> RewardFitting | None:
@@ -266,7 +277,7 @@ _MODELS: dict[str, Callable[[Config, Environment, PRNGKeyArray], WorldModel]] = 
     "simulator": _simulator,
 }
 
-_BASELINES: dict[str, Callable[[Config, Environment], Baseline]] = {
+_BASELINES: dict[str, Callable[[Config, Environment, int], Baseline]] = {
     "sac": SAC,
     "online-dt": OnlineDT,
 }

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import io
-import itertools
 import json
 import os
 import platform
@@ -24,6 +23,7 @@ import tyro
 from beeline import config as configuration
 from beeline._choices import choose
 from beeline._commands import Diagnose, Evaluate, List, Plot, Resume, Train
+from beeline._parser_boxes import one_line
 from beeline._streams import BROKEN_PIPE, flush_streams, prepare_streams
 from beeline.config import BASELINES, MODELS, PRESETS, Config
 from beeline.envs import descriptions
@@ -129,7 +129,7 @@ def _parse(arguments: list[str]) -> Any:
             return tyro.cli(commands, args=arguments, prog="beeline", description=_DESCRIPTION)
     except SystemExit as end:
         if end.code:
-            raise _CommandError(_one_line(said.getvalue())) from None
+            raise _CommandError(one_line(said.getvalue())) from None
         raise
 
 
@@ -157,26 +157,6 @@ def _config(command: Train) -> Config:
 
 def _shared_fields(source: Config | Train) -> dict[str, Any]:
     return {field.name: getattr(source, field.name) for field in dataclasses.fields(Config)}
-
-
-def _one_line(box: str) -> str:
-    # The parser draws a box, of ASCII where it must: a title, the message, a rule, and help.
-    lines = [line.strip("│|╭╮╰╯ ") for line in box.strip().splitlines()]
-    texts = [list(group) for rule, group in itertools.groupby(lines, _is_rule) if not rule]
-    titled = len(texts) > 1 and not _is_rule(lines[0])
-    message = " ".join(texts[titled] if texts else lines).strip()
-    message = re.sub(
-        r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)",
-        r"\1 is \2: give an integer",
-        message,
-    )
-    if "Perhaps you meant:" in lines:
-        message += f"; perhaps you meant {lines[lines.index('Perhaps you meant:') + 1]}"
-    return message
-
-
-def _is_rule(line: str) -> bool:
-    return line.endswith(("───", "---"))
 
 
 def _train(command: Train, with_horizon: bool) -> int:
@@ -229,7 +209,7 @@ def _finish(training: Callable[[], Any]) -> int:
     from beeline import run
 
     try:
-        with _warnings_in_one_line():
+        with _warnings_inone_line():
             trained = training()
     except run.RunError as error:
         raise _CommandError(str(error)) from None
@@ -253,7 +233,7 @@ def _finish(training: Callable[[], Any]) -> int:
 
 
 @contextlib.contextmanager
-def _warnings_in_one_line() -> Iterator[None]:
+def _warnings_inone_line() -> Iterator[None]:
     from beeline.run import RunWarning
 
     with warnings.catch_warnings():
@@ -276,7 +256,7 @@ def _evaluate(command: Evaluate) -> int:
     from beeline.run._records import plain
 
     try:
-        with _warnings_in_one_line():
+        with _warnings_inone_line():
             loaded = run.load(command.run, env=command.env)
     except run.RunError as error:
         raise _CommandError(str(error)) from None
@@ -288,6 +268,11 @@ def _evaluate(command: Evaluate) -> int:
         "optimal_return": measured.reference.best_return,
         "random_return": measured.reference.random_return,
     }
+    error = measured.standard_error
+    if error is not None:
+        result["episodes"] = measured.returns.shape[1]
+        result["standard_error"] = plain(error)
+        result["worst"] = plain(measured.returns.min(axis=1))
     if command.json:
         print(json.dumps(result))
     else:
@@ -307,6 +292,13 @@ def _print_returns(result: dict[str, Any], reference: str) -> None:
         else:
             share = "" if normalized is None else f", {normalized:.2%} of the way to the {kind}"
             print(f"seed {seed:<4} return {return_:.6g}{share}")
+    for seed, error, worst in zip(
+        result["seeds"], result.get("standard_error", ()), result.get("worst", ()), strict=False
+    ):
+        print(
+            f"seed {seed:<4} mean of {result['episodes']} episodes, standard error {error:.2g}, "
+            f"worst {worst:.6g}"
+        )
 
 
 def _plot(command: Plot) -> int:
@@ -315,7 +307,7 @@ def _plot(command: Plot) -> int:
     if not command.runs:
         raise _CommandError("name at least one run directory to plot")
     try:
-        with _warnings_in_one_line():
+        with _warnings_inone_line():
             if len(command.runs) == 1:
                 drawn = run.draw_run(run.load(command.runs[0], env=command.env))
             else:
@@ -344,7 +336,7 @@ def _diagnose(command: Diagnose) -> int:
         from beeline.run._programs import require_devices
 
         require_devices()
-        with _warnings_in_one_line():
+        with _warnings_inone_line():
             report = diagnose(
                 command.task_or_run if task else run.load(command.task_or_run, env=command.env),
                 command.models,

@@ -265,6 +265,8 @@ class Config:
     """Environment steps in all, the warm-up included."""
     reference: str = field("optimum", ChoiceOrNumber(REFERENCES), since=2, before="optimum")
     """What returns are compared with: the `optimum` where there is one, `none`, or a return."""
+    evaluation_episodes: int = field(0, Count(0), since=2, before=0)
+    """Episodes that a policy is measured in; 0 takes 1, or 32 where chance has a part."""
     nonfinite: str = field("stop", Choice(NONFINITE), since=2, before="stop")
     """What to do about a number that is not finite: `stop`, `skip` or `restore`."""
     world_model: Model = group(Model)

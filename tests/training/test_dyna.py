@@ -9,6 +9,7 @@ import pytest
 from beeline._scaling import StateScaling
 from beeline.build import build_bpo, build_model, build_policy
 from beeline.config import Exploration, Fitting, Model, Policy, preset
+from beeline.models import WorldModel
 from beeline.training import Buffer, play
 from beeline.training.dyna import DynaState
 
@@ -192,6 +193,32 @@ def test_a_model_is_compared_as_it_is_on_its_own(model):
     else:
         assert float(record.open_loop_error) != pytest.approx(float(record.fresh_error), rel=1e-3)
     assert after.dyna.rivals.tolist() == [0, 0]
+
+
+def test_a_model_of_the_users_own_is_taught_unless_it_says_otherwise(monkeypatch):
+    from beeline import build
+
+    config = preset("default", model="gru-awm", task="harvest", horizon=HORIZON)
+    env = build_bpo(config).env
+    plain = build_model(config, env, key=jax.random.key(0))
+
+    class Own(WorldModel):
+        inner: WorldModel
+        scaling: StateScaling
+        state_fed: bool = eqx.field(static=True, default=False)
+
+        def standardised(self, states, actions):
+            return self.inner.standardised(states, actions)
+
+        start = step = reserve = stages = None
+
+    class OneStep(Own):
+        one_step = True
+
+    for kind, taught in ((Own, True), (OneStep, False)):
+        own = kind(plain, plain.scaling)
+        monkeypatch.setitem(build._MODELS, "gru-awm", lambda *_, own=own, **__: own)
+        assert (build_bpo(config).dyna is not None) == taught
 
 
 def test_what_has_no_use_for_it_has_none():

@@ -7,7 +7,7 @@ import pytest
 
 from beeline import envs
 from beeline.policies import SquashedGaussian
-from beeline.training import Buffer, Episode, act, evaluate, play
+from beeline.training import Buffer, Episode, act, evaluate, mean_return, play
 
 
 @pytest.fixture
@@ -89,3 +89,17 @@ def test_only_what_was_added_is_drawn_and_all_of_it(env, added, there):
     counts = [np.sum(drawn == number) for number in there]
     deviation = np.sqrt(400 / len(there))
     assert np.all(np.abs(np.asarray(counts) - 400 / len(there)) < 4 * deviation)
+
+
+@pytest.mark.parametrize("episodes", [1, 3])
+def test_the_mean_return_is_over_so_many_draws(episodes):
+    def play_one(key):
+        rewards = jax.random.normal(key, (4,))
+        return Episode(jnp.zeros((5, 1)), jnp.zeros((4, 1)), rewards)
+
+    key = jax.random.key(3)
+    mean, played = jax.jit(lambda: mean_return(play_one, episodes, key=key))()
+    keys = [key] if episodes == 1 else jax.random.split(key, episodes)
+    each = [np.asarray(jax.random.normal(one, (4,))).sum() for one in keys]
+    assert mean == pytest.approx(np.mean(each), rel=1e-5)
+    assert played.states.shape == ((5, 1) if episodes == 1 else (3, 5, 1))

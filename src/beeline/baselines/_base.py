@@ -29,16 +29,18 @@ class Baseline(abc.ABC):
         config: The run.
         env: Its environment.
         iterations: Episodes after the warm-up.
+        evaluation_episodes: Episodes that a policy is measured in after each iteration.
     """
 
     asks_for_optimum: ClassVar[bool] = False
     config: Config
     env: Environment
     iterations: int
+    evaluation_episodes: int
 
-    def __reduce__(self) -> tuple[Any, tuple[Config, Environment]]:
+    def __reduce__(self) -> tuple[Any, tuple[Config, Environment, int]]:
         # Compiled programs and live learners stay behind: a copy prepares its own.
-        return type(self), (self.config, self.env)
+        return type(self), (self.config, self.env, self.evaluation_episodes)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, type(self)) and bool(

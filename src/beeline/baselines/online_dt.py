@@ -36,15 +36,16 @@ class OnlineDT(Baseline):
 
     asks_for_optimum = True
 
-    def __init__(self, config: Config, env: Environment) -> None:
+    def __init__(self, config: Config, env: Environment, evaluation_episodes: int = 1) -> None:
         """Set it up; nothing is computed yet.
 
         Args:
             config: The run.
             env: Its environment.
+            evaluation_episodes: Episodes that a policy is measured in.
         """
         self.config = config
-        self.env = env
+        self.env, self.evaluation_episodes = env, evaluation_episodes
         self.iterations = config.iterations
         self._state: Any = None
         self._iterate: Any = None

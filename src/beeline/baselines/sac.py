@@ -18,7 +18,7 @@ from beeline.baselines._base import Baseline, BaselineState
 from beeline.baselines._learner_state import capacity, skeleton
 from beeline.config import Config
 from beeline.envs import Environment
-from beeline.training import Episode, evaluate
+from beeline.training import Episode, evaluate, mean_return
 
 if TYPE_CHECKING:
     from beeline.baselines._seed_learner import SeedLearner
@@ -48,15 +48,16 @@ class SAC(Baseline):
     The seeds take turns, and each learns as it would alone.
     """
 
-    def __init__(self, config: Config, env: Environment) -> None:
+    def __init__(self, config: Config, env: Environment, evaluation_episodes: int = 1) -> None:
         """Set it up, without the library: that is needed to train, and not to use a run.
 
         Args:
             config: The run.
             env: Its environment.
+            evaluation_episodes: Episodes that a policy is measured in.
         """
         self.config = config
-        self.env = env
+        self.env, self.evaluation_episodes = env, evaluation_episodes
         self.iterations = config.iterations
         self._learners: list[SeedLearner] = []
         self._last: BaselineState | None = None
@@ -72,7 +73,7 @@ class SAC(Baseline):
         from beeline.baselines._seed_learner import SeedLearner
 
         self._learners = [SeedLearner(self.config, self.env, seed) for seed in seeds]
-        _evaluate(self.env, self._policies())
+        _evaluate(self.env, self._policies(), self.evaluation_episodes)
 
     def warm_up(self) -> BaselineState:
         """Act at random through the warm-up.
@@ -110,7 +111,7 @@ class SAC(Baseline):
             critic_loss=losses[:, 0],
             policy_updates=updates[:, 1],
             policy_loss=losses[:, 1],
-            return_=np.asarray(_evaluate(self.env, state.policy)),
+            return_=np.asarray(_evaluate(self.env, state.policy, self.evaluation_episodes)),
         )
 
     def skeleton(self) -> BaselineState:
@@ -176,7 +177,11 @@ class SAC(Baseline):
 
 
 @eqx.filter_jit
-def _evaluate(env: Environment, policies: Actor) -> Float[Array, " seed"]:
-    # The task is deterministic: the key is not used.
+def _evaluate(env: Environment, policies: Actor, episodes: int) -> Float[Array, " seed"]:
+    # The same key every time: where chance has a part, policies meet the same draws.
     key = jax.random.key(0)
-    return eqx.filter_vmap(lambda policy: evaluate(env, policy, key=key).return_)(policies)
+
+    def measure(policy: Actor) -> Float[Array, ""]:
+        return mean_return(lambda key: evaluate(env, policy, key=key), episodes, key=key)[0]
+
+    return eqx.filter_vmap(measure)(policies)

@@ -1,7 +1,7 @@
 """What every world model promises."""
 
 import abc
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -22,6 +22,10 @@ class WorldModel(Module, Generic[Carry]):
     `jax.vmap`, outside.
     """
 
+    learned: ClassVar[bool] = True
+    """Whether it is fitted to episodes."""
+    one_step: ClassVar[bool] = False
+    """Whether it learns from single steps: then a one-step model has nothing to teach it."""
     scaling: eqx.AbstractVar[StateScaling]
     state_fed: eqx.AbstractVar[bool]
     """Whether predicted states are fed back in, which makes circuitous gradient paths."""

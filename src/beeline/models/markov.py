@@ -4,7 +4,7 @@ References:
     Paper, section 2 (loss) and Appendix C (difference prediction, two ReLU layers of 64).
 """
 
-from typing import final
+from typing import ClassVar, final
 
 import equinox as eqx
 import jax
@@ -23,6 +23,7 @@ _SMALLEST_CHANGE = 1e-6
 class MarkovModel(WorldModel[None]):
     """An MLP on state, action and time that predicts the change of the state."""
 
+    one_step: ClassVar[bool] = True
     network: MLP
     scaling: StateScaling
     change: Float[Array, " state"] | None

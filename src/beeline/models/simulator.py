@@ -9,7 +9,7 @@ References:
     Paper, Eq. 1, Proposition 1 and its proof in Appendix A.
 """
 
-from typing import final
+from typing import ClassVar, final
 
 import equinox as eqx
 import jax
@@ -26,6 +26,7 @@ from beeline.models._base import WorldModel, check_length
 class SimulatorModel(WorldModel[None]):
     """The environment's step as a one-step model."""
 
+    learned: ClassVar[bool] = False
     environment: Environment
     scaling: StateScaling
     horizon: int = eqx.field(static=True)
@@ -115,6 +116,7 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
     What it carries is its own hidden state, which happens to be the environment's state.
     """
 
+    learned: ClassVar[bool] = False
     environment: Environment
     scaling: StateScaling
     horizon: int = eqx.field(static=True)

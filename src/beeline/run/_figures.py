@@ -185,7 +185,7 @@ def _draw_entry(
             other = {"color": _LEARNED, "linewidth": 0.9, "alpha": 0.4, "label": "other seeds"}
             axes.plot(at, values, **other, **style)
     scaled = evaluation.reference.best_return is not None
-    scores = evaluation.normalized_return if scaled else evaluation.return_
+    scores = evaluation.normalized_return if scaled else evaluation.returns[:, 0]
     kind = "normalised return" if scaled else "return"
     score = f"learned, {kind} {_score(float(scores[median]), scaled)}"
     axes.plot(at, learned[median, :, entry], color=_LEARNED, linewidth=2, label=score, **style)

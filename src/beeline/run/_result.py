@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float
 
 from beeline._module import ArraysInside
-from beeline._untrusted import shorten
 from beeline.baselines._base import Baseline, BaselineState
 from beeline.build import build
 from beeline.config import Config
@@ -24,6 +23,7 @@ from beeline.run._errors import RunError
 from beeline.run._programs import compile_cache, require_devices, seeds_of
 from beeline.run._reference import Reference
 from beeline.run._restore import restore
+from beeline.run._summary import check_summary
 from beeline.training import BPO, BPOState, Episode
 
 
@@ -122,13 +122,27 @@ class Run(ArraysInside):
 @final
 @dataclass(frozen=True, eq=False)
 class Evaluation(ArraysInside):
-    """The deterministic policies of a run, each in one real episode."""
+    """The deterministic policies of a run in real episodes, one where nothing is left to chance."""
 
     states: Float[np.ndarray, "seed times state"]
     actions: Float[np.ndarray, "seed time action"]
+    """Of the first episode of each."""
     return_: Float[np.ndarray, " seed"]
+    """Mean over the episodes."""
     normalized_return: Float[np.ndarray, " seed"]
+    returns: Float[np.ndarray, "seed episode"]
+    """That of each episode."""
     reference: Reference
+
+    @property
+    def standard_error(self) -> Float[np.ndarray, " seed"] | None:
+        """How sure the mean returns are.
+
+        Returns:
+            Their standard errors; None if there is one episode alone.
+        """
+        episodes = self.returns.shape[1]
+        return self.returns.std(axis=1, ddof=1) / episodes**0.5 if episodes > 1 else None
 
 
 def load(path: str | Path, *, env: Environment | str | None = None) -> Run:
@@ -156,12 +170,12 @@ def load(path: str | Path, *, env: Environment | str | None = None) -> Run:
     if summary is not None and not last.rows:
         raise RunError(f"{folder / files.METRICS} is empty, but {files.SUMMARY} tells of an end")
     if summary is not None:
-        _check_summary(folder / files.SUMMARY, summary, config, last.rows[-1])
+        check_summary(folder / files.SUMMARY, summary, config, last.rows[-1])
     return Run(config, algorithm, last.state, last.rows, summary, folder)
 
 
 def evaluate_run(run: Run | str | Path, *, env: Environment | str | None = None) -> Evaluation:
-    """Live through one episode with the deterministic policy of each seed.
+    """Live through real episodes with the deterministic policy of each seed.
 
     Args:
         run: The run, or its directory.
@@ -174,43 +188,32 @@ def evaluate_run(run: Run | str | Path, *, env: Environment | str | None = None)
         RunError: If the directory does not hold a run that can be read.
     """
     run = run if isinstance(run, Run) else load(run, env=env)
-    env = run.env
+    env, algorithm = run.env, run.algorithm
+    count = algorithm.evaluation_episodes
     with compile_cache():
         reference = Reference.of(env, run.config.reference)
-        # The task is deterministic unless it has process noise: then this is one draw of it.
         key = jax.random.key(0)
         arrays, static = eqx.partition(run.state.policy, eqx.is_array)
-        algorithm = run.algorithm
 
-        def evaluate(arrays: Any) -> Episode:
-            policies = eqx.combine(arrays, static)
-            return eqx.filter_vmap(lambda policy: algorithm.evaluate(policy, key=key))(policies)
+        def play(policy: Policy) -> Episode:
+            if count == 1:
+                return jax.tree.map(lambda x: x[None], algorithm.evaluate(policy, key=key))
+            keys = jax.random.split(key, count)
+            return jax.vmap(lambda key: algorithm.evaluate(policy, key=key))(keys)
 
         # What `filter_jit` is given beside arrays, such as this function, JAX would never let go.
-        episodes = jax.jit(evaluate)(arrays)
+        evaluate = jax.jit(lambda arrays: eqx.filter_vmap(play)(eqx.combine(arrays, static)))
+        episodes = evaluate(arrays)
     returns = np.asarray(episodes.return_)
+    means = returns[:, 0] if count == 1 else returns.mean(axis=1)
     return Evaluation(
-        states=np.asarray(episodes.states),
-        actions=np.asarray(episodes.actions),
-        return_=returns,
-        normalized_return=reference.normalize(returns),
+        states=np.asarray(episodes.states[:, 0]),
+        actions=np.asarray(episodes.actions[:, 0]),
+        return_=means,
+        normalized_return=reference.normalize(means),
+        returns=returns,
         reference=reference,
     )
-
-
-def _check_summary(
-    file: Path, summary: dict[str, Any], config: Config, last: dict[str, Any]
-) -> None:
-    known = {name: getattr(config, name) for name in ("task", "horizon", "model", "preset")}
-    known |= {name: last[name] for name in ("env_steps", "return", "normalized_return")}
-    known |= {"seeds": seeds_of(config), "iterations": last["iteration"]}
-    for name, value in known.items():
-        if name not in summary or summary[name] != value:
-            raise RunError(f"{file}: {name} is {shorten(summary.get(name))}, not that of the run")
-    for name in ("optimal_return", "random_return", "wall_seconds", "compile_seconds"):
-        unknown = name == "optimal_return" and summary.get(name, 0) is None
-        if type(summary.get(name)) not in (int, float) and not unknown:
-            raise RunError(f"{file}: {name} is {shorten(summary.get(name))}, not a number")
 
 
 def _is_numeric(leaf: Any) -> bool:

@@ -38,15 +38,15 @@ from beeline.run._programs import (
     compile_cache,
     compile_programs,
     require_devices,
-    seeds_of,
 )
 from beeline.run._provenance import provenance
-from beeline.run._records import row, total
+from beeline.run._records import row
 from beeline.run._reference import Reference
 from beeline.run._remedies import recover
 from beeline.run._restore import Restored, devices_then, restore
 from beeline.run._result import Run
 from beeline.run._stop import stopping
+from beeline.run._summary import summarise
 from beeline.training import BPOState
 
 
@@ -260,7 +260,15 @@ def _train(
             rows = [] if begun is None else begun.rows
             kept.begin_at(START if begun is None else begun.position)
             state = _iterate(config, programs, reference, rows, kept, shown)
-            summary = _summarise(config, rows, reference, programs.compile_seconds, kept, origin)
+            summary = summarise(
+                config,
+                rows,
+                reference,
+                programs.compile_seconds,
+                kept,
+                origin,
+                evaluation_episodes=algorithm.evaluation_episodes,
+            )
         run = Run(config, algorithm, state, rows, summary, path)
         if path is not None:
             shown.phase("drawing")
@@ -350,34 +358,3 @@ def _iterate(
             # Also after a failure: it is what the last good iteration left.
             kept.save(*good)
     return good[0]
-
-
-def _summarise(
-    config: Config,
-    rows: list[dict[str, Any]],
-    reference: Reference,
-    compile_seconds: float,
-    kept: Keeper,
-    origin: dict[str, Any],
-) -> dict[str, Any]:
-    return {
-        "schema": files.SCHEMA,
-        "task": config.task,
-        "horizon": config.horizon,
-        "model": config.model,
-        "preset": config.preset,
-        "seeds": seeds_of(config),
-        "env_steps": rows[-1]["env_steps"],
-        "iterations": len(rows),
-        "wall_seconds": rows[-1]["wall_seconds"],
-        "compile_seconds": round(compile_seconds, 3),
-        "saves": kept.saves,
-        "save_seconds": round(kept.save_seconds, 3),
-        "checkpoint_bytes": kept.save_bytes,
-        "return": rows[-1]["return"],
-        "normalized_return": rows[-1]["normalized_return"],
-        "skipped_updates": total(rows, "skipped_updates", config.seeds).astype(int).tolist(),
-        "optimal_return": reference.best_return,
-        "random_return": reference.random_return,
-        **origin,
-    }

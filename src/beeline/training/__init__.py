@@ -3,7 +3,7 @@
 from beeline.training._optimiser import Optimiser
 from beeline.training.bpo import BPO, BPOState
 from beeline.training.dyna import Dyna
-from beeline.training.episodes import Buffer, Episode, act, evaluate, play
+from beeline.training.episodes import Buffer, Episode, act, evaluate, mean_return, play
 from beeline.training.exploration import CorrelatedNoise, Exploration, IndependentNoise
 from beeline.training.model_fitting import ModelFitting
 from beeline.training.policy_improvement import PolicyImprovement
@@ -26,5 +26,6 @@ __all__ = [
     "RewardFitting",
     "act",
     "evaluate",
+    "mean_return",
     "play",
 ]

@@ -21,7 +21,7 @@ from beeline.models import RewardModel, WorldModel
 from beeline.policies import Policy
 from beeline.training._updates import Tally, Updated, repeat
 from beeline.training.dyna import Dyna, DynaState
-from beeline.training.episodes import Buffer, Episode, act, evaluate, play
+from beeline.training.episodes import Buffer, Episode, act, evaluate, mean_return, play
 from beeline.training.exploration import Exploration
 from beeline.training.faults import Faults, finite_leaves, first_in
 from beeline.training.model_fitting import ModelFitting, open_loop_error
@@ -85,6 +85,8 @@ class BPO(Module):
     steps_per_improvement: float = eqx.field(static=True)
     """Environment steps between policy updates."""
     iterations: int = eqx.field(static=True)
+    evaluation_episodes: int = eqx.field(static=True, default=1)
+    """Episodes that a policy is measured in after each iteration."""
 
     def init(
         self,
@@ -165,7 +167,11 @@ class BPO(Module):
         state, reward = self._fit_reward(state, fits, progress, key=reward_key)
         improvements = jnp.asarray(self.updates_due(self.steps_per_improvement))[index]
         state, policy = self._improve(state, improvements, progress, key=improve_key)
-        evaluated = evaluate(self.env, state.policy, key=evaluate_key)
+        return_, evaluated = mean_return(
+            lambda key: evaluate(self.env, state.policy, key=key),
+            self.evaluation_episodes,
+            key=evaluate_key,
+        )
         imagined_return, entropy, _ = policy.last
         record = Record(
             collected_return=episode.return_,
@@ -180,8 +186,8 @@ class BPO(Module):
             entropy=entropy,
             policy_gradient_norm=policy.gradient_norm,
             policy_clip_fraction=policy.clip_fraction,
-            return_=evaluated.return_,
-            imagined_minus_real_return=imagined_return - evaluated.return_,
+            return_=return_,
+            imagined_minus_real_return=imagined_return - return_,
             rate=state.rate,
             skipped_updates=fits
             - model.taken
@@ -201,7 +207,7 @@ class BPO(Module):
                 None if reward is None else reward.first_skipped,
                 policy.first_skipped,
                 finite_leaves(state.learned),
-                first_in(evaluated),
+                _first_of(evaluated),
             ),
         )
 
@@ -356,3 +362,8 @@ class BPO(Module):
             update, state.policy, state.policy_optimiser, count, values=2
         )
         return state._replace(policy=policy, policy_optimiser=optimiser_state), tally
+
+
+def _first_of(evaluated: Episode) -> Int[Array, ""]:
+    one_alone = evaluated.states.ndim == 2
+    return first_in(evaluated) if one_alone else jax.vmap(first_in)(evaluated).max()

@@ -1,5 +1,6 @@
 """Real episodes: how they are lived through, and the buffer that keeps them."""
 
+from collections.abc import Callable
 from typing import NamedTuple, final
 
 import jax
@@ -87,6 +88,26 @@ def evaluate(env: Environment, policy: Policy, *, key: PRNGKeyArray) -> Episode:
     """
     nothing = jnp.zeros((env.horizon, 0))
     return _live(env, lambda state, t, given: policy.mode(state, t), nothing, key=key)
+
+
+def mean_return(
+    play_one: Callable[[PRNGKeyArray], Episode], episodes: int, *, key: PRNGKeyArray
+) -> tuple[Float[Array, ""], Episode]:
+    """Measure something by one episode, or by the mean of several where chance has a part.
+
+    Args:
+        play_one: Plays an episode with a key.
+        episodes: How many.
+        key: Random key.
+
+    Returns:
+        The mean return, and the episodes: a single one without an axis of episodes.
+    """
+    if episodes == 1:
+        episode = play_one(key)
+        return episode.return_, episode
+    played = jax.vmap(play_one)(jax.random.split(key, episodes))
+    return played.return_.mean(), played
 
 
 def _live(env, choose, given, *, key) -> Episode:

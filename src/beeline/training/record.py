@@ -35,7 +35,7 @@ class Record(NamedTuple):
     policy_updates: Int[Array, ""]
     """Policy updates due in the iteration."""
     imagined_return: Float[Array, ""]
-    """Return of the last imagined batch."""
+    """Mean return of the last imagined batch, under the noise that the policy is improved under."""
     entropy: Float[Array, ""]
     """Mean entropy of the policy there."""
     policy_gradient_norm: Float[Array, ""]
@@ -45,7 +45,8 @@ class Record(NamedTuple):
     return_: Float[Array, ""]
     """Real return of the deterministic policy after the iteration."""
     imagined_minus_real_return: Float[Array, ""]
-    """How much the last imagined batch promised beyond that: the policy exploits the model."""
+    """How much the last imagined batch, under the noise that the policy is improved under, promised
+    beyond that, which is without noise: much more tells of a policy that exploits the model."""
     rate: Float[Array, ""]
     """Factor on all learning rates in the iteration: 1, or less after weights were restored."""
     skipped_updates: Int[Array, ""]

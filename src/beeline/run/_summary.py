@@ -1,0 +1,87 @@
+"""How a run ended, in one file of its directory."""
+
+from pathlib import Path
+from typing import Any
+
+from beeline._untrusted import shorten
+from beeline.config import Config
+from beeline.run import _directory as files
+from beeline.run._errors import RunError
+from beeline.run._keeper import Keeper
+from beeline.run._programs import seeds_of
+from beeline.run._records import total
+from beeline.run._reference import Reference
+
+
+def summarise(
+    config: Config,
+    rows: list[dict[str, Any]],
+    reference: Reference,
+    compile_seconds: float,
+    kept: Keeper,
+    origin: dict[str, Any],
+    *,
+    evaluation_episodes: int,
+) -> dict[str, Any]:
+    """Say how a run ended.
+
+    Args:
+        config: The run.
+        rows: Its records.
+        reference: What returns are compared with.
+        compile_seconds: What compiling took.
+        kept: What kept it on disk.
+        origin: Where the result comes from.
+        evaluation_episodes: Episodes that a policy was measured in after each iteration.
+
+    Returns:
+        What `summary.json` holds.
+    """
+    return {
+        "schema": files.SCHEMA,
+        "task": config.task,
+        "horizon": config.horizon,
+        "model": config.model,
+        "preset": config.preset,
+        "seeds": seeds_of(config),
+        "env_steps": rows[-1]["env_steps"],
+        "iterations": len(rows),
+        "evaluation_steps": len(rows) * config.horizon * evaluation_episodes,
+        "wall_seconds": rows[-1]["wall_seconds"],
+        "compile_seconds": round(compile_seconds, 3),
+        "saves": kept.saves,
+        "save_seconds": round(kept.save_seconds, 3),
+        "checkpoint_bytes": kept.save_bytes,
+        "return": rows[-1]["return"],
+        "normalized_return": rows[-1]["normalized_return"],
+        "skipped_updates": total(rows, "skipped_updates", config.seeds).astype(int).tolist(),
+        "optimal_return": reference.best_return,
+        "random_return": reference.random_return,
+        **origin,
+    }
+
+
+def check_summary(
+    file: Path, summary: dict[str, Any], config: Config, last: dict[str, Any]
+) -> None:
+    """Refuse a summary that is not that of its run.
+
+    Args:
+        file: The summary's file, for errors.
+        summary: What it holds.
+        config: The run.
+        last: The run's last record.
+
+    Raises:
+        RunError: If they contradict each other.
+    """
+    known = {name: getattr(config, name) for name in ("task", "horizon", "model", "preset")}
+    known |= {name: last[name] for name in ("env_steps", "return", "normalized_return")}
+    known |= {"seeds": seeds_of(config), "iterations": last["iteration"]}
+    for name, value in known.items():
+        if name not in summary or summary[name] != value:
+            raise RunError(f"{file}: {name} is {shorten(summary.get(name))}, not that of the run")
+    for name in ("optimal_return", "random_return", "wall_seconds", "compile_seconds"):
+        unknown = name == "optimal_return" and summary.get(name, 0) is None
+        if type(summary.get(name)) not in (int, float) and not unknown:
+            raise RunError(f"{file}: {name} is {shorten(summary.get(name))}, not a number")

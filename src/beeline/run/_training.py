@@ -11,7 +11,7 @@ from beeline._attempts import failure_of
 from beeline._devices import use_devices, use_every_core
 from beeline._fields import Count
 from beeline._memory import keep_freed_memory
-from beeline.baselines._base import BaselineState
+from beeline.baselines._base import Baseline, BaselineState
 from beeline.baselines._extra import missing_package, packages_of
 from beeline.build import build
 from beeline.config import Config
@@ -47,7 +47,7 @@ from beeline.run._restore import Restored, devices_then, restore
 from beeline.run._result import Run
 from beeline.run._stop import stopping
 from beeline.run._summary import summarise
-from beeline.training import BPOState
+from beeline.training import BPO, BPOState
 
 
 def train(
@@ -230,11 +230,7 @@ def _train(
 ) -> Run:
     keep_freed_memory()
     algorithm = build(config, env)
-    if algorithm.asks_for_optimum and config.environment and not is_deterministic(algorithm.env):
-        raise RunError(
-            f"the model {config.model!r} asks for a share of the best return, and {config.task!r} "
-            "has none, for it starts or moves by chance: choose another model"
-        )
+    _check_optimum(config, algorithm)
     begun = restore(path, config, algorithm) if resumed and path is not None else None
     if resumed and begun is None:
         warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=3)
@@ -294,6 +290,14 @@ def _draw(run: Run, path: Path) -> None:
     from beeline.run._figures import draw_run
 
     draw_run(run)
+
+
+def _check_optimum(config: Config, algorithm: BPO | Baseline) -> None:
+    if algorithm.asks_for_optimum and config.environment and not is_deterministic(algorithm.env):
+        raise RunError(
+            f"the model {config.model!r} asks for a share of the best return, and {config.task!r} "
+            "has none, for it starts or moves by chance: choose another model"
+        )
 
 
 def _check_learner(path: Path | None, begun: Restored) -> None:

@@ -268,18 +268,22 @@ def _train(
         run = Run(config, algorithm, state, rows, summary, path)
         if path is not None:
             shown.phase("drawing")
-            undrawn = failure_of(lambda: _draw(run, path))
-            with storing(path):
-                # Last of all: a run with a summary has ended.
-                files.write_json(path / files.SUMMARY, summary)
-            if undrawn is not None:
-                warnings.warn(
-                    f"{path} is trained, but its figures are not drawn ({undrawn}): once that is "
-                    f"mended, beeline plot {shell_word(path)} draws them",
-                    RunWarning,
-                    stacklevel=3,
-                )
+            _end(run, path, summary)
     return run
+
+
+def _end(run: Run, path: Path, summary: dict[str, Any]) -> None:
+    undrawn = failure_of(lambda: _draw(run, path))
+    with storing(path):
+        # Last of all: a run with a summary has ended.
+        files.write_json(path / files.SUMMARY, summary)
+    if undrawn is not None:
+        warnings.warn(
+            f"{path} is trained, but its figures are not drawn ({undrawn}): once that is "
+            f"mended, beeline plot {shell_word(path)} draws them",
+            RunWarning,
+            stacklevel=4,
+        )
 
 
 def _draw(run: Run, path: Path) -> None:

@@ -197,7 +197,7 @@ def test_a_damaged_run_is_answered_in_one_line(copied, capsys, command):
     assert "checkpoint.npz is not a whole checkpoint" in refused(capsys, command, str(copied))
     (copied / "config.json").write_text('{"format": "beeline-run", "schema": 0}')
     line = refused(capsys, command, str(copied))
-    assert "has schema 0, this version of beeline reads 1 to 2" in line
+    assert "has schema 0, this version of beeline reads 1 to 3" in line
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_every_iteration_has_a_line(trained, tiny):
 def test_the_summary_says_how_it_ended(trained):
     summary = json.loads((trained.path / "summary.json").read_text())
     assert summary == trained.summary
-    assert summary["schema"] == 2
+    assert summary["schema"] == 3
     assert (summary["task"], summary["horizon"], summary["model"], summary["preset"]) == (
         "cancer-treatment",
         10,
@@ -242,7 +242,7 @@ def truncate(name, keep):
         (truncate("checkpoint.npz", 2000), "checkpoint.npz is not a whole checkpoint"),
         (truncate("metrics.jsonl", -9), "metrics.jsonl has .* bytes, fewer than"),
         (truncate("metrics.jsonl", 0), "metrics.jsonl has 0 bytes, fewer than"),
-        (replace_in("config.json", '"schema": 2', '"schema": 3'), "has schema 3, .* reads 1 to 2"),
+        (replace_in("config.json", '"schema": 3', '"schema": 4'), "has schema 4, .* reads 1 to 3"),
         (replace_in("config.json", "beeline-run", "other"), "does not describe a run"),
         (replace_in("config.json", '"horizon": 10', '"horizon": 1'), "horizon is 1: give an"),
         (

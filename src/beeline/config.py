@@ -247,7 +247,7 @@ class Config:
 
     task: str = field("cancer-treatment", Text())
     """Name of the task, or of an environment of one's own."""
-    environment: str = field("", Text(), since=2, before="")
+    environment: str = field("", Text(), since=3, before="")
     """What an environment of one's own is, as `beeline.envs` compares it; empty for a task."""
     horizon: int = field(100, Count(2))
     """Steps in an episode, at least 2; `invasive-plant` takes 10, `one-bounce` 3."""
@@ -263,9 +263,9 @@ class Config:
     """Runs side by side, with seeds that follow each other."""
     env_steps: int = field(10_000, Count(1))
     """Environment steps in all, the warm-up included."""
-    reference: str = field("optimum", ChoiceOrNumber(REFERENCES), since=2, before="optimum")
+    reference: str = field("optimum", ChoiceOrNumber(REFERENCES), since=3, before="optimum")
     """What returns are compared with: the `optimum` where there is one, `none`, or a return."""
-    evaluation_episodes: int = field(0, Count(0), since=2, before=0)
+    evaluation_episodes: int = field(0, Count(0), since=3, before=0)
     """Episodes that a policy is measured in; 0 takes 1, or 32 where chance has a part."""
     nonfinite: str = field("stop", Choice(NONFINITE), since=2, before="stop")
     """What to do about a number that is not finite: `stop`, `skip` or `restore`."""

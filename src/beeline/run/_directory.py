@@ -13,10 +13,11 @@ from beeline.run._config_file import from_json, to_json
 from beeline.run._errors import RunError
 from beeline.run._lock import LOCK
 
-SCHEMA = 2
+SCHEMA = 3
 """Raise this when what is in a run directory changes, and keep reading what was written before.
 
 1: no checkpoint of before. 2: the checkpoint knows the configuration and its records.
+3: environments of one's own, other references, several episodes of evaluation.
 """
 
 CONFIG = "config.json"

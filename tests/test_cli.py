@@ -262,7 +262,19 @@ def test_help_is_no_mistake(capsys):
 def test_a_process_of_its_own(tiny, trained, tmp_path):
     python = [sys.executable, "-W", "error", "-m", "beeline"]
     command = [*python, "train", *flags(tiny), "--out", "run"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=600)
+    inherited = {
+        "JAX_NUMPY_DTYPE_PROMOTION": "strict",
+        "JAX_NUMPY_RANK_PROMOTION": "raise",
+        "JAX_TRANSFER_GUARD": "disallow",
+    }
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=600,
+        env=os.environ | inherited,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     # Another process, the same bits: the summaries agree in all but times.
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())

@@ -34,6 +34,9 @@ Begin with: beeline train cancer-treatment --horizon 20
 
 beeline COMMAND --help tells the options of a command, beeline --version what is installed."""
 
+_STRICTNESS = ("JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION", "JAX_TRANSFER_GUARD")
+"""What users set to find slips in programs of their own: this one is not written to it."""
+
 _FLAG = re.compile(r"--horizon(=|$)")
 
 _COMMANDS = ("train", "resume", "evaluate", "plot", "diagnose", "list")
@@ -91,6 +94,8 @@ def _versions() -> str:
 def script() -> None:
     """Run the process's command and end the process."""
     prepare_streams()
+    for name in _STRICTNESS:
+        os.environ.pop(name, None)
     try:
         code = main()
     except SystemExit:

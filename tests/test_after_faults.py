@@ -99,7 +99,16 @@ DISCARDED = {
 
 
 @pytest.mark.parametrize(
-    ("which", "nonfinite"), [*((which, "skip") for which in DISCARDED), ("all", "restore")]
+    ("which", "nonfinite"),
+    [
+        ("at other times", "skip"),
+        ("all", "restore"),
+        *(
+            pytest.param(which, "skip", marks=pytest.mark.slow)
+            for which in DISCARDED
+            if which != "at other times"
+        ),
+    ],
 )
 def test_a_run_that_discarded_episodes_goes_through_every_command(
     play, tmp_path, capsys, which, nonfinite

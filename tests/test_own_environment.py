@@ -233,7 +233,7 @@ def test_a_reference_of_ones_own(small, tmp_path, capsys):
         dataclasses.replace(small, reference="best")
 
 
-@pytest.mark.parametrize("model", ["sac", "online-dt"])
+@pytest.mark.parametrize("model", ["sac", pytest.param("online-dt", marks=pytest.mark.slow)])
 def test_baselines_learn_on_it(model):
     options = {
         "sac": {"sac": SoftActorCritic(hidden=(4,), batch_size=4)},

@@ -160,7 +160,7 @@ def test_both_models_are_remembered_as_they_fared(parts):
     np.testing.assert_array_equal(kept.rivals, before.rivals)
 
 
-@pytest.mark.parametrize("model", ["lstm-history", "gru-awm"])
+@pytest.mark.parametrize("model", ["lstm-history", pytest.param("gru-awm", marks=pytest.mark.slow)])
 def test_a_model_is_compared_as_it_is_on_its_own(model):
     config = preset(
         "default",

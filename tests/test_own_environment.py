@@ -55,6 +55,14 @@ class Slow(Tank):
     dt = 0.2
 
 
+class Keyed(Tank):
+    def initial_state(self, *, key):
+        return 0.2 + 0 * jax.random.uniform(key, (1,))
+
+    def step(self, state, action, t, *, key):
+        return Tank.step(self, state, action, t) + 0 * jax.random.uniform(key, (1,))
+
+
 class Broken(Tank):
     def reward(self, state, action, t):
         return jnp.log(state[0] - 0.2)
@@ -219,6 +227,12 @@ def test_where_chance_has_a_part_returns_are_told_as_they_are(small, tmp_path, c
     asking = beeline.preset("default", horizon=10, model="online-dt")
     with pytest.raises(RunError, match="'online-dt' asks for a share of the best return"):
         beeline.train(env, config=asking)
+
+
+def test_a_key_is_always_handed_over_where_it_changes_nothing_too():
+    keyed, plain = (solve_optimum(tank(name), starts=3, cache=False) for name in ("Keyed", "Tank"))
+    assert keyed.return_ == pytest.approx(plain.return_, rel=1e-9)
+    assert len(keyed.transcriptions) == len(plain.transcriptions) > 0
 
 
 def test_a_reference_of_ones_own(small, tmp_path, capsys):

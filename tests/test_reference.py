@@ -40,3 +40,15 @@ def test_nothing_is_solved_where_chance_has_a_part(monkeypatch):
     noisy = envs.make("cancer-treatment", horizon=20, process_noise=0.03)
     assert _reference.Reference.of(noisy).best_return is None
     assert _reference.Reference.of(noisy, "3.0").best_return == 3
+
+
+def test_whatever_goes_wrong_with_solving_costs_the_scale_alone(monkeypatch):
+    def fail(env):
+        raise NotImplementedError("no derivative")
+
+    given(monkeypatch, 7.0)
+    monkeypatch.setattr(_reference, "solve_optimum", fail)
+    with pytest.warns(RunWarning, match="no scale to measure returns on .no derivative."):
+        reference = _reference.Reference.of(envs.make("harvest", horizon=20))
+    assert reference.best_return is None
+    assert reference.random_return == -1

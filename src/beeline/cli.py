@@ -214,7 +214,7 @@ def _finish(training: Callable[[], Any]) -> int:
     from beeline import run
 
     try:
-        with _warnings_inone_line():
+        with _warnings_in_one_line():
             trained = training()
     except run.RunError as error:
         raise _CommandError(str(error)) from None
@@ -238,7 +238,7 @@ def _finish(training: Callable[[], Any]) -> int:
 
 
 @contextlib.contextmanager
-def _warnings_inone_line() -> Iterator[None]:
+def _warnings_in_one_line() -> Iterator[None]:
     from beeline.run import RunWarning
 
     with warnings.catch_warnings():
@@ -261,7 +261,7 @@ def _evaluate(command: Evaluate) -> int:
     from beeline.run._records import plain
 
     try:
-        with _warnings_inone_line():
+        with _warnings_in_one_line():
             loaded = run.load(command.run, env=command.env)
     except run.RunError as error:
         raise _CommandError(str(error)) from None
@@ -300,10 +300,11 @@ def _print_returns(result: dict[str, Any], reference: str) -> None:
     for seed, error, worst in zip(
         result["seeds"], result.get("standard_error", ()), result.get("worst", ()), strict=False
     ):
-        print(
-            f"seed {seed:<4} mean of {result['episodes']} episodes, standard error {error:.2g}, "
-            f"worst {worst:.6g}"
-        )
+        if error is not None and worst is not None:
+            print(
+                f"seed {seed:<4} mean of {result['episodes']} episodes, "
+                f"standard error {error:.2g}, worst {worst:.6g}"
+            )
 
 
 def _plot(command: Plot) -> int:
@@ -312,7 +313,7 @@ def _plot(command: Plot) -> int:
     if not command.runs:
         raise _CommandError("name at least one run directory to plot")
     try:
-        with _warnings_inone_line():
+        with _warnings_in_one_line():
             if len(command.runs) == 1:
                 drawn = run.draw_run(run.load(command.runs[0], env=command.env))
             else:
@@ -341,7 +342,7 @@ def _diagnose(command: Diagnose) -> int:
         from beeline.run._programs import require_devices
 
         require_devices()
-        with _warnings_inone_line():
+        with _warnings_in_one_line():
             report = diagnose(
                 command.task_or_run if task else run.load(command.task_or_run, env=command.env),
                 command.models,

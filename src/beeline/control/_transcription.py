@@ -89,13 +89,15 @@ class _Program:
     def __init__(self, env: Environment, state_unit: np.ndarray, return_unit: np.ndarray):
         self.dense = small(env)
         self.state_unit = state_unit
-        start = env.initial_state() / state_unit
+        # Always a key, as in `open_loop`.
+        key = jax.random.key(0)
+        start = env.initial_state(key=key) / state_unit
         unit, weight = jnp.asarray(state_unit), jnp.asarray(env.horizon / return_unit)
         width = env.state_dim
         times = jnp.arange(env.horizon)
 
         def step(z, t):
-            return env.step(z[:width] * unit, z[width:], t) / unit
+            return env.step(z[:width] * unit, z[width:], t, key=key) / unit
 
         def loss(z, t):
             return -weight * env.reward(z[:width] * unit, z[width:], t)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from beeline._module import ArraysInside
+from beeline.config import REFERENCES
 from beeline.control import (
     Optimum,
     is_deterministic,
@@ -17,8 +18,7 @@ from beeline.control import (
 from beeline.envs import Environment
 from beeline.run._errors import RunWarning
 
-NONE, OPTIMUM = "none", "optimum"
-"""What the field `reference` of a configuration may be, beside a return to compare with."""
+_OPTIMUM = "optimum"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Reference(ArraysInside):
     random_return: float
 
     @classmethod
-    def of(cls, env: Environment, kind: str = OPTIMUM) -> "Reference":
+    def of(cls, env: Environment, kind: str = _OPTIMUM) -> "Reference":
         """Solve a task, or look the solution up, where that means something.
 
         Args:
@@ -45,14 +45,15 @@ class Reference(ArraysInside):
         """
         random = random_return(env).mean
         optimum = None
-        best = None if kind in (NONE, OPTIMUM) else float(kind)
+        best = None if kind in REFERENCES else float(kind)
         try:
-            if kind == OPTIMUM and is_deterministic(env):
+            if kind == _OPTIMUM and is_deterministic(env):
                 optimum = solve_optimum(env)
                 best = optimum.return_
             if best is not None:
                 normalized_return(0.0, random, best)
-        except ValueError as error:
+        except Exception as error:
+            # Whatever a user's environment makes of it, the run does without.
             what = f"{env.name} at horizon {env.horizon} has no scale to measure returns on"
             warnings.warn(f"{what} ({error}): they are told as they are", RunWarning, stacklevel=2)
             optimum = best = None

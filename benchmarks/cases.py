@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from beeline._devices import everywhere, mean_over_devices, use_every_core
-from beeline._memory import keep_freed_memory
 from beeline.build import build_bpo, build_model, build_policy, build_reward
+from beeline.compute.devices import everywhere, mean_over_devices, use_every_core
+from beeline.compute.memory import keep_freed_memory
 from beeline.config import Config, preset
 from beeline.envs import Environment
 from beeline.gradients import Direct, Objective, PolicyGradient, Unrolled, draw_noise, rollout

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 from beeline import envs
-from beeline.baselines._extra import missing_package
 from beeline.config import (
     BASELINES,
     MODELS,
@@ -38,13 +37,14 @@ from beeline.config import (
     Policy,
     SoftActorCritic,
 )
+from beeline.config._packages import missing_package
 
 _RECORDS, _CHECKPOINTS = "metrics.jsonl", ("checkpoint.npz", "checkpoint-previous.npz")
 _PRELOADED = [
     "beeline.run",
     "beeline.run._figures",
     "beeline.control.optimum",
-    "beeline.baselines._seed_learner",
+    "beeline.sac._seed_learner",
 ]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import jax
 
-from beeline.diagnostics import Panel, Table, check_figure, fit_growth, save_figure, theory
-from beeline.diagnostics.checks import Check
+from beeline.diagnostics import Table, fit_growth, save_figure
+from beeline.theory import Check, Panel, check_figure, statements
 
 FIGURES = Path(__file__).parent / "figures"
 HORIZON = 40
@@ -22,12 +22,12 @@ def main() -> None:
     with jax.enable_x64(True):
         key = jax.random.key(0)
         checks = {
-            "Theorem 1": theory.theorem_1(HORIZON, key=key),
-            "Proposition 1": theory.proposition_1(HORIZONS, key=key),
-            "Theorem 2": theory.theorem_2(HORIZON, key=key),
-            "Corollary 2.1": theory.corollary_21(HORIZON, key=key),
-            "Corollary 2.2": theory.corollary_22(HORIZON, key=key),
-            "Remark 1": theory.remark_1(HORIZONS[:-1], key=key),
+            "Theorem 1": statements.theorem_1(HORIZON, key=key),
+            "Proposition 1": statements.proposition_1(HORIZONS, key=key),
+            "Theorem 2": statements.theorem_2(HORIZON, key=key),
+            "Corollary 2.1": statements.corollary_21(HORIZON, key=key),
+            "Corollary 2.2": statements.corollary_22(HORIZON, key=key),
+            "Remark 1": statements.remark_1(HORIZONS[:-1], key=key),
         }
     table = Table.of(
         [

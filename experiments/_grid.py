@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 
 from beeline._choices import choose
 from beeline.config import Config, preset
-from beeline.run._config_file import from_json, to_json
-from beeline.run._directory import SCHEMA
+from beeline.run.directory.config_file import from_json, to_json
+from beeline.run.directory.layout import SCHEMA
 
 TASKS = (
     "cancer-treatment", "bioreactor", "mould-fungicide", "bacteria",

@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from beeline._scaling import StateScaling
 from beeline.build import build_model
 from beeline.config import Config, preset
 from beeline.diagnostics import first_action_landscape
 from beeline.envs import Environment, make
 from beeline.models import SimulatorModel, WorldModel
+from beeline.networks.scaling import StateScaling
 from beeline.training import Buffer, IndependentNoise, ModelFitting, Optimiser, play
 
 TRUTH = "truth"

@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 
 import beeline
-from beeline.run._directory import METRICS, SUMMARY
+from beeline.run.directory.layout import METRICS, SUMMARY
 from experiments._grid import Cell, GridError, read_grid
 from experiments._results import SCALES, machine
 from experiments._store import Row, Store

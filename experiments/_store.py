@@ -16,7 +16,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from jaxtyping import Float
 
-from beeline._atomic import replacing
+from beeline.storage.atomic import replacing
 from experiments._grid import Cell, GridError
 
 FINAL_COLUMNS = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from beeline import statistics
-from beeline._atomic import replacing
+from beeline.storage.atomic import replacing
 from experiments._grid import TASKS, Cell, GridError
 from experiments._runner import RESULTS
 from experiments._store import Row, Store

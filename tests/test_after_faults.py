@@ -19,7 +19,8 @@ from beeline.run import _training as training
 from beeline.run._programs import Programs
 from beeline.run._reference import Reference
 from beeline.run._result import evaluate_run
-from beeline.training import Record, checkpoint
+from beeline.storage import checkpoint
+from beeline.training import Record
 from beeline.training._updates import Skipped
 from beeline.training.faults import Faults
 

@@ -16,8 +16,8 @@ import pytest
 import beeline
 from beeline.cli import main
 from beeline.run import RunError
-from beeline.run._restore import devices_then
-from beeline.training import checkpoint
+from beeline.run.directory.restore import devices_then
+from beeline.storage import checkpoint
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ EXHAUSTED = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory alloca
 )
 def test_a_fault_of_the_system_is_not_one_of_the_file(two, monkeypatch, owner, name, error):
     config = beeline.load(two).config
-    monkeypatch.setattr("beeline.run._directory.read_config", lambda path: config)
+    monkeypatch.setattr("beeline.run.directory.layout.read_config", lambda path: config)
     failed = fail_once(monkeypatch, owner, name, error)
     with pytest.raises(type(error)) as raised:
         beeline.load(two)

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from beeline._cache import cache_directory, can_keep, drop_torn_programs
 from beeline.run._programs import compile_cache
+from beeline.storage.cache import cache_directory, can_keep, drop_torn_programs
 
 
 def compiled_anew():

@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-from beeline._commands import Train
-from beeline._fields import SHARE, Count, added_since, field, group, normalised
+from beeline.cli._commands import Train
 from beeline.config import (
     PRESETS,
     Config,
@@ -18,9 +17,10 @@ from beeline.config import (
     SoftActorCritic,
     preset,
 )
+from beeline.config._fields import SHARE, Count, added_since, field, group, normalised
 from beeline.run import RunError
-from beeline.run._config_file import from_json, to_json
-from beeline.run._directory import SCHEMA
+from beeline.run.directory.config_file import from_json, to_json
+from beeline.run.directory.layout import SCHEMA
 
 
 def changed(path, value):
@@ -215,7 +215,7 @@ def test_numbers_of_numpy_are_taken_as_pythons_own():
 import json
 import numpy as np
 from beeline.config import Config, Exploration, Fitting, Policy
-from beeline.run._config_file import to_json
+from beeline.run.directory.config_file import to_json
 given = Config(
     horizon=np.int16(20),
     seed=np.uint32(2**32 - 1),

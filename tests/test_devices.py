@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 import beeline
-from beeline._devices import mean_over_devices, use_every_core
+from beeline.compute.devices import mean_over_devices, use_every_core
 from beeline.config import Config
-from beeline.run._config_file import to_json
+from beeline.run.directory.config_file import to_json
 
 MEAN = """
 import json, sys
 import jax, jax.numpy as jnp
 import equinox as eqx
-from beeline._devices import everywhere, mean_over_devices
+from beeline.compute.devices import everywhere, mean_over_devices
 
 def mean_and_each(shared, x, y):
     # Functions among the arrays, as modules have them, must come through.
@@ -45,8 +45,8 @@ TRAIN = """
 import json, sys
 import jax
 import beeline
-from beeline.run._config_file import from_json
-from beeline.run._directory import SCHEMA
+from beeline.run.directory.config_file import from_json
+from beeline.run.directory.layout import SCHEMA
 
 run = beeline.train(config=from_json(json.loads(sys.argv[1]), "the test", SCHEMA))
 print(json.dumps({"devices": jax.device_count(), "records": run.records}))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import beeline
-from beeline import cli
+from beeline.cli import _main as cli
 
 ROOT = Path(__file__).parents[1]
 GRIDS = sorted(ROOT.glob("experiments/*/grid.toml"))

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from beeline._layers import MLP, LayerNorm, Linear
+from beeline.networks.layers import MLP, LayerNorm, Linear
 
 pytestmark = pytest.mark.usefixtures("float64")
 

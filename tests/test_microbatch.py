@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beeline import _microbatch
-from beeline._microbatch import group_size, mean_in_groups
+from beeline.compute import microbatch as _microbatch
+from beeline.compute.microbatch import group_size, mean_in_groups
 
 
 @given(st.integers(1, 200), st.integers(1, 5000))

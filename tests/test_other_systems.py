@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import pytest
 
 from beeline import _atomic, _devices, _memory
-from beeline._atomic import replacing
-from beeline._untrusted import UntrustedError, read_bytes
-from beeline.run._keeper import Cadence, keeper
 from beeline.run._stop import stopping
+from beeline.run.directory.keeper import Cadence, keeper
+from beeline.storage.atomic import replacing
+from beeline.storage.untrusted import UntrustedError, read_bytes
 
 LACKING = """
 import os, sys

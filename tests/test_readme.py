@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from beeline.cli import _parse
+from beeline.cli._main import _parse
 from beeline.config import BASELINES, PRESETS
 from beeline.envs import make, names
 

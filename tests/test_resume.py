@@ -15,11 +15,11 @@ import pytest
 import beeline
 from beeline.run import Interrupted, RunError, RunWarning, draw_run
 from beeline.run import _training as training
-from beeline.run._keeper import Cadence, Keeper, keeper
-from beeline.run._lock import locked
 from beeline.run._programs import compile_programs
-from beeline.run._restore import devices_then
-from beeline.training import checkpoint
+from beeline.run.directory.keeper import Cadence, Keeper, keeper
+from beeline.run.directory.lock import locked
+from beeline.run.directory.restore import devices_then
+from beeline.storage import checkpoint
 
 
 def without_times(rows):
@@ -191,7 +191,7 @@ def test_the_last_two_checkpoints_are_kept(copied, trained):
 
 def test_saves_keep_to_their_share_of_the_time(tiny, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("beeline.run._keeper.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("beeline.run.directory.keeper.time.monotonic", lambda: now[0])
     kept = Keeper(None, None, tiny, Cadence(minutes=0.5), {})
     for now[0], due in ((29.0, False), (30.0, True)):
         assert kept.due() is due

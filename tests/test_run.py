@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 
 import beeline
-from beeline._cache import cache_directory
+from beeline.compute.background import in_background
 from beeline.config import Config
 from beeline.run import DivergedError, RunError, draw_curves, draw_run, evaluate_run
 from beeline.run import _figures as figures
 from beeline.run import _training as training
-from beeline.run._background import in_background
 from beeline.run._programs import compile_cache
 from beeline.run._provenance import git_revision
-from beeline.run._records import MEASURED_IN, read_rows, row
 from beeline.run._reference import Reference
+from beeline.run.directory.records import MEASURED_IN, read_rows, row
+from beeline.storage.cache import cache_directory
 from beeline.training import Record
 
 FILES = {

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beeline._scaling import StateScaling, action_features, symexp, symlog, time_features
+from beeline.networks.scaling import StateScaling, action_features, symexp, symlog, time_features
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=8))

@@ -13,8 +13,8 @@ import jax
 import pytest
 
 from beeline.run import StorageError
-from beeline.run._keeper import Cadence, Position, keeper
-from beeline.training import checkpoint
+from beeline.run.directory.keeper import Cadence, Position, keeper
+from beeline.storage import checkpoint
 
 ROOT = os.geteuid() == 0
 

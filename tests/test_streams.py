@@ -54,7 +54,7 @@ def test_a_mistake_keeps_its_code_though_nobody_reads_of_it():
 def test_a_file_does_not_get_the_number_of_a_closed_stream(tmp_path):
     """What a library prints would else go into it."""
     program = (
-        "import os, sys; from beeline._streams import prepare_streams; prepare_streams(); "
+        "import os, sys; from beeline.cli._streams import prepare_streams; prepare_streams(); "
         f"file = open({str(tmp_path / 'file')!r}, 'w', encoding='utf-8'); "
         "os.write(2, b'noise'); os.write(1, b'noise'); print('said'); "
         "print('said', file=sys.stderr); sys.exit(file.fileno())"

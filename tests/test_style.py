@@ -49,12 +49,13 @@ def test_files_have_no_nondescript_names(path):
 
 
 FLOORS = (
-    {"envs", "policies", "sequence", "statistics"},
-    {"models"},
+    {"compute", "networks", "statistics", "storage"},
+    {"envs", "policies", "sequence"},
+    {"config", "models"},
     {"gradients"},
     {"control", "diagnostics", "training"},
-    {"config"},
-    {"baselines"},
+    {"theory"},
+    {"online_dt", "sac"},
     {"build"},
     {"diagnose", "run"},
     {"cli"},

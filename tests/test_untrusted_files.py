@@ -22,14 +22,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import beeline
-from beeline._untrusted import UntrustedError, parse_json, read_bytes
 from beeline.config import BASELINES, Config
 from beeline.run import RunError
-from beeline.run import _config_file as config_file
-from beeline.run._config_file import from_json, to_json
-from beeline.run._directory import SCHEMA
-from beeline.training import checkpoint
-from beeline.training.checkpoint import CheckpointError
+from beeline.run.directory import config_file as config_file
+from beeline.run.directory.config_file import from_json, to_json
+from beeline.run.directory.layout import SCHEMA
+from beeline.storage import checkpoint
+from beeline.storage.checkpoint import CheckpointError
+from beeline.storage.untrusted import UntrustedError, parse_json, read_bytes
 from benchmarks import soak
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("schema-*"))

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from beeline._atomic import replacing
+from beeline.storage.atomic import replacing
 
 
 @contextlib.contextmanager

@@ -7,10 +7,6 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from beeline._choices import choose
-from beeline._scaling import StateScaling
-from beeline.baselines._base import Baseline
-from beeline.baselines.online_dt import OnlineDT
-from beeline.baselines.sac import SAC
 from beeline.config import BASELINES, MODELS, Config
 from beeline.control import is_deterministic
 from beeline.envs import Environment, make
@@ -23,7 +19,10 @@ from beeline.models import (
     SimulatorModel,
     WorldModel,
 )
+from beeline.networks.scaling import StateScaling
+from beeline.online_dt import OnlineDT
 from beeline.policies import Policy, SquashedGaussian
+from beeline.sac import SAC
 from beeline.sequence import GRU, LSTM, RNN, SSM, SelfAttention, SequenceCore, Transformer
 from beeline.training import (
     BPO,
@@ -36,6 +35,7 @@ from beeline.training import (
     PolicyImprovement,
     RewardFitting,
 )
+from beeline.training.algorithm import Baseline
 
 _EVALUATION_EPISODES = 32
 """Where chance has a part."""

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from beeline import envs
-from beeline._cache import cache_directory
 from beeline.control import _optimum_store, optimum, solve_optimum
 from beeline.control._rollout import player
+from beeline.storage.cache import cache_directory
 
 # Found by three methods that agree to 1.2e-6: multi-start shooting, IPOPT and dynamic programming.
 KNOWN = {

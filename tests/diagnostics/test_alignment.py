@@ -8,11 +8,11 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from beeline.diagnostics import align, default_route, policy_gradient_norms, policy_gradients
-from beeline.diagnostics.instances import BareCore, EqualSlopes
 from beeline.gradients import Direct, Objective, Unrolled
 from beeline.models import MarkovModel
 from beeline.policies import SquashedGaussian
 from beeline.sequence import SelfAttention
+from beeline.theory.instances import BareCore, EqualSlopes
 from tests.networks import drawn, normal
 
 HORIZON = 4

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from beeline.diagnostics import action_jacobian, first_action_norms, open_loop, path_map
-from beeline.diagnostics.instances import EqualSlopes
 from beeline.diagnostics.jacobians import spectral_norm
 from beeline.models import ActionsModel, HistoryModel
 from beeline.sequence import SelfAttention, Transformer
+from beeline.theory.instances import EqualSlopes
 from tests.networks import drawn, normal
 
 STATE, ACTION, LENGTH = 2, 1, 6

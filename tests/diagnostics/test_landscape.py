@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from beeline._scaling import StateScaling
 from beeline.diagnostics import (
     compare_landscapes,
     first_action_landscape,
@@ -15,9 +14,10 @@ from beeline.diagnostics import (
     policy_landscape,
     roughness,
 )
-from beeline.diagnostics.instances import EqualSlopes
 from beeline.gradients import Objective, Unrolled
+from beeline.networks.scaling import StateScaling
 from beeline.policies import SquashedGaussian
+from beeline.theory.instances import EqualSlopes
 
 
 def reward(state, action, t):

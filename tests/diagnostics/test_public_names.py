@@ -1,11 +1,14 @@
-"""What the package promises."""
+"""What the packages promise."""
 
-from beeline import diagnostics
+import pytest
+
+from beeline import diagnostics, theory
 
 
-def test_the_public_names_are_sorted_and_there():
-    assert list(diagnostics.__all__) == sorted(diagnostics.__all__)
-    public = {name for name in vars(diagnostics) if name[0].isalpha()}
-    assert set(diagnostics.__all__) <= public
-    for name in diagnostics.__all__:
-        assert getattr(diagnostics, name).__doc__, name
+@pytest.mark.parametrize("package", [diagnostics, theory])
+def test_the_public_names_are_sorted_and_there(package):
+    assert list(package.__all__) == sorted(package.__all__)
+    public = {name for name in vars(package) if name[0].isalpha()}
+    assert set(package.__all__) <= public
+    for name in package.__all__:
+        assert getattr(package, name).__doc__, name

@@ -19,10 +19,10 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
 from beeline import envs
-from beeline._trajectories import draw_episode
 from beeline.envs import _gymnasium_names
 from beeline.envs._gymnasium_names import gymnasium_name, register_tasks
 from beeline.envs._registry import ENTRIES
+from beeline.envs._trajectories import draw_episode
 from beeline.envs.gymnasium import GymnasiumTask
 
 HORIZON = 3

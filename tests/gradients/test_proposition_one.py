@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from beeline._scaling import StateScaling
 from beeline.envs import make
 from beeline.gradients import Direct, Objective, Unrolled
 from beeline.models import DynamicsActionsModel, SimulatorModel
+from beeline.networks.scaling import StateScaling
 from beeline.policies import SquashedGaussian
 from tests.networks import drawn, normal
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from beeline import _microbatch
-from beeline._scaling import StateScaling
+from beeline.compute import microbatch as _microbatch
 from beeline.gradients import Direct, Objective, Unrolled, draw_noise
 from beeline.gradients._rollout import scale_gradient
 from beeline.models import ActionsModel, MarkovModel
+from beeline.networks.scaling import StateScaling
 from beeline.policies import SquashedGaussian
 from beeline.sequence import Transformer
 from tests.networks import drawn, normal

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from beeline._scaling import StateScaling
 from beeline.models import ActionsModel
+from beeline.networks.scaling import StateScaling
 from beeline.sequence import Transformer
 from tests.networks import drawn
 

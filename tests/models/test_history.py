@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from beeline._scaling import StateScaling
 from beeline.models import HistoryModel
+from beeline.networks.scaling import StateScaling
 from beeline.sequence import GRU, Transformer
 
 LENGTH = 9

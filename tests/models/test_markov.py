@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from beeline._scaling import StateScaling
 from beeline.models import MarkovModel, prediction_loss
+from beeline.networks.scaling import StateScaling
 from tests.networks import drawn
 
 LENGTH = 7

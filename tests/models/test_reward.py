@@ -9,8 +9,8 @@ import pytest
 
 import beeline
 from beeline import envs
-from beeline._scaling import StateScaling
 from beeline.models import RewardModel
+from beeline.networks.scaling import StateScaling
 from beeline.training import Buffer, Optimiser, RewardFitting
 from tests.networks import drawn
 

@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 from jax.flatten_util import ravel_pytree
 
-from beeline._scaling import StateScaling
+from beeline.networks.scaling import StateScaling
 from beeline.policies import SquashedGaussian, Widened
 from beeline.policies._squash import SQUASHES
 from tests.networks import drawn, normal

@@ -13,7 +13,8 @@ import beeline
 from beeline.build import build
 from beeline.config import Exploration, preset
 from beeline.run import _programs
-from beeline.training import BPO, Record, checkpoint
+from beeline.storage import checkpoint
+from beeline.training import BPO, Record
 
 
 def final(run):

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from beeline._scaling import StateScaling
 from beeline.build import build_bpo, build_model, build_policy
 from beeline.config import Exploration, Fitting, Model, Policy, preset
 from beeline.models import WorldModel
+from beeline.networks.scaling import StateScaling
 from beeline.training import Buffer, play
 from beeline.training.dyna import DynaState
 

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from beeline._layers import Linear
+from beeline.networks.layers import Linear
 from beeline.training import Optimiser
 
 

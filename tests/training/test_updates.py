@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from beeline._layers import Linear
+from beeline.networks.layers import Linear
 from beeline.training import Buffer, Episode, Optimiser
 from beeline.training._updates import Updated, repeat
 from beeline.training.faults import first_in

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from beeline._cache import cache_directory
 from beeline.control._rollout import Player, player
 from beeline.envs import Environment
 from beeline.envs._identity import equations
+from beeline.storage.cache import cache_directory
 
 VERSION = 2
 """Raise this when the solver changes what it would find."""

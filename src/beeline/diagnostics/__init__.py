@@ -1,4 +1,4 @@
-"""What gradients a world model gives, for any model, and the paper's statements as checks."""
+"""What gradients a world model gives, for any model."""
 
 from beeline.diagnostics.alignment import (
     Alignment,
@@ -7,22 +7,8 @@ from beeline.diagnostics.alignment import (
     policy_gradient_norms,
     policy_gradients,
 )
-from beeline.diagnostics.checks import (
-    Check,
-    Claim,
-    check_corollary_21,
-    check_corollary_22,
-    check_gradient,
-    check_influence,
-    check_summed_slopes,
-    check_theorem_1,
-    check_theorem_2,
-)
-from beeline.diagnostics.equalities import check_equal_gradients, check_remark_1
 from beeline.diagnostics.figures import (
-    Panel,
     alignment_figure,
-    check_figure,
     growth_figure,
     landscape_figure,
     path_figure,
@@ -49,28 +35,15 @@ from beeline.gradients import open_loop
 
 __all__ = [
     "Alignment",
-    "Check",
-    "Claim",
     "Comparison",
     "GrowthFit",
     "LineFit",
-    "Panel",
     "PathMap",
     "Probe",
     "Table",
     "action_jacobian",
     "align",
     "alignment_figure",
-    "check_corollary_21",
-    "check_corollary_22",
-    "check_equal_gradients",
-    "check_figure",
-    "check_gradient",
-    "check_influence",
-    "check_remark_1",
-    "check_summed_slopes",
-    "check_theorem_1",
-    "check_theorem_2",
     "compare_landscapes",
     "default_route",
     "first_action_landscape",

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from beeline._microbatch import group_size
+from beeline.compute.microbatch import group_size
 from beeline.gradients import Direct, Objective, PolicyGradient, Unrolled
 from beeline.models import WorldModel
 from beeline.policies import Policy

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from beeline._microbatch import group_size
+from beeline.compute.microbatch import group_size
 from beeline.gradients import open_loop
 from beeline.models import WorldModel
 

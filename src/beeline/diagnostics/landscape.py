@@ -13,10 +13,10 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from beeline._microbatch import group_size
-from beeline._scaling import StateScaling
+from beeline.compute.microbatch import group_size
 from beeline.gradients import Objective, RewardFunction, open_loop, rollout
 from beeline.models import WorldModel
+from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from beeline._atomic import replacing
+from beeline.storage.atomic import replacing
 
 
 class Table(NamedTuple):

@@ -180,7 +180,7 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
             raise ResetNeeded("no episode has begun: call reset() before render()")
         # Imported this late because agents learn without it.
         from beeline._drawing import pixels
-        from beeline._trajectories import draw_episode
+        from beeline.envs._trajectories import draw_episode
 
         actions = np.reshape(self._actions, (-1, self.task.action_dim))
         episode = np.array(self._states), actions, self._t, self._return

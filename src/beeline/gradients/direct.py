@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from beeline._microbatch import group_size, mean_in_groups
+from beeline.compute.microbatch import group_size, mean_in_groups
 from beeline.gradients._base import Imagined, Objective, PolicyGradient
 from beeline.gradients._rollout import rollout
 from beeline.models import WorldModel

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from beeline._module import Module
-from beeline._scaling import StateScaling
+from beeline.networks.scaling import StateScaling
 
 Carry = TypeVar("Carry")
 

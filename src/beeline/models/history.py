@@ -15,9 +15,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from beeline._layers import MLP, Linear
-from beeline._scaling import StateScaling, action_features, time_features
 from beeline.models._base import WorldModel, check_length
+from beeline.networks.layers import MLP, Linear
+from beeline.networks.scaling import StateScaling, action_features, time_features
 from beeline.sequence import SequenceCore
 
 

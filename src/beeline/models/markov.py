@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from beeline._layers import MLP
-from beeline._scaling import StateScaling, time_features
 from beeline.models._base import WorldModel, check_length
+from beeline.networks.layers import MLP
+from beeline.networks.scaling import StateScaling, time_features
 
 _SMALLEST_CHANGE = 1e-6
 

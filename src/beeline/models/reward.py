@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from beeline._layers import MLP
 from beeline._module import Module
-from beeline._scaling import StateScaling, time_features
+from beeline.networks.layers import MLP
+from beeline.networks.scaling import StateScaling, time_features
 
 _SMALLEST_SCALE = 1e-6
 

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from beeline._scaling import StateScaling
 from beeline.envs import Environment
 from beeline.models._base import WorldModel, check_length
+from beeline.networks.scaling import StateScaling
 
 
 @final

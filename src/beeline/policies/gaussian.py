@@ -9,8 +9,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._choices import choose
-from beeline._layers import MLP
-from beeline._scaling import StateScaling, time_features
+from beeline.networks.layers import MLP
+from beeline.networks.scaling import StateScaling, time_features
 from beeline.policies._base import Policy
 from beeline.policies._squash import SQUASHES
 

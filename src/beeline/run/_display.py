@@ -18,8 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from beeline.baselines._base import Baseline
 from beeline.training import BPO
+from beeline.training.algorithm import Baseline
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from beeline.baselines._base import BaselineState
-from beeline.run._records import MEASURED_IN
+from beeline.run.directory.records import MEASURED_IN
 from beeline.training import BPOState, Episode, Record
+from beeline.training.algorithm import BaselineState
 from beeline.training.faults import Faults, Skipped, first_in
 
 _LOWER = "lower the learning rates, or set nonfinite to skip or restore"

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from beeline._drawing import Axes, Figure, default_style, image_format, literal, save_figure
-from beeline._trajectories import controls_of, panels, times
-from beeline.run import _directory as files
+from beeline.envs._trajectories import controls_of, panels, times
 from beeline.run._errors import RunError
-from beeline.run._records import columns, read_rows
 from beeline.run._result import Evaluation, Run, evaluate_run
+from beeline.run.directory import layout as files
+from beeline.run.directory.records import columns, read_rows
 
 _LEARNED = "#1f6fb4"
 _OPTIMAL = "#222222"

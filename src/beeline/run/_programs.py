@@ -16,14 +16,14 @@ import numpy as np
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jaxtyping import Array, UInt32
 
-from beeline import _devices
-from beeline._cache import cache_directory, can_keep, drop_torn_programs
-from beeline.baselines._base import Baseline, BaselineState
 from beeline.build import build_model, build_policy, build_reward
+from beeline.compute import devices as _devices
+from beeline.compute.background import in_background
 from beeline.config import Config
-from beeline.run._background import in_background
 from beeline.run._errors import RunError
+from beeline.storage.cache import cache_directory, can_keep, drop_torn_programs
 from beeline.training import BPO, BPOState, Record
+from beeline.training.algorithm import Baseline, BaselineState
 from beeline.training.faults import Faults
 
 T = TypeVar("T")

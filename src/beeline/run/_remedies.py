@@ -9,10 +9,10 @@ import equinox as eqx
 import jax
 
 from beeline.config import Config
-from beeline.run import _directory as files
 from beeline.run._errors import DivergedError
 from beeline.run._faults import Fault
 from beeline.run._programs import State, seeds_of
+from beeline.run.directory import layout as files
 from beeline.training import BPOState
 
 _LOG = logging.getLogger("beeline")

@@ -11,20 +11,20 @@ import numpy as np
 from jaxtyping import Float
 
 from beeline._module import ArraysInside
-from beeline.baselines._base import Baseline, BaselineState
 from beeline.build import build
 from beeline.config import Config
 from beeline.envs import Environment
 from beeline.models import WorldModel
 from beeline.policies import Policy
-from beeline.run import _directory as files
 from beeline.run._environment import environment_of
 from beeline.run._errors import RunError
 from beeline.run._programs import compile_cache, require_devices, seeds_of
 from beeline.run._reference import Reference
-from beeline.run._restore import restore
 from beeline.run._summary import check_summary
+from beeline.run.directory import layout as files
+from beeline.run.directory.restore import restore
 from beeline.training import BPO, BPOState, Episode
+from beeline.training.algorithm import Baseline, BaselineState
 
 
 @final

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from beeline._untrusted import shorten
 from beeline.config import Config
-from beeline.run import _directory as files
 from beeline.run._errors import RunError
-from beeline.run._keeper import Keeper
 from beeline.run._programs import seeds_of
-from beeline.run._records import total
 from beeline.run._reference import Reference
+from beeline.run.directory import layout as files
+from beeline.run.directory.keeper import Keeper
+from beeline.run.directory.records import total
+from beeline.storage.untrusted import shorten
 
 
 def summarise(

@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from beeline._attempts import failure_of
-from beeline._devices import use_devices, use_every_core
-from beeline._fields import Count
-from beeline._memory import keep_freed_memory
-from beeline.baselines._base import Baseline, BaselineState
-from beeline.baselines._extra import missing_package, packages_of
 from beeline.build import build
+from beeline.compute.background import in_background
+from beeline.compute.devices import use_devices, use_every_core
+from beeline.compute.memory import keep_freed_memory
 from beeline.config import Config
 from beeline.config import preset as from_preset
+from beeline.config._fields import Count
+from beeline.config._packages import missing_package, packages_of
 from beeline.control import is_deterministic
 from beeline.envs import Environment
 from beeline.envs._given import given_environment
-from beeline.run import _directory as files
-from beeline.run._background import in_background
 from beeline.run._display import Display, display
 from beeline.run._environment import environment_of, fields_of, identified
 from beeline.run._errors import (
@@ -31,8 +29,6 @@ from beeline.run._errors import (
     shell_word,
 )
 from beeline.run._faults import fault_of_warmup, faults_of_iteration
-from beeline.run._keeper import START, Cadence, Keeper, keeper, storing
-from beeline.run._lock import locked
 from beeline.run._programs import (
     Programs,
     compile_cache,
@@ -40,14 +36,18 @@ from beeline.run._programs import (
     require_devices,
 )
 from beeline.run._provenance import provenance
-from beeline.run._records import row
 from beeline.run._reference import Reference
 from beeline.run._remedies import recover
-from beeline.run._restore import Restored, devices_then, restore
 from beeline.run._result import Run
 from beeline.run._stop import stopping
 from beeline.run._summary import summarise
+from beeline.run.directory import layout as files
+from beeline.run.directory.keeper import START, Cadence, Keeper, keeper, storing
+from beeline.run.directory.lock import locked
+from beeline.run.directory.records import row
+from beeline.run.directory.restore import Restored, devices_then, restore
 from beeline.training import BPO, BPOState
+from beeline.training.algorithm import Baseline, BaselineState
 
 
 def train(

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from beeline._layers import Linear
+from beeline.networks.layers import Linear
 from beeline.sequence._recurrent import Cell, RecurrentCore
 
 

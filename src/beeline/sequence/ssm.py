@@ -32,8 +32,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from beeline._layers import LayerNorm, Linear
 from beeline._module import Module
+from beeline.networks.layers import LayerNorm, Linear
 from beeline.sequence._base import SequenceCore
 
 

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from beeline._layers import MLP, LayerNorm, Linear
 from beeline._module import Module
+from beeline.networks.layers import MLP, LayerNorm, Linear
 from beeline.sequence._attention import (
     KeyValues,
     attend_to_seen,

@@ -14,10 +14,10 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
-from beeline._scaling import StateScaling
 from beeline.envs import Environment
 from beeline.gradients import Objective
 from beeline.models import RewardModel, WorldModel
+from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
 from beeline.training._updates import Tally, Updated, repeat
 from beeline.training.dyna import Dyna, DynaState

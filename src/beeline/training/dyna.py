@@ -24,9 +24,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
-from beeline._scaling import StateScaling
 from beeline.envs import Environment
 from beeline.models import MarkovModel
+from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
 from beeline.training._optimiser import Optimiser
 from beeline.training._updates import Tally, Updated, repeat

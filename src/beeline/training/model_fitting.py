@@ -9,9 +9,9 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from beeline._devices import mean_over_devices
-from beeline._microbatch import group_size, mean_in_groups
 from beeline._module import Module
+from beeline.compute.devices import mean_over_devices
+from beeline.compute.microbatch import group_size, mean_in_groups
 from beeline.gradients import open_loop
 from beeline.models import WorldModel, prediction_loss
 from beeline.training._optimiser import Descent, Optimiser

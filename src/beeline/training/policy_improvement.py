@@ -13,8 +13,8 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from beeline._devices import mean_over_devices
 from beeline._module import Module
+from beeline.compute.devices import mean_over_devices
 from beeline.envs import Environment
 from beeline.gradients import Imagined, Objective, PolicyGradient, draw_noise
 from beeline.models import WorldModel

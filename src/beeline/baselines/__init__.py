@@ -1,1 +1,0 @@
-"""Methods to compare with, which learn without a world model."""

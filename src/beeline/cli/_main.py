@@ -1,0 +1,392 @@
+"""The command line: parses, calls `beeline.run`, prints.
+
+JAX is imported only once a command needs it, so that lists and mistakes are answered at once.
+"""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import re
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from beeline import config as configuration
+from beeline._choices import choose
+from beeline.cli._commands import Diagnose, Evaluate, List, Plot, Resume, Train
+from beeline.cli._parser_boxes import one_line
+from beeline.cli._streams import BROKEN_PIPE, flush_streams, prepare_streams
+from beeline.config import BASELINES, MODELS, PRESETS, Config
+from beeline.envs import descriptions
+
+_DESCRIPTION = """Learn control policies by backpropagating through learned world models.
+
+Begin with: beeline train cancer-treatment --horizon 20
+
+beeline COMMAND --help tells the options of a command, beeline --version what is installed."""
+
+_STRICTNESS = ("JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION", "JAX_TRANSFER_GUARD")
+"""What users set to find slips in programs of their own: this one is not written to it."""
+
+_FLAG = re.compile(r"--horizon(=|$)")
+
+_COMMANDS = ("train", "resume", "evaluate", "plot", "diagnose", "list")
+_USER_ERROR, _FAILURE, _INTERRUPTED, _TERMINATED = 2, 1, 130, 143
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: What follows the program's name; by default the process's own.
+
+    Returns:
+        The exit code: 0, 1 for a failure, 2 for a mistake in the command, 130 for Ctrl-C, 141 if
+        nobody reads the output any more, 143 for SIGTERM.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["--version"]:
+        print(_versions())
+        return 0
+    try:
+        return _do(_parse(given), given)
+    except _CommandError as error:
+        return _refuse(str(error), error.code)
+    except KeyboardInterrupt as error:
+        # An interrupted run says which signal it was; Python itself raises this for Ctrl-C only.
+        number = getattr(error, "signal", signal.SIGINT)
+        return _refuse(str(error) or "interrupted", 128 + number)
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    except OSError as error:
+        return _refuse(str(error), _FAILURE)
+    except MemoryError as error:
+        return _refuse(f"out of memory: {error}".removesuffix(": "), _FAILURE)
+
+
+def _do(command: Any, given: Sequence[str]) -> int:
+    do: dict[type, Callable[[Any], int]] = {
+        Train: lambda command: _train(command, any(_FLAG.match(argument) for argument in given)),
+        Resume: _resume,
+        Evaluate: _evaluate,
+        Plot: _plot,
+        Diagnose: _diagnose,
+        List: _list,
+    }
+    return do[type(command)](command)
+
+
+def _versions() -> str:
+    packages = ("beeline", "jax", "jaxlib")
+    named = [f"{name} {importlib.metadata.version(name)}" for name in packages]
+    return ", ".join([*named, f"Python {platform.python_version()}"])
+
+
+def script() -> None:
+    """Run the process's command and end the process."""
+    prepare_streams()
+    for name in _STRICTNESS:
+        os.environ.pop(name, None)
+    try:
+        code = main()
+    except SystemExit:
+        # The parser ends so once it has printed its help.
+        code = 0
+    code = flush_streams(code)
+    if code in (_INTERRUPTED, _TERMINATED):
+        # Everything is on disk, but an orderly end would wait for what the device is computing.
+        os._exit(code)
+    sys.exit(code)
+
+
+class _CommandError(Exception):
+    def __init__(self, message: str, code: int = _USER_ERROR) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _parse(arguments: list[str]) -> Any:
+    commands: Any = (
+        Annotated[Train, tyro.conf.subcommand("train", default=_defaults(arguments))]
+        | Annotated[Resume, tyro.conf.subcommand("resume")]
+        | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+        | Annotated[Plot, tyro.conf.subcommand("plot")]
+        | Annotated[Diagnose, tyro.conf.subcommand("diagnose")]
+        | Annotated[List, tyro.conf.subcommand("list")]
+    )
+    if arguments and not arguments[0].startswith("-"):
+        try:
+            choose("command", arguments[0], dict.fromkeys(_COMMANDS))
+        except ValueError as error:
+            raise _CommandError(str(error)) from None
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(commands, args=arguments, prog="beeline", description=_DESCRIPTION)
+    except SystemExit as end:
+        if end.code:
+            raise _CommandError(one_line(said.getvalue())) from None
+        raise
+
+
+def _defaults(arguments: list[str]) -> Train:
+    # The preset has to be known before the options that change its fields can be parsed.
+    name = "default"
+    for position, argument in enumerate(arguments):
+        if argument == "--preset" and position + 1 < len(arguments):
+            name = arguments[position + 1]
+        elif argument.startswith("--preset="):
+            name = argument.partition("=")[2]
+    try:
+        chosen = configuration.preset(name)
+    except ValueError as error:
+        raise _CommandError(str(error)) from None
+    return Train(**_shared_fields(chosen))
+
+
+def _config(command: Train) -> Config:
+    try:
+        return Config(**_shared_fields(command))
+    except (TypeError, ValueError) as error:
+        raise _CommandError(str(error)) from None
+
+
+def _shared_fields(source: Config | Train) -> dict[str, Any]:
+    return {field.name: getattr(source, field.name) for field in dataclasses.fields(Config)}
+
+
+def _train(command: Train, with_horizon: bool) -> int:
+    env = None
+    if ":" in command.task:
+        env = _imported(command.task, command.horizon if with_horizon else None)
+        command = dataclasses.replace(command, task=Train.task, horizon=env.horizon)
+    config = _config(command)
+    task = config.task if env is None else re.sub(r"[^\w.-]", "-", env.name)
+    from beeline import run
+
+    default = Path("runs", f"{task}-h{config.horizon}-{config.model}-seed{config.seed}")
+    return _finish(
+        lambda: run.train(
+            task=env,
+            config=config,
+            check=command.check,
+            out=command.out or default,
+            overwrite=command.overwrite,
+            checkpoint_steps=command.checkpoint_steps,
+            checkpoint_minutes=command.checkpoint_minutes,
+        )
+    )
+
+
+def _imported(path: str, horizon: int | None) -> Any:
+    from beeline.envs._given import given_environment
+
+    try:
+        return given_environment(path, horizon=horizon)
+    except (TypeError, ValueError) as error:
+        raise _CommandError(str(error)) from None
+
+
+def _resume(command: Resume) -> int:
+    from beeline import run
+
+    return _finish(
+        lambda: run.resume(
+            command.run,
+            env=command.env,
+            env_steps=command.env_steps,
+            checkpoint_steps=command.checkpoint_steps,
+            checkpoint_minutes=command.checkpoint_minutes,
+        )
+    )
+
+
+def _finish(training: Callable[[], Any]) -> int:
+    from beeline import run
+
+    try:
+        with _warnings_in_one_line():
+            trained = training()
+    except run.RunError as error:
+        raise _CommandError(str(error)) from None
+    except run.DivergedError as error:
+        raise _CommandError(str(error), _FAILURE) from None
+    summary = trained.summary or {}
+    print(f"run       {trained.path}")
+    for name in ("learning_curve.png", "trajectories.png"):
+        if (trained.path / name).exists():
+            print(f"figure    {trained.path}/{name}")
+    print(
+        f"training  {summary['env_steps']} environment steps in {summary['wall_seconds']:.1f} s, "
+        f"after {summary['compile_seconds']:.1f} s of compiling"
+    )
+    print(
+        f"saving    a checkpoint of {summary['checkpoint_bytes'] / 1e6:.2f} MB; "
+        f"saves: {summary['saves']}, {summary['save_seconds']:.2f} s in all"
+    )
+    _print_returns(summary, trained.config.reference)
+    return 0
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    from beeline.run import RunWarning
+
+    with warnings.catch_warnings():
+        # Not an error, even where Python is told to make errors of warnings.
+        warnings.simplefilter("always", UserWarning)
+        show = warnings.showwarning
+
+        def say(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, RunWarning) or category is UserWarning:
+                _say(str(message))
+            else:
+                show(message, category, *rest, **more)
+
+        warnings.showwarning = say
+        yield
+
+
+def _evaluate(command: Evaluate) -> int:
+    from beeline import run
+    from beeline.run.directory.records import plain
+
+    try:
+        with _warnings_in_one_line():
+            loaded = run.load(command.run, env=command.env)
+    except run.RunError as error:
+        raise _CommandError(str(error)) from None
+    measured = run.evaluate_run(loaded)
+    result = {
+        "seeds": loaded.seeds,
+        "return": plain(measured.return_),
+        "normalized_return": plain(measured.normalized_return),
+        "optimal_return": measured.reference.best_return,
+        "random_return": measured.reference.random_return,
+    }
+    error = measured.standard_error
+    if error is not None:
+        result["episodes"] = measured.returns.shape[1]
+        result["standard_error"] = plain(error)
+        result["worst"] = plain(measured.returns.min(axis=1))
+    if command.json:
+        print(json.dumps(result))
+    else:
+        _print_returns(result, loaded.config.reference)
+    return 0
+
+
+def _print_returns(result: dict[str, Any], reference: str) -> None:
+    best, kind = result["optimal_return"], "optimum" if reference == "optimum" else "reference"
+    known = "" if best is None else f"{kind:<9} {best:.6g}, "
+    print(f"{known}random {result['random_return']:.6g}")
+    for seed, return_, normalized in zip(
+        result["seeds"], result["return"], result["normalized_return"], strict=True
+    ):
+        if return_ is None:
+            print(f"seed {seed:<4} return not finite")
+        else:
+            share = "" if normalized is None else f", {normalized:.2%} of the way to the {kind}"
+            print(f"seed {seed:<4} return {return_:.6g}{share}")
+    for seed, error, worst in zip(
+        result["seeds"], result.get("standard_error", ()), result.get("worst", ()), strict=False
+    ):
+        if error is not None and worst is not None:
+            print(
+                f"seed {seed:<4} mean of {result['episodes']} episodes, "
+                f"standard error {error:.2g}, worst {worst:.6g}"
+            )
+
+
+def _plot(command: Plot) -> int:
+    from beeline import run
+
+    if not command.runs:
+        raise _CommandError("name at least one run directory to plot")
+    try:
+        with _warnings_in_one_line():
+            if len(command.runs) == 1:
+                drawn = run.draw_run(run.load(command.runs[0], env=command.env))
+            else:
+                run.draw_curves(command.runs, command.out)
+                drawn = (command.out,)
+    except run.RunError as error:
+        raise _CommandError(str(error)) from None
+    except Exception as error:
+        raise _CommandError(f"cannot draw: {error}", _FAILURE) from error
+    for file in drawn:
+        print(file)
+    return 0
+
+
+def _diagnose(command: Diagnose) -> int:
+    from beeline.run.directory.layout import expand
+
+    task = command.task_or_run in descriptions()
+    try:
+        if not task and not expand(command.task_or_run).is_dir():
+            choose("task or run", command.task_or_run, descriptions())
+        for name in command.models:
+            choose("model", name, MODELS)
+        from beeline import run
+        from beeline.diagnose import diagnose
+        from beeline.run._programs import require_devices
+
+        require_devices()
+        with _warnings_in_one_line():
+            report = diagnose(
+                command.task_or_run if task else run.load(command.task_or_run, env=command.env),
+                command.models,
+                command.horizons,
+                expand(command.out),
+                transitions=command.transitions,
+                fit_steps=command.fit_steps,
+                samples=command.samples,
+                points=command.points,
+                preset_name=command.preset,
+                seed=command.seed,
+                say=lambda line: print(line, file=sys.stderr, flush=True),
+            )
+    except ValueError as error:
+        raise _CommandError(str(error)) from None
+    for name in ("growth-laws", "alignment", "landscapes"):
+        if name in report.tables:
+            print(f"{report.tables[name].text()}\n")
+    for file in report.files:
+        print(file)
+    return 0
+
+
+def _list(command: List) -> int:
+    del command
+    tables = {
+        "tasks": descriptions(),
+        "models": MODELS,
+        "baselines": BASELINES,
+        "presets": {name: text for name, (text, _) in PRESETS.items()},
+    }
+    for title, entries in tables.items():
+        print(title)
+        for name, text in entries.items():
+            print(f"  {name:<18} {text}")
+    return 0
+
+
+def _refuse(message: str, code: int) -> int:
+    _say(message)
+    return code
+
+
+def _say(message: str) -> None:
+    line = " ".join(part.strip() for part in message.splitlines())
+    with contextlib.suppress(BrokenPipeError):
+        print(f"beeline: {line}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Cores, devices, memory and threads."""

@@ -1,0 +1,77 @@
+"""Options of the baselines: groups of fields of `Config`."""
+
+from dataclasses import dataclass
+
+from beeline.config._fields import (
+    FINITE,
+    FINITE_POSITIVE,
+    FROM_ZERO,
+    POSITIVE,
+    SHARE,
+    Count,
+    Sizes,
+    Switch,
+    field,
+)
+
+
+@dataclass(frozen=True)
+class SoftActorCritic:
+    """Soft actor-critic (paper, Appendix C.2 and Table 2)."""
+
+    learning_rate: float = field(1e-3, FINITE_POSITIVE)
+    """Adam's step size; the paper tries 0.001, 0.0001 and 0.00001."""
+    entropy_weight: float = field(0.01, FROM_ZERO)
+    """Weight of the entropy beside the reward; the paper tries 1, 0.01 and 0.001."""
+    hidden: tuple[int, ...] = field((256, 256), Sizes())
+    """Hidden layers of the actor and of the critics."""
+    batch_size: int = field(128, Count(1))
+    """Transitions an update."""
+    discount: float = field(0.995, SHARE)
+    """Share of a value that is left a step earlier."""
+    averaging: float = field(0.995, SHARE)
+    """Share of the target critics that an update keeps."""
+    buffer_size: int = field(1_000_000, Count(1))
+    """Transitions kept."""
+    env_steps_per_update: int = field(2, Count(1))
+    """Environment steps between updates of the critics."""
+    env_steps_per_policy_update: int = field(16, Count(1))
+    """Environment steps between updates of the actor; a multiple of those of the critics."""
+    normalise: bool = field(True, Switch())
+    """Whether observations and rewards are normalised with statistics of all seen so far."""
+
+
+@dataclass(frozen=True)
+class OnlineDecisionTransformer:
+    """Online decision transformer (paper, Appendix F.3)."""
+
+    target: float = field(1.0, FINITE)
+    """Normalised return that it asks for: 1 is the optimum's (expert), 2 overshoots."""
+    context: int = field(20, Count(1))
+    """Steps that it looks back when it learns."""
+    acting_context: int = field(20, Count(1))
+    """Steps that it looks back when it acts; no more than those, whatever is given."""
+    width: int = field(64, Count(1))
+    """Size of a token."""
+    layers: int = field(2, Count(1))
+    """Blocks of the transformer."""
+    heads: int = field(4, Count(1))
+    """Attention heads a block; divides the width."""
+    learning_rate: float = field(1e-3, FINITE_POSITIVE)
+    """LAMB's step size."""
+    rate_warmup: int = field(100, Count(0))
+    """Updates over which the step size grows to its full size."""
+    weight_decay: float = field(5e-4, FROM_ZERO)
+    """Decoupled weight decay of the matrices."""
+    clip: float = field(0.25, POSITIVE)
+    """Largest gradient norm."""
+    temperature: float = field(0.1, FINITE_POSITIVE)
+    """First weight of the entropy."""
+    temperature_rate: float = field(1e-3, FINITE_POSITIVE)
+    """Adam's step size for its logarithm."""
+    batch_size: int = field(64, Count(1))
+    """Parts of episodes an update."""
+    env_steps_per_update: float = field(5.0, POSITIVE)
+    """Environment steps between updates."""
+    capacity: int = field(1000, Count(1))
+    """Episodes kept."""

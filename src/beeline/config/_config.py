@@ -1,0 +1,177 @@
+"""What a training run is made of, with presets and checks."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from beeline._choices import choose
+from beeline.config._baselines import OnlineDecisionTransformer, SoftActorCritic
+from beeline.config._fields import Choice, ChoiceOrNumber, Count, Text, field, group, normalised
+from beeline.config._groups import Exploration, Fitting, Improvement, Model, Policy
+from beeline.config._names import BASELINES, MODELS, NONFINITE, REFERENCES, REWARDS
+from beeline.config._presets import PRESETS
+from beeline.config._unused import check_unused
+from beeline.envs import names as task_names
+from beeline.envs._registry import check_least_horizon
+
+_LARGEST_SEED = 2**32 - 1
+"""Of 32 bits, as JAX and PyTorch take them."""
+
+_LEAST_EPISODES, _LEAST_STEPS = 16, 1600
+"""What an update is made of where nothing else is said: as many episodes as make both."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run."""
+
+    task: str = field("cancer-treatment", Text())
+    """Name of the task, or of an environment of one's own."""
+    environment: str = field("", Text(), since=3, before="")
+    """What an environment of one's own is, as `beeline.envs` compares it; empty for a task."""
+    horizon: int = field(100, Count(2))
+    """Steps in an episode, at least 2; `invasive-plant` takes 10, `one-bounce` 3."""
+    model: str = field("transformer-awm", Choice(MODELS | BASELINES))
+    """Name of the world model."""
+    reward: str = field("known", Choice(REWARDS))
+    """Whether the policy sees the task's reward function or a model of the rewards seen."""
+    preset: str = field("default", Choice(PRESETS))
+    """Name of the preset that the other fields started from."""
+    seed: int = field(0, Count(0, _LARGEST_SEED))
+    """Seed of the first run."""
+    seeds: int = field(1, Count(1))
+    """Runs side by side, with seeds that follow each other."""
+    env_steps: int = field(10_000, Count(1))
+    """Environment steps in all, the warm-up included."""
+    reference: str = field("optimum", ChoiceOrNumber(REFERENCES), since=3, before="optimum")
+    """What returns are compared with: the `optimum` where there is one, `none`, or a return."""
+    evaluation_episodes: int = field(0, Count(0), since=3, before=0)
+    """Episodes that a policy is measured in; 0 takes 1, or 32 where chance has a part."""
+    nonfinite: str = field("stop", Choice(NONFINITE), since=2, before="stop")
+    """What to do about a number that is not finite: `stop`, `skip` or `restore`."""
+    world_model: Model = group(Model)
+    """The world model."""
+    policy: Policy = group(Policy)
+    """The policy."""
+    fitting: Fitting = group(Fitting)
+    """Fitting the world model."""
+    improvement: Improvement = group(Improvement)
+    """Improving the policy."""
+    exploration: Exploration = group(Exploration)
+    """Exploring."""
+    sac: SoftActorCritic = group(SoftActorCritic, since=2)
+    """Soft actor-critic."""
+    online_dt: OnlineDecisionTransformer = group(OnlineDecisionTransformer, since=2)
+    """Online decision transformer."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run, before anything is done.
+
+        Raises:
+            TypeError: If a value is of another type than its field.
+            ValueError: If a value is out of range, naming the field, the value and the range.
+        """
+        for name, value in normalised(self).items():
+            object.__setattr__(self, name, value)
+        if not self.environment:
+            choose("task", self.task, dict.fromkeys(task_names()))
+            check_least_horizon(self.task, self.horizon)
+        if self.seed + self.seeds - 1 > _LARGEST_SEED:
+            raise ValueError(
+                f"seed is {self.seed} and seeds {self.seeds}, but the last may be at most "
+                f"{_LARGEST_SEED}: lower one of them"
+            )
+        # Runs of before a baseline was added have its default options, whatever their preset.
+        check_unused(self, _usual(self.preset), _usual("default"))
+        for name in ("world_model", "online_dt"):
+            sizes, flag = getattr(self, name), name.replace("_", "-")
+            if sizes.width % sizes.heads:
+                raise ValueError(
+                    f"{flag}.width is {sizes.width}, not a multiple of {flag}.heads = "
+                    f"{sizes.heads}: change one of them"
+                )
+        if self.sac.env_steps_per_policy_update % self.sac.env_steps_per_update:
+            raise ValueError(
+                f"sac.env-steps-per-policy-update is {self.sac.env_steps_per_policy_update}, not a "
+                f"multiple of sac.env-steps-per-update = {self.sac.env_steps_per_update}: change "
+                "one of them"
+            )
+        if self.policy.least_deviation > self.policy.greatest_deviation:
+            raise ValueError(
+                f"policy.least-deviation is {self.policy.least_deviation}, above "
+                f"policy.greatest-deviation = {self.policy.greatest_deviation}: swap them"
+            )
+        if self.env_steps < self.warmup_episodes * self.horizon + self.horizon:
+            raise ValueError(
+                f"env-steps is {self.env_steps}, but the warm-up takes "
+                f"{self.warmup_episodes * self.horizon} and one episode {self.horizon} more: "
+                "raise env-steps or lower exploration.warmup-steps"
+            )
+
+    @property
+    def warmup_episodes(self) -> int:
+        """Whole episodes of random actions, at least two so that states can be standardised.
+
+        Returns:
+            Their number.
+        """
+        return max(2, math.ceil(self.exploration.warmup_steps / self.horizon))
+
+    @property
+    def iterations(self) -> int:
+        """Iterations of Algorithm 1 within `env_steps`, one episode each.
+
+        Returns:
+            Their number.
+        """
+        return self.env_steps // self.horizon - self.warmup_episodes
+
+    @property
+    def fitting_batch(self) -> int:
+        """Whole episodes in an update of the world model.
+
+        Returns:
+            Their number.
+        """
+        return self.fitting.batch_size or self._usual_batch
+
+    @property
+    def improvement_batch(self) -> int:
+        """Imagined episodes in an update of the policy.
+
+        Returns:
+            Their number.
+        """
+        return self.improvement.batch_size or self._usual_batch
+
+    @property
+    def _usual_batch(self) -> int:
+        return max(_LEAST_EPISODES, math.ceil(_LEAST_STEPS / self.horizon))
+
+
+def preset(name: str, **fields: Any) -> Config:
+    """Start from a preset and change some fields.
+
+    Args:
+        name: Name of the preset.
+        fields: Fields of `Config` to replace.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ValueError: If the name is unknown or a field out of range.
+        TypeError: If a field is unknown or of the wrong type.
+    """
+    return Config(**{**choose("preset", name, PRESETS)[1], "preset": name, **fields})
+
+
+def _usual(name: str) -> dict[str, Any]:
+    plain = {
+        field.name: field.default
+        if field.default_factory is dataclasses.MISSING
+        else field.default_factory()
+        for field in dataclasses.fields(Config)
+    }
+    return plain | PRESETS[name][1]

@@ -1,0 +1,120 @@
+"""Groups of fields of `Config`: the world model, the policy, and how they learn."""
+
+from dataclasses import dataclass
+
+from beeline.config._fields import (
+    FINITE_POSITIVE,
+    FROM_ZERO,
+    POSITIVE,
+    SHARE,
+    Choice,
+    Count,
+    Sizes,
+    Switch,
+    field,
+)
+from beeline.config._names import OPTIMISERS, SQUASHES
+
+
+@dataclass(frozen=True)
+class Model:
+    """The world model."""
+
+    width: int = field(72, Count(1))
+    """Size of a token (paper, Appendix C)."""
+    layers: int = field(2, Count(1))
+    """Blocks of the sequence core."""
+    heads: int = field(3, Count(1))
+    """Attention heads a block; divides the width."""
+    recurrent: tuple[int, ...] = field((64, 64), Sizes())
+    """Memories of an RNN, a GRU or an LSTM, a layer each."""
+    hidden: tuple[int, ...] = field((64, 64), Sizes())
+    """Hidden layers of the decoder, or of the Markov network."""
+    positions: bool = field(False, Switch())
+    """Whether a transformer adds a learned table of positions, as GPT-2 does."""
+    frequencies: int = field(4, Count(0))
+    """Sine and cosine pairs of time, beside time itself, given to every token."""
+    harmonics: int = field(2, Count(0))
+    """Sine and cosine pairs of each action entry in the tokens of a sequence model."""
+    standardise: bool = field(True, Switch())
+    """Whether states are compressed and standardised with statistics of the warm-up."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The policy."""
+
+    hidden: tuple[int, ...] = field((64, 64), Sizes())
+    """Hidden layers."""
+    frequencies: int = field(4, Count(0))
+    """Sine and cosine pairs of time among its inputs."""
+    squash: str = field("clip", Choice(SQUASHES), since=2, before="tanh")
+    """How actions come into their box: `clip`, or `tanh`."""
+    mean_bound: float = field(5.0, FINITE_POSITIVE)
+    """Largest mean before squashing."""
+    least_deviation: float = field(0.05, FINITE_POSITIVE)
+    """Least standard deviation before squashing."""
+    greatest_deviation: float = field(0.3, FINITE_POSITIVE)
+    """Greatest standard deviation before squashing."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """Fitting the world model to the episodes seen."""
+
+    optimiser: str = field("muon", Choice(OPTIMISERS), since=2, before="adam")
+    """How weights descend: by `muon`, or `adam`."""
+    learning_rate: float = field(1e-2, FINITE_POSITIVE)
+    """Step size at the start."""
+    final_rate: float = field(0.1, SHARE)
+    """Share of the step size left at the end of the run, on a cosine."""
+    batch_size: int = field(0, Count(0))
+    """Whole episodes an update; 0 takes 16, or more where these are less than 1,600 steps."""
+    imagined: float = field(0.5, SHARE, since=2, before=0.0)
+    """Share of them that a one-step model imagines, for all models but the one-step ones."""
+    env_steps_per_update: float = field(10.0, POSITIVE)
+    """Environment steps between updates."""
+    clip: float = field(1.0, POSITIVE)
+    """Largest gradient norm."""
+    weight_decay: float = field(0.1, FROM_ZERO)
+    """Decoupled weight decay of the matrices."""
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """Improving the policy in the model."""
+
+    learning_rate: float = field(1e-3, FINITE_POSITIVE)
+    """Adam's step size at the start."""
+    final_rate: float = field(0.1, SHARE)
+    """Share of the step size left at the end of the run, on a cosine."""
+    batch_size: int = field(0, Count(0))
+    """Imagined episodes an update; 0 takes 16, or more where these are less than 1,600 steps."""
+    env_steps_per_update: float = field(10.0, POSITIVE)
+    """Environment steps between updates."""
+    clip: float = field(1.0, POSITIVE)
+    """Largest gradient norm."""
+    first_noise: float = field(4.0, FINITE_POSITIVE, since=2, before=1.0)
+    """How many times the policy's own noise imagined episodes begin with; 1 at the run's end."""
+    entropy_weight: float = field(0.003, FROM_ZERO)
+    """Weight of the mean entropy beside the scaled return."""
+    scale_returns: bool = field(True, Switch())
+    """Whether returns are divided by their standard deviation over the warm-up."""
+    through_policy: float = field(0.0, SHARE)
+    """Share of the gradient through the policy's input; 0 is the paper's stop-gradient."""
+    through_states: float = field(1.0, SHARE)
+    """Share of the gradient through predicted states that are fed back."""
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """What is done to see more than the policy's own path."""
+
+    warmup_steps: int = field(1500, Count(0))
+    """Environment steps with random actions before any update."""
+    fit_warmup: bool = field(True, Switch())
+    """Whether the warm-up's share of updates is caught up on when it ends."""
+    correlated: bool = field(True, Switch())
+    """Whether random actions and noise are correlated over time."""
+    amplitude: float = field(1.2, FROM_ZERO)
+    """Largest amplitude of the noise added to the policy's actions; 0 adds none."""

@@ -1,0 +1,319 @@
+"""A pytree's arrays as one file: plain NumPy arrays by name, and no pickle.
+
+The file is a NumPy archive, not compressed. Its members carry the names of the places in the
+pytree that the arrays come from, such as `model.scaling.mean`; the member `manifest` is a JSON
+text with the schema, what the caller wants to be known of the state, and the shape, type and
+checksum of each array.
+
+Whoever wrote the file is not trusted: nothing is read before its declared size is known to be
+the one that belongs there.
+"""
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import math
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from beeline.storage.atomic import replacing
+from beeline.storage.untrusted import UntrustedError, opened, parse_json, shorten
+
+SCHEMA = 2
+"""Raise this when the file changes, and keep reading what was written before.
+
+1: no checksums. 2: a checksum for each array.
+"""
+
+ADDED: dict[int, dict[str, float]] = {2: {"rate": 1.0}}
+"""Arrays that the state has only since a schema, with the number that fills them in older files."""
+
+_MANIFEST = "manifest"
+_PRECISIONS = (np.float32, np.float64)
+_LARGEST_READ = 2**23
+_LONGEST_HEADER = 1024
+"""A longer one could be nested so deeply that parsing it takes all memory."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names the file and the fault."""
+
+
+class Peek(NamedTuple):
+    """What a file says of itself."""
+
+    about: dict[str, Any]
+    arrays: dict[str, Any]
+    """The shape and type of each array, as declared."""
+    bytes: int
+    """The size of the file."""
+
+
+class Checkpoint(NamedTuple):
+    """What a file held."""
+
+    tree: Any
+    about: dict[str, Any]
+
+
+def save(path: Path, tree: Any, about: Mapping[str, Any], *, previous: Path | None = None) -> int:
+    """Write the arrays of a pytree, whole or not at all.
+
+    Args:
+        path: The file to make or to replace.
+        tree: The pytree; its leaves that are not arrays are not saved.
+        about: What to know of it, as plain JSON.
+        previous: Where to move the file that is replaced.
+
+    Returns:
+        The size of the file in bytes.
+
+    Raises:
+        CheckpointError: If a number is not finite; nothing is written.
+    """
+    arrays, entries = {}, {}
+    for name, leaf in _named(eqx.filter(tree, eqx.is_array)):
+        arrays[name] = np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+        entries[name] = _kind(leaf) | {"sha256": _digest(arrays[name])}
+        if not _is_finite(arrays[name]):
+            raise CheckpointError(f"{path} is not written: {name!r} is not finite")
+    manifest = {"schema": SCHEMA, "about": dict(about), "arrays": entries}
+    text = np.asarray(json.dumps(manifest, allow_nan=False))
+    with replacing(path, previous=previous) as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in {_MANIFEST: text, **arrays}.items():
+                large = array.nbytes >= 2**30
+                with archive.open(f"{name}.npy", "w", force_zip64=large) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+        return file.tell()
+
+
+def peek(path: Path) -> Peek:
+    """Read what a file says of itself, without its arrays.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What was said about it, what its arrays are said to be, and its size.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged or of another schema.
+    """
+    with _reading(path) as (_, manifest, size):
+        return Peek(manifest["about"], manifest["arrays"], size)
+
+
+def load(path: Path, skeleton: Any) -> Checkpoint:
+    """Read a file written by `save`, trusting nothing in it.
+
+    Args:
+        path: The file.
+        skeleton: The pytree to fill, with `jax.ShapeDtypeStruct` in place of arrays.
+
+    Returns:
+        The skeleton filled with the file's arrays, and what was said about it.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, of another schema, holds a number that
+            is not finite, or does not hold exactly the skeleton's arrays. What has other causes,
+            such as memory or handles that run out, is raised as it is.
+    """
+    places, static = eqx.partition(skeleton, _is_place)
+    wanted = dict(_named(places))
+    with _reading(path) as (archive, manifest, _):
+        _check_names(archive, manifest, wanted)
+        arrays = [_read(archive, manifest, name, place) for name, place in wanted.items()]
+    # Out here, so that no fault of a device is taken for one of the file.
+    filled = map(_on_device, arrays, wanted.values())
+    tree = eqx.combine(jax.tree.unflatten(jax.tree.structure(places), filled), static)
+    return Checkpoint(tree, manifest["about"])
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any], int]]:
+    try:
+        with opened(path) as (file, size), zipfile.ZipFile(_Sparing(file)) as archive:
+            for info in archive.infolist():
+                if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+                    raise UntrustedError(f"the member {shorten(info.filename)} is not stored plain")
+            yield archive, _manifest(archive), size
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint {path}") from None
+    except _MisfitError as error:
+        raise CheckpointError(f"{path} {error}") from None
+    except MemoryError:
+        raise
+    except Exception as error:
+        # An archive may send the reader to a place that no file has; else the system is at fault,
+        # also where the library takes that for a bad archive.
+        fault = error.__context__ if isinstance(error, zipfile.BadZipFile) else error
+        if isinstance(fault, OSError) and fault.errno != errno.EINVAL:
+            raise fault from None
+        # A damaged archive fails in as many ways as there are bytes to damage.
+        why = " ".join(ascii(str(error))[1:-1][:200].split()) or type(error).__name__
+        raise CheckpointError(f"{path} is not a whole checkpoint ({why})") from error
+
+
+class _MisfitError(ValueError):
+    """A whole file, but not the one that is wanted."""
+
+
+class _Sparing(io.BufferedIOBase):
+    """Refuses to read much at once, for the archive's directory declares its own size."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        asked = _LARGEST_READ + 1 if size is None or size < 0 else size
+        content = self._file.read(min(asked, _LARGEST_READ + 1))
+        if len(content) > _LARGEST_READ:
+            raise UntrustedError("the archive has a directory that is too large")
+        return content
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+
+def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
+    info = archive.getinfo(f"{_MANIFEST}.npy")
+    with archive.open(info) as member:
+        shape, _, kind = _header(member)
+        rest = info.file_size - member.tell()
+        if shape != () or kind.kind != "U" or kind.itemsize != rest or rest > _LARGEST_READ:
+            raise UntrustedError("the manifest is not a text of its declared size")
+        text = np.frombuffer(member.read(), kind).item()
+    manifest = parse_json(text.encode())
+    if not isinstance(manifest, dict):
+        raise UntrustedError("the manifest is not an object")
+    schema = manifest.get("schema")
+    if type(schema) is not int or not 1 <= schema <= SCHEMA:
+        raise _MisfitError(f"has checkpoint schema {shorten(schema)}, not 1 to {SCHEMA}")
+    for name in ("about", "arrays"):
+        if not isinstance(manifest.get(name), dict):
+            raise UntrustedError(f"the manifest lacks {name!r}")
+    return manifest
+
+
+def _header(member: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            if np.lib.format.read_magic(member) == (1, 0):
+                return np.lib.format.read_array_header_1_0(member, _LONGEST_HEADER)
+    except (ValueError, UserWarning) as error:
+        # NumPy would advise to trust the file.
+        raise UntrustedError(f"the header of {shorten(member.name)} is not one") from error
+    raise UntrustedError(f"the header of {shorten(member.name)} has an unknown version")
+
+
+def _check_names(
+    archive: zipfile.ZipFile, manifest: dict[str, Any], wanted: Mapping[str, Any]
+) -> None:
+    members = [name.removesuffix(".npy") for name in archive.namelist()]
+    if len(set(members)) < len(members):
+        raise UntrustedError("two members have the same name")
+    held = set(members) - {_MANIFEST}
+    for name in wanted:
+        if name not in held and name not in _added_since(manifest["schema"]):
+            raise _MisfitError(f"lacks the array {name!r}")
+    for name in sorted(held):
+        if name not in wanted:
+            raise _MisfitError(f"holds an unknown array {shorten(name)}")
+    if held != manifest["arrays"].keys():
+        odd = min(held ^ manifest["arrays"].keys())
+        raise UntrustedError(f"{shorten(odd)} is in the manifest or in the archive, not in both")
+
+
+def _added_since(schema: int) -> dict[str, float]:
+    return {k: v for later, added in ADDED.items() if later > schema for k, v in added.items()}
+
+
+def _read(
+    archive: zipfile.ZipFile, manifest: dict[str, Any], name: str, place: jax.ShapeDtypeStruct
+) -> np.ndarray:
+    like = jax.eval_shape(jax.random.key_data, place) if _is_key(place) else place
+    if name not in manifest["arrays"]:
+        return np.full(like.shape, _added_since(manifest["schema"])[name], like.dtype)
+    array = _member(archive, name, like)
+    entry = manifest["arrays"][name]
+    if not isinstance(entry, dict) or {k: entry.get(k) for k in _kind(place)} != _kind(place):
+        raise UntrustedError(f"the manifest describes {name!r} as something else")
+    if manifest["schema"] > 1 and entry.get("sha256") != _digest(array):
+        raise UntrustedError(f"{name!r} does not have its checksum")
+    if not _is_finite(array):
+        raise _MisfitError(f"holds {name!r} with numbers that are not finite")
+    return array
+
+
+def _on_device(array: np.ndarray, place: jax.ShapeDtypeStruct) -> jax.Array:
+    with jax.enable_x64(True):
+        # In the type that it has, whatever the caller computes in.
+        filled = jnp.asarray(array)
+    return jax.random.wrap_key_data(filled) if _is_key(place) else filled
+
+
+def _member(archive: zipfile.ZipFile, name: str, like: jax.ShapeDtypeStruct) -> np.ndarray:
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as member:
+        shape, fortran, kind = _header(member)
+        now = jnp.result_type(float)
+        if shape == like.shape and kind != like.dtype == now and kind in _PRECISIONS:
+            raise _MisfitError(
+                f"was written in {kind}, where JAX computes in {now} now: "
+                f"set JAX_ENABLE_X64={int(kind == np.float64)}"
+            )
+        if shape != like.shape or kind != like.dtype:
+            raise _MisfitError(
+                f"holds {name!r} as {kind}{list(shape)}, "
+                f"where {like.dtype}{list(like.shape)} belongs"
+            )
+        if info.file_size != member.tell() + math.prod(shape) * kind.itemsize:
+            raise UntrustedError(f"{name!r} does not have its declared size")
+        # Piece by piece: a declared size costs nothing until the file really has it.
+        content = b"".join(iter(lambda: member.read(_LARGEST_READ), b""))
+    return np.frombuffer(content, kind).reshape(shape, order="F" if fortran else "C")
+
+
+def _named(tree: Any) -> list[tuple[str, Any]]:
+    return [
+        (jax.tree_util.keystr(path, simple=True, separator="."), leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    ]
+
+
+def _kind(leaf: jax.Array | jax.ShapeDtypeStruct) -> dict[str, Any]:
+    return {"shape": list(leaf.shape), "dtype": str(leaf.dtype)}
+
+
+def _digest(array: np.ndarray) -> str:
+    return hashlib.sha256(array.tobytes()).hexdigest()
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _is_place(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)

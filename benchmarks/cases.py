@@ -23,7 +23,7 @@ from beeline.envs import Environment
 from beeline.gradients import Direct, Objective, PolicyGradient, Unrolled, draw_noise, rollout
 from beeline.models import WorldModel
 from beeline.policies import Policy
-from beeline.training import ModelFitting, Optimiser
+from beeline.training import Context, ModelFitting, Optimiser
 from beeline.training.episodes import Buffer
 from benchmarks import reference
 from benchmarks.operations import count
@@ -166,8 +166,7 @@ def _prepare(case: Case) -> tuple[Config, Environment, Any, Any]:
         return lambda policy, model: mean_over_devices(share, (policy, model), starts, noise)
 
     def update(policy: Policy, model: WorldModel) -> Any:
-        state = fitting.optimiser.init(model)
-        return fitting.update(model, state, buffer, jnp.zeros(()), key=keys[5])
+        return fitting.update(fitting.init(model), Context(buffer), key=keys[5])
 
     functions = {
         "fit": update,

@@ -19,7 +19,7 @@ from beeline.diagnostics import first_action_landscape
 from beeline.envs import Environment, make
 from beeline.models import SimulatorModel, WorldModel
 from beeline.networks.scaling import StateScaling
-from beeline.training import Buffer, IndependentNoise, ModelFitting, Optimiser, play
+from beeline.training import IndependentNoise, ModelFitting, Optimiser, fit, play
 
 TRUTH = "truth"
 """The name of the true dynamics among the models."""
@@ -98,14 +98,13 @@ def fitted_models(
     data_key, test_key, *keys = jax.random.split(jax.random.key(seed), 2 + len(names))
     states, actions = episodes(env, plan.transitions, key=data_key)
     test = episodes(env, _HELD_OUT * env.horizon, key=test_key)
-    buffer = Buffer(states, actions, jnp.asarray(len(states)))
     for preset_name in presets:
         for name, key in zip(names, keys, strict=True):
             config = preset(preset_name, task=env.name, horizon=env.horizon, model=name)
             # The paper's models see the actions as they are.
             plain = dataclasses.replace(config.world_model, harmonics=0)
             config = dataclasses.replace(config, world_model=plain)
-            model = _fit(config, env, buffer, plan, key=key)
+            model = _fit(config, env, states, actions, plan, key=key)
             yield Fit(preset_name, name, model, _error(model, *test))
 
 
@@ -167,27 +166,25 @@ def task(name: str, horizon: int) -> Environment:
 
 
 def _fit(
-    config: Config, env: Environment, buffer: Buffer, plan: Offline, *, key: PRNGKeyArray
+    config: Config,
+    env: Environment,
+    states: Float[Array, "batch times state"],
+    actions: Float[Array, "batch time action"],
+    plan: Offline,
+    *,
+    key: PRNGKeyArray,
 ) -> WorldModel:
     model_key, key = jax.random.split(key)
-    model = build_model(config, env, key=model_key)
-    if config.world_model.standardise:
-        model = eqx.tree_at(lambda m: m.scaling, model, StateScaling.fit(buffer.states))
     optimiser = Optimiser(plan.learning_rate, final_rate=1.0, clip=config.fitting.clip)
-    fitting = ModelFitting(optimiser, plan.batch_size)
-    arrays, static = eqx.partition(model, eqx.is_array)
-
-    def update(loop, key):
-        arrays, state = loop
-        fitted = fitting.update(eqx.combine(arrays, static), state, buffer, jnp.zeros(()), key=key)
-        return (eqx.filter(fitted.model, eqx.is_array), fitted.optimiser_state), None
-
-    @jax.jit
-    def train(arrays):
-        keys = jax.random.split(key, plan.fitting_steps)
-        return jax.lax.scan(update, (arrays, optimiser.init(model)), keys)[0][0]
-
-    return eqx.combine(train(arrays), static)
+    return fit(
+        build_model(config, env, key=model_key),
+        states,
+        actions,
+        ModelFitting(optimiser, plan.batch_size),
+        updates=plan.fitting_steps,
+        standardise=config.world_model.standardise,
+        key=jax.random.split(key, plan.fitting_steps),
+    )
 
 
 @eqx.filter_jit

@@ -1,11 +1,11 @@
 """What tests of several floors share."""
 
-import dataclasses
 import gc
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -13,9 +13,8 @@ import pytest
 import beeline
 from beeline.config import Config, Exploration, Fitting, Improvement, Model, Policy
 from beeline.run import Run
-from beeline.run import _training as training
-from beeline.run._programs import Programs, compile_programs
-from beeline.training import BPO, BPOState
+from beeline.training import side_by_side
+from beeline.training.side_by_side import Programs, SideBySide, compile_programs
 
 # As many processes test side by side as there are cores: each computes on one.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "1")
@@ -97,12 +96,12 @@ def trained(
 ) -> Run:
     """The run of `tiny`, with its directory; tests must leave it as it is."""
 
-    def keep(config: Config, algorithm: BPO, begun: BPOState | None) -> Programs:
-        programs[config] = compile_programs(config, algorithm, begun)
-        return programs[config]
+    def keep(algorithm: SideBySide, *rest: Any) -> Programs:
+        programs[algorithm.config] = compile_programs(algorithm, *rest)
+        return programs[algorithm.config]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "compile_programs", keep)
+        patch.setattr(side_by_side, "compile_programs", keep)
         return beeline.train(config=tiny, out=tmp_path_factory.mktemp("runs") / "trained")
 
 
@@ -110,14 +109,12 @@ def trained(
 def warm(trained: Run, programs: dict[Config, Programs], monkeypatch: pytest.MonkeyPatch) -> None:
     """Train `tiny` with the programs of `trained`, where a test is not about compiling them."""
 
-    def find(config: Config, algorithm: BPO, begun: BPOState | None) -> Programs:
-        if config not in programs:
-            return compile_programs(config, algorithm, begun)
-        if begun is None:
-            return programs[config]
-        return dataclasses.replace(programs[config], start=lambda: begun)
+    def find(algorithm: SideBySide, *rest: Any) -> Programs:
+        if algorithm.config not in programs:
+            return compile_programs(algorithm, *rest)
+        return programs[algorithm.config]
 
-    monkeypatch.setattr(training, "compile_programs", find)
+    monkeypatch.setattr(side_by_side, "compile_programs", find)
 
 
 @pytest.fixture(scope="session")

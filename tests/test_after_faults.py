@@ -10,19 +10,18 @@ import numpy as np
 import pytest
 
 import beeline
-from beeline.build import build, build_model, build_policy
+from beeline.build import build_bpo, build_model, build_policy
 from beeline.cli import main
 from beeline.config import Config, Exploration, Fitting, Improvement, Model, Policy
 from beeline.control import Optimum
 from beeline.run import DivergedError, Interrupted, RunError, RunWarning
-from beeline.run import _training as training
-from beeline.run._programs import Programs
 from beeline.run._reference import Reference
 from beeline.run._result import evaluate_run
 from beeline.storage import checkpoint
-from beeline.training import Record
-from beeline.training._updates import Skipped
+from beeline.training import Record, side_by_side
+from beeline.training._tally import Skipped
 from beeline.training.faults import Faults
+from beeline.training.side_by_side import Programs
 
 HORIZON, WARMUP, SEEDS, ITERATIONS = 4, 2, 2, 4
 CONFIG = Config(
@@ -37,13 +36,14 @@ CONFIG = Config(
     improvement=Improvement(batch_size=2),
     exploration=Exploration(warmup_steps=WARMUP * HORIZON, fit_warmup=False),
 )
-NONE = Skipped(*[np.full(SEEDS, -1), np.ones((SEEDS, 2)), np.full(SEEDS, -1)])
+_NOWHERE = np.full(SEEDS, -1)
+NONE = Skipped(_NOWHERE, np.ones((SEEDS, 2)), _NOWHERE, np.ones(SEEDS, int))
 
 
 @pytest.fixture(scope="module")
 def start():
     """The state that a run begins with."""
-    algorithm = build(CONFIG)
+    algorithm = build_bpo(CONFIG)
 
     def one(seed):
         keys = jax.random.split(jax.random.key(seed), 3)
@@ -77,12 +77,14 @@ def play(start, monkeypatch):
             record = Record(**values)
             nowhere, finite = np.full(SEEDS, -1), np.ones((SEEDS, leaves), bool)
             collected = np.where(bad, 0, nowhere)
-            return state, record, Faults(collected, None, NONE, None, NONE, finite, nowhere)
+            return (
+                state,
+                record,
+                Faults(collected, {"model": NONE, "policy": NONE}, finite, nowhere),
+            )
 
-        def programs(config, algorithm, begun=None):
-            return Programs(lambda: begun or start, iterate, 0.0)
-
-        monkeypatch.setattr(training, "compile_programs", programs)
+        programs = Programs(lambda: start, iterate)
+        monkeypatch.setattr(side_by_side, "compile_programs", lambda *_: programs)
 
     return play
 
@@ -174,8 +176,8 @@ def test_a_warmup_that_is_not_finite_leaves_a_run_that_says_so(
     out = tmp_path / "run"
     play(SOUND)
     broken = eqx.tree_at(lambda s: s.return_scale, start, jnp.full(SEEDS, jnp.inf))
-    programs = Programs(lambda: broken, lambda *_: pytest.fail("it went on"), 0.0)
-    monkeypatch.setattr(training, "compile_programs", lambda *_: programs)
+    programs = Programs(lambda: broken, lambda *_: pytest.fail("it went on"))
+    monkeypatch.setattr(side_by_side, "compile_programs", lambda *_: programs)
     with pytest.raises(DivergedError, match="return_scale of seed 0 is not finite in iteration 0"):
         beeline.train(config=dataclasses.replace(CONFIG, nonfinite=nonfinite), out=out)
     for command in ("evaluate", "plot"):

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from beeline import envs
-from beeline.build import build, build_model, build_policy
+from beeline.build import build_bpo, build_model, build_policy
 from beeline.config import MODELS, PRESETS, Config, preset
 from beeline.gradients import Direct, Unrolled
 from beeline.training import CorrelatedNoise, IndependentNoise
 
 
 def shape_of_one_iteration(config):
-    algorithm = build(config)
+    algorithm = build_bpo(config)
 
     def once(key):
         keys = jax.random.split(key, 3)
@@ -42,7 +42,7 @@ def test_every_model_can_be_stepped(tiny, model):
     before, after, record, faults = shape_of_one_iteration(config)
     assert same_shapes(before, after)
     assert all(value.shape == () for value in record)
-    assert faults.collected.shape == faults.policy.update.shape == ()
+    assert faults.collected.shape == faults.skipped["policy"].update.shape == ()
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -58,7 +58,7 @@ def test_the_route_of_the_gradient_follows_from_the_model(tiny):
         improvement = dataclasses.replace(tiny.improvement, **changes)
         models = ("transformer-awm", "markov")
         return [
-            build(
+            build_bpo(
                 dataclasses.replace(tiny, model=model, improvement=improvement)
             ).improvement.gradient
             for model in models
@@ -71,12 +71,12 @@ def test_the_route_of_the_gradient_follows_from_the_model(tiny):
 
 
 def test_exploration_is_what_the_configuration_says(tiny):
-    algorithm = build(tiny)
+    algorithm = build_bpo(tiny)
     assert isinstance(algorithm.exploration, CorrelatedNoise)
     assert algorithm.exploration.amplitude == tiny.exploration.amplitude
     alone = dataclasses.replace(tiny.exploration, correlated=False)
     assert isinstance(
-        build(dataclasses.replace(tiny, exploration=alone)).exploration, IndependentNoise
+        build_bpo(dataclasses.replace(tiny, exploration=alone)).exploration, IndependentNoise
     )
 
 

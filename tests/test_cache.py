@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from beeline.run._programs import compile_cache
+from beeline.run._compiling import compile_cache
 from beeline.storage.cache import cache_directory, can_keep, drop_torn_programs
 
 
@@ -56,7 +56,7 @@ def test_a_torn_program_is_replaced(tmp_path, monkeypatch, tear):
 def test_jax_alone_does_not_replace_it(tmp_path, monkeypatch):
     """If this fails, what is done about it can go."""
     monkeypatch.setenv("BEELINE_CACHE", str(tmp_path))
-    monkeypatch.setattr("beeline.run._programs.drop_torn_programs", lambda folder: None)
+    monkeypatch.setattr("beeline.run._compiling.drop_torn_programs", lambda folder: None)
     compiled_anew()
     (file,) = (cache_directory() / "xla").glob("jit__lambda-*-cache")
     file.write_bytes(b"x")

@@ -12,19 +12,20 @@ import pytest
 from jaxtyping import Array
 
 import beeline
-from beeline.build import build, build_model, build_policy
+from beeline.build import build, build_bpo, build_model, build_policy
 from beeline.config import Config, Exploration, Fitting, Improvement, Model, Policy
 from beeline.control import Optimum
 from beeline.envs import Environment
 from beeline.run import DivergedError
 from beeline.run import _training as training
-from beeline.run._faults import Fault, fault_of_warmup, faults_of_iteration
-from beeline.run._programs import Programs, skeleton
 from beeline.run._reference import Reference
 from beeline.run._remedies import recover
-from beeline.training import BPOState, Record
-from beeline.training._updates import Skipped
+from beeline.training import BPOState, Record, side_by_side
+from beeline.training._fault_names import fault_of_warmup, faults_of_iteration
+from beeline.training._tally import Skipped
+from beeline.training.algorithm import Fault
 from beeline.training.faults import Faults, finite_leaves
+from beeline.training.side_by_side import Programs
 
 HORIZON = 4
 CONFIG = Config(
@@ -73,7 +74,7 @@ class Fragile(Environment):
 
 def algorithm(ceiling=np.inf, reward_at=-1, gain=0.0):
     env = Fragile(jnp.asarray(ceiling), jnp.asarray(reward_at), jnp.asarray(gain), HORIZON)
-    return eqx.tree_at(lambda built: built.env, build(CONFIG), env)
+    return build_bpo(CONFIG, env)
 
 
 @eqx.filter_jit
@@ -110,8 +111,8 @@ def train(compiled, monkeypatch):
             states.append(after)
             return after, *jax.device_get((record, faults))
 
-        programs = Programs(lambda: compiled.start, step, 0.0)
-        monkeypatch.setattr(training, "compile_programs", lambda *_: programs)
+        programs = Programs(lambda: compiled.start, step)
+        monkeypatch.setattr(side_by_side, "compile_programs", lambda *_: programs)
         optimum = Optimum(np.zeros((HORIZON, 1)), np.zeros((HORIZON + 1, 1)), 1.0, np.ones(1))
         monkeypatch.setattr(
             training.Reference, "of", lambda env, kind: Reference(optimum, 1.0, 0.0)
@@ -126,8 +127,12 @@ def weights(state):
     return eqx.filter((state.model, state.policy), eqx.is_array)
 
 
+def found_in(record, faults, state):
+    return faults_of_iteration(algorithm().learners, record, faults, state)
+
+
 def moments(state):
-    return state.model_optimiser, state.policy_optimiser
+    return [state.learners[name].optimiser for name in ("model", "policy")]
 
 
 def same(a, b):
@@ -167,8 +172,9 @@ def test_a_fault_is_left_out_and_counted(train, caplog, quantity, tmp_path):
     unusable = 2 if quantity.startswith("the") else 0
     assert skipped == [[unusable if i == 2 else 0] * 2 for i in range(5)]
     assert run.summary["skipped_updates"] == [unusable] * 2
-    assert same(before.policy_optimiser, after.policy_optimiser) == bool(unusable)
-    assert not same(before.model_optimiser, after.model_optimiser)
+    (model, policy), (model_after, policy_after) = moments(before), moments(after)
+    assert same(policy, policy_after) == bool(unusable)
+    assert not same(model, model_after)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves((run.state.buffer, moments(after))))
     told = [record.getMessage() for record in caplog.records]
     assert told == [
@@ -184,16 +190,11 @@ def test_a_fault_is_recovered_from_at_half_the_rate(train):
     assert not same(weights(states[1]), weights(states[2]))
     expected = iterate(
         algorithm(),
-        states[2]._replace(**_weights_of(states[1]), rate=0.5 * states[2].rate),
+        states[2]._replace(learners=states[1].learners, rate=0.5 * states[2].rate),
         jnp.asarray(2),
     )[0]
     assert same(expected.model, states[3].model)
     assert np.isfinite([row["return"] for row in run.records]).all()
-
-
-def _weights_of(state):
-    names = ("model", "policy", "model_optimiser", "policy_optimiser")
-    return {name: getattr(state, name) for name in names}
 
 
 def test_a_gradient_whose_norm_alone_overflows_is_followed(compiled):
@@ -202,7 +203,7 @@ def test_a_gradient_whose_norm_alone_overflows_is_followed(compiled):
     assert np.asarray(record.skipped_updates).tolist() == [0, 0]
     assert np.all(np.asarray(record.policy_gradient_norm) > 1e20)
     assert np.asarray(record.policy_clip_fraction).tolist() == [1.0, 1.0]
-    assert list(faults_of_iteration(record, faults, after)) == []
+    assert list(found_in(record, faults, after)) == []
     assert not same(state.policy, after.policy)
 
 
@@ -242,7 +243,7 @@ def everything():
         world_model=Model(width=4, layers=1, heads=1, frequencies=1, hidden=(4,)),
         fitting=dataclasses.replace(CONFIG.fitting, imagined=0.5),
     )
-    shapes = skeleton(config, build(config))
+    shapes = build(config).skeleton()
 
     def fill(value):
         def filled(x):
@@ -284,7 +285,8 @@ def test_a_number_that_is_not_finite_in_any_part_is_found_and_named(everything):
     names = [name for name, leaf in by_name(sound).items() if eqx.is_inexact_array(leaf)]
     names = [name for name in names if not name.startswith(SEEN)]
     assert len(names) > 40
-    tallies = [None if x is None else none_skipped() for x in (sound.dyna, 0, sound.reward, 0)]
+    learners = build(everything[0]).bpo.learners
+    skipped = {learner.name: none_skipped() for learner in learners}
     nothing = np.asarray([-1, -1])
     look = eqx.filter_jit(eqx.filter_vmap(lambda one: finite_leaves(one.learned)))
     record = Record(*([np.ones(2)] * len(Record._fields)))
@@ -294,25 +296,35 @@ def test_a_number_that_is_not_finite_in_any_part_is_found_and_named(everything):
         leaves[place] = np.array(leaves[place])
         leaves[place].reshape(2, -1)[1, 0] = np.inf
         state = eqx.combine(jax.tree.unflatten(structure, leaves), sound)
-        faults = Faults(nothing, *tallies, np.asarray(look(state)), nothing)
-        (fault,) = faults_of_iteration(record, faults, state)
-        assert (fault.quantity, fault.position, fault.in_weights) == (name, 1, True)
-    assert fault_of_warmup(state, 2).quantity == names[-1]
+        faults = Faults(nothing, skipped, np.asarray(look(state)), nothing)
+        (fault,) = faults_of_iteration(learners, record, faults, state)
+        assert (fault.quantity, fault.position, fault.in_weights) == (plainly(name), 1, True)
+    assert fault_of_warmup(state, 2).quantity == plainly(names[-1])
+
+
+def plainly(name):
+    part, _, rest = name.removeprefix("learners.").partition(".")
+    kind, _, leaf = rest.partition(".")
+    return {"weights": f"{part}.{leaf}", "optimiser": f"{part}_optimiser.{leaf}"}.get(kind, name)
 
 
 def none_skipped():
     none = np.asarray([-1, -1])
-    return Skipped(none, np.ones((2, 2)), none)
+    return Skipped(none, np.ones((2, 2)), none, np.ones(2, int))
+
+
+def with_model(faults, **changes):
+    return faults.skipped | {"model": faults.skipped["model"]._replace(**changes)}
 
 
 def test_weights_are_put_back_though_something_else_is_named_first(compiled):
     """Updates of the world model fail on what broken weights of the one-step model imagine."""
     after, record, faults = jax.device_get(compiled.after)
     broken = faults._replace(
-        model=faults.model._replace(update=np.asarray([-1, 0])),
+        skipped=with_model(faults, update=np.asarray([-1, 0])),
         weights=faults.weights & (np.asarray([[True], [False]])),
     )
-    (fault,) = faults_of_iteration(record, broken, after)
+    (fault,) = found_in(record, broken, after)
     assert "model update 1 of 2" in fault.quantity
     assert fault.in_weights
     config = dataclasses.replace(CONFIG, nonfinite="skip")
@@ -325,7 +337,7 @@ def test_the_first_quantity_is_named(compiled):
     after, record, faults = jax.device_get(compiled.after)
 
     def named(record, faults):
-        found = faults_of_iteration(record, faults, after)
+        found = found_in(record, faults, after)
         return [(fault.quantity, fault.position) for fault in found]
 
     nan = np.asarray([1.0, np.nan])
@@ -359,16 +371,18 @@ def test_the_layer_of_a_bad_gradient_is_named(compiled):
     sizes = [x[0].size for x in jax.tree.leaves(eqx.filter(after.model, eqx.is_array))]
     assert len(sizes) == len(LEAVES)
     for entry, leaf in enumerate(np.repeat(LEAVES, sizes).tolist()):
-        skipped = faults.model._replace(
+        skipped = with_model(
+            faults,
             update=np.asarray([-1, 1]),
             values=np.ones((2, 2)),
             bad_entry=np.asarray([-1, entry]),
         )
-        (fault,) = faults_of_iteration(record, faults._replace(model=skipped), after)
+        (fault,) = found_in(record, faults._replace(skipped=skipped), after)
         assert fault.quantity == f"the gradient of {leaf} in model update 2 of 2"
         assert fault.position == 1
-    lost = skipped._replace(values=np.full((2, 2), np.nan))
-    (fault,) = faults_of_iteration(record, faults._replace(model=lost), after)
+    lost = faults._replace(skipped=skipped)
+    lost = lost._replace(skipped=with_model(lost, values=np.full((2, 2), np.nan)))
+    (fault,) = found_in(record, lost, after)
     assert fault.quantity == "the loss in model update 2 of 2"
 
 

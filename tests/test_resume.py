@@ -15,11 +15,12 @@ import pytest
 import beeline
 from beeline.run import Interrupted, RunError, RunWarning, draw_run
 from beeline.run import _training as training
-from beeline.run._programs import compile_programs
 from beeline.run.directory.keeper import Cadence, Keeper, keeper
 from beeline.run.directory.lock import locked
 from beeline.run.directory.restore import devices_then
 from beeline.storage import checkpoint
+from beeline.training import side_by_side
+from beeline.training.side_by_side import compile_programs
 
 
 def without_times(rows):
@@ -87,7 +88,7 @@ def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_happened(
     (out / ".checkpoint.npz.12345").write_bytes(b"PK")
     assert len(beeline.load(out).records) == 19
     # As a new process would: compiled for the state that it starts from.
-    monkeypatch.setattr(training, "compile_programs", compile_programs)
+    monkeypatch.setattr(side_by_side, "compile_programs", compile_programs)
     ended = beeline.resume(out)
     assert_same_bits(ended.state, trained.state)
     assert without_times(ended.records) == without_times(trained.records)
@@ -109,7 +110,7 @@ def test_a_run_without_a_checkpoint_begins_again(copied, monkeypatch):
         (copied / name).unlink()
     with pytest.raises(RunError, match=r"there is no checkpoint .*checkpoint\.npz"):
         beeline.load(copied)
-    monkeypatch.setattr(training, "compile_programs", fail)
+    monkeypatch.setattr(side_by_side, "compile_programs", fail)
     with (
         pytest.warns(RunWarning, match="has no checkpoint yet: it begins again"),
         pytest.raises(MemoryError),
@@ -153,7 +154,7 @@ def test_a_run_goes_on_with_as_many_devices_as_it_had(trained, tmp_path):
 
 def test_nothing_is_changed_until_training_begins(copied, monkeypatch):
     before = {path.name: path.read_bytes() for path in copied.iterdir()}
-    monkeypatch.setattr(training, "compile_programs", fail)
+    monkeypatch.setattr(side_by_side, "compile_programs", fail)
     with pytest.raises(MemoryError):
         beeline.resume(copied, env_steps=1000)
     assert {path.name: path.read_bytes() for path in copied.iterdir()} == before

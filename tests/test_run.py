@@ -19,7 +19,7 @@ from beeline.config import Config
 from beeline.run import DivergedError, RunError, draw_curves, draw_run, evaluate_run
 from beeline.run import _figures as figures
 from beeline.run import _training as training
-from beeline.run._programs import compile_cache
+from beeline.run._compiling import compile_cache
 from beeline.run._provenance import git_revision
 from beeline.run._reference import Reference
 from beeline.run.directory.records import MEASURED_IN, read_rows, row

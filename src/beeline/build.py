@@ -1,10 +1,12 @@
 """From a configuration to the objects that it describes."""
 
+import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
 import jax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray, UInt32
 
 from beeline._choices import choose
 from beeline.config import BASELINES, MODELS, Config
@@ -31,11 +33,15 @@ from beeline.training import (
     Exploration,
     IndependentNoise,
     ModelFitting,
+    OneStepFitting,
     Optimiser,
     PolicyImprovement,
     RewardFitting,
 )
-from beeline.training.algorithm import Baseline
+from beeline.training.algorithm import Algorithm
+from beeline.training.baseline import Baseline
+from beeline.training.fit import fitting_of
+from beeline.training.side_by_side import Networks, SideBySide
 
 _EVALUATION_EPISODES = 32
 """Where chance has a part."""
@@ -108,7 +114,7 @@ def build_reward(config: Config, env: Environment, *, key: PRNGKeyArray) -> Rewa
     )
 
 
-def build(config: Config, env: Environment | None = None) -> BPO | Baseline:
+def build(config: Config, env: Environment | None = None) -> Algorithm:
     """Set up what a run trains with.
 
     Args:
@@ -121,7 +127,17 @@ def build(config: Config, env: Environment | None = None) -> BPO | Baseline:
     env = make(config.task, horizon=config.horizon) if env is None else env
     if config.model in BASELINES:
         return _BASELINES[config.model](config, env, _evaluation_episodes(config, env))
-    return build_bpo(config, env)
+    return SideBySide(config, build_bpo(config, env), functools.partial(_draw, config, env))
+
+
+def _draw(config: Config, env: Environment, seed: UInt32[Array, ""]) -> Networks:
+    model_key, policy_key, key = jax.random.split(jax.random.key(seed), 3)
+    return Networks(
+        build_model(config, env, key=model_key),
+        build_policy(config, env, key=policy_key),
+        build_reward(config, env, key=jax.random.fold_in(model_key, 1)),
+        key,
+    )
 
 
 def build_bpo(config: Config, env: Environment | None = None) -> BPO:
@@ -135,42 +151,47 @@ def build_bpo(config: Config, env: Environment | None = None) -> BPO:
         The algorithm; `init` it with a model and a policy.
     """
     env = make(config.task, horizon=config.horizon) if env is None else env
-    fitting, improvement, exploration = config.fitting, config.improvement, config.exploration
     model = jax.eval_shape(lambda: build_model(config, env, key=jax.random.key(0)))
-    exact = not model.state_fed and improvement.through_policy == 0
-    route = Direct() if exact else Unrolled(improvement.through_policy, improvement.through_states)
-    correlated = CorrelatedNoise(exploration.amplitude)
-    noise = correlated if exploration.correlated else IndependentNoise()
+    noise = _exploration(config)
+    fitting, one_step = fitting_of(config), None
+    if not model.learned:
+        fitting = dataclasses.replace(fitting, env_steps_per_update=math.inf)
+    elif not model.one_step:
+        fitting, one_step = _taught(config, env, fitting, noise)
     return BPO(
         env=env,
-        fitting=ModelFitting(
-            Optimiser(
-                fitting.learning_rate,
-                fitting.final_rate,
-                fitting.clip,
-                fitting.weight_decay,
-                fitting.optimiser,
-            ),
-            config.fitting_batch,
-        ),
-        improvement=PolicyImprovement(
-            route,
-            Optimiser(improvement.learning_rate, improvement.final_rate, improvement.clip),
-            config.improvement_batch,
-            improvement.first_noise,
-        ),
-        reward_fitting=_reward_fitting(config),
-        dyna=_dyna(config, env, noise) if model.learned and not model.one_step else None,
+        fitting=fitting,
+        improvement=_improvement(config, env, model),
         exploration=noise,
-        entropy_weight=improvement.entropy_weight,
-        scale_returns=improvement.scale_returns,
+        reward_fitting=_reward_fitting(config, fitting),
+        one_step_fitting=one_step,
+        scale_returns=config.improvement.scale_returns,
         standardise=config.world_model.standardise,
         warmup_episodes=config.warmup_episodes,
-        fit_warmup=exploration.fit_warmup,
-        steps_per_fit=fitting.env_steps_per_update if model.learned else math.inf,
-        steps_per_improvement=improvement.env_steps_per_update,
+        fit_warmup=config.exploration.fit_warmup,
         iterations=config.iterations,
         evaluation_episodes=_evaluation_episodes(config, env),
+    )
+
+
+def _exploration(config: Config) -> Exploration:
+    if config.exploration.correlated:
+        return CorrelatedNoise(config.exploration.amplitude)
+    return IndependentNoise()
+
+
+def _improvement(config: Config, env: Environment, model: WorldModel) -> PolicyImprovement:
+    fields = config.improvement
+    exact = not model.state_fed and fields.through_policy == 0
+    route = Direct() if exact else Unrolled(fields.through_policy, fields.through_states)
+    return PolicyImprovement(
+        Optimiser(fields.learning_rate, fields.final_rate, fields.clip),
+        config.improvement_batch,
+        env,
+        route,
+        fields.first_noise,
+        fields.entropy_weight,
+        env_steps_per_update=fields.env_steps_per_update,
     )
 
 
@@ -181,25 +202,30 @@ def _evaluation_episodes(config: Config, env: Environment) -> int:
     return 1 if is_deterministic(env) else _EVALUATION_EPISODES
 
 
-def _reward_fitting(config: Config) -> RewardFitting | None:
+def _reward_fitting(config: Config, fitting: ModelFitting) -> RewardFitting | None:
     if config.reward == "known":
         return None
-    fitting = config.fitting
+    fields = config.fitting
     optimiser = Optimiser(
-        fitting.learning_rate, fitting.final_rate, fitting.clip, method=fitting.optimiser
+        fields.learning_rate, fields.final_rate, fields.clip, method=fields.optimiser
     )
-    return RewardFitting(optimiser, config.fitting_batch)
+    return RewardFitting(
+        optimiser, config.fitting_batch, env_steps_per_update=fitting.env_steps_per_update
+    )
 
 
-def _dyna(config: Config, env: Environment, exploration: Exploration) -> Dyna | None:
-    fitting = config.fitting
-    imagined = round(fitting.imagined * config.fitting_batch)
+def _taught(
+    config: Config, env: Environment, fitting: ModelFitting, exploration: Exploration
+) -> tuple[ModelFitting, OneStepFitting | None]:
+    imagined = round(config.fitting.imagined * config.fitting_batch)
     if imagined == 0:
-        return None
-    optimiser = Optimiser(_ONE_STEP_RATE, fitting.final_rate, fitting.clip)
-    return Dyna(
-        env, exploration, optimiser, config.world_model.hidden, config.fitting_batch, imagined
+        return fitting, None
+    dyna = Dyna(env, exploration, config.world_model.hidden, imagined)
+    optimiser = Optimiser(_ONE_STEP_RATE, config.fitting.final_rate, config.fitting.clip)
+    one_step = OneStepFitting(
+        optimiser, config.fitting_batch, env_steps_per_update=fitting.env_steps_per_update
     )
+    return dataclasses.replace(fitting, dyna=dyna), one_step
 
 
 def _scaling(config: Config, env: Environment) -> StateScaling:

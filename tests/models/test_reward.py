@@ -11,7 +11,7 @@ import beeline
 from beeline import envs
 from beeline.models import RewardModel
 from beeline.networks.scaling import StateScaling
-from beeline.training import Buffer, Optimiser, RewardFitting
+from beeline.training import Buffer, Context, Optimiser, RewardFitting
 from tests.networks import drawn
 
 HORIZON = 5
@@ -92,9 +92,7 @@ def test_episodes_without_rewards_teach_no_reward(model, episodes):
     buffer = Buffer(*episodes[:2], jnp.asarray(7))
     fitting = RewardFitting(Optimiser(1e-3, 1.0, 1.0), 4)
     with pytest.raises(ValueError, match="without rewards"):
-        fitting.update(
-            model, fitting.optimiser.init(model), buffer, jnp.zeros(()), key=jax.random.key(0)
-        )
+        fitting.update(fitting.init(model), Context(buffer), key=jax.random.key(0))
 
 
 def test_an_unknown_kind_of_reward_is_refused(tiny):

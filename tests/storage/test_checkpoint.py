@@ -102,7 +102,7 @@ def test_a_pickle_is_never_opened(path, skeleton):
 def test_another_schema(path, skeleton):
     manifest = json.dumps({"schema": 99, "about": {}, "arrays": {}})
     edit(path, lambda members: members.update(manifest=np.asarray(manifest)))
-    with pytest.raises(CheckpointError, match="has checkpoint schema 99, not 1 to 2"):
+    with pytest.raises(CheckpointError, match="has checkpoint schema 99, not 1 to 3"):
         checkpoint.load(path, skeleton)
 
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 import beeline
-from beeline.build import build
+from beeline.build import build_bpo
 from beeline.config import Exploration, preset
-from beeline.run import _programs
 from beeline.storage import checkpoint
 from beeline.training import BPO, Record
 
@@ -87,7 +86,7 @@ def test_seeds_side_by_side_are_their_single_runs(trained, second, pair):
             elif name != "wall_seconds":
                 assert values[position] == pytest.approx(first[name][0], rel=2e-2, abs=1e-3), name
         # Rounding grows over hundreds of updates; the warm-up and the keys have no excuse.
-        warmup = single.algorithm.warmup_episodes
+        warmup = single.config.warmup_episodes
         np.testing.assert_allclose(
             pair.state.buffer.states[position, :warmup],
             single.state.buffer.states[0, :warmup],
@@ -110,7 +109,7 @@ def test_the_iteration_is_traced_once(tiny, again):
     [(20, 16.0, [1, 1, 1, 2, 1, 1, 1, 2]), (20, 2.0, [10] * 8), (100, 16.0, [6, 6, 6, 7] * 2)],
 )
 def test_updates_keep_to_the_ratios_of_the_paper(horizon, ratio, first):
-    algorithm = build(preset("paper", horizon=horizon, env_steps=3000))
+    algorithm = build_bpo(preset("paper", horizon=horizon, env_steps=3000))
     due = algorithm.updates_due(ratio)
     assert due[:8].tolist() == first
     steps = due_so_far = 0
@@ -123,7 +122,7 @@ def test_updates_keep_to_the_ratios_of_the_paper(horizon, ratio, first):
 @pytest.mark.parametrize("ratio", [3.0, 7.0, 0.1, 1e9, math.inf])
 def test_updates_of_awkward_ratios_are_counted_exactly(ratio):
     config = preset("default", horizon=20, env_steps=4000, model="markov")
-    algorithm = build(config)
+    algorithm = build_bpo(config)
     due = algorithm.updates_due(ratio)
     steps = (config.warmup_episodes + np.arange(1, config.iterations + 1)) * 20
     expected = [math.floor(step / ratio) for step in steps.tolist()]
@@ -133,21 +132,21 @@ def test_updates_of_awkward_ratios_are_counted_exactly(ratio):
 
 def test_without_catching_up_the_warmup_earns_no_updates():
     warm = Exploration(warmup_steps=1000, fit_warmup=False)
-    algorithm = build(preset("default", horizon=20, env_steps=2000, exploration=warm))
+    algorithm = build_bpo(preset("default", horizon=20, env_steps=2000, exploration=warm))
     assert algorithm.updates_due(5.0).tolist() == [4] * algorithm.iterations
 
 
 def test_the_record_counts_its_updates(trained):
-    algorithm = trained.algorithm
+    algorithm = trained.algorithm.bpo
     counted = [row["model_updates"] for row in trained.records]
-    assert counted == [[n] for n in algorithm.updates_due(algorithm.steps_per_fit)]
+    assert counted == [[n] for n in algorithm.updates_due(algorithm.fitting.env_steps_per_update)]
     assert len(Record._fields) == len(trained.records[0]) - 5
 
 
 def test_the_state_round_trips_through_a_checkpoint(trained, tmp_path):
     path = tmp_path / "state.npz"
     checkpoint.save(path, trained.state, {})
-    place = _programs.skeleton(trained.config, trained.algorithm)
+    place = trained.algorithm.skeleton()
     loaded = checkpoint.load(path, place).tree
     assert jax.tree.structure(loaded) == jax.tree.structure(trained.state)
     for a, b in zip(
@@ -160,7 +159,7 @@ def test_the_state_round_trips_through_a_checkpoint(trained, tmp_path):
 def test_a_loaded_state_goes_on_as_if_nothing_had_happened(trained, programs, tmp_path):
     path = tmp_path / "state.npz"
     checkpoint.save(path, trained.state, {})
-    loaded = checkpoint.load(path, _programs.skeleton(trained.config, trained.algorithm)).tree
+    loaded = checkpoint.load(path, trained.algorithm.skeleton()).tree
     iterate = programs[trained.config].iterate
     last = trained.config.iterations - 1
     (_, ours, _), (_, theirs, _) = iterate(trained.state, last), iterate(loaded, last)

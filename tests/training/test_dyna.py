@@ -1,4 +1,4 @@
-"""Imagined episodes: those of the one-step model, and only while it knows more than its pupil."""
+"""Imagined episodes: those of the one-step model, and only while it knows more than its student."""
 
 import equinox as eqx
 import jax
@@ -10,8 +10,7 @@ from beeline.build import build_bpo, build_model, build_policy
 from beeline.config import Exploration, Fitting, Model, Policy, preset
 from beeline.models import WorldModel
 from beeline.networks.scaling import StateScaling
-from beeline.training import Buffer, play
-from beeline.training.dyna import DynaState
+from beeline.training import Buffer, Context, play
 
 HORIZON = 10
 
@@ -43,7 +42,7 @@ def drawn(algorithm):
         actions = jax.vmap(lambda k: random_actions(HORIZON, env.action_dim, key=k))(keys)
         real = jax.vmap(lambda a: play(env, a, key=keys[0]))(actions)
         scaling = StateScaling.fit(real.states)
-        one_step = algorithm.dyna.init(scaling, real.states, key=jax.random.key(3)).model
+        one_step = algorithm.fitting.dyna.draw(scaling, real.states, key=jax.random.key(3))
         model = build_model(CONFIG, env, key=jax.random.key(5))
         return one_step, policy, real, algorithm.init(model, policy, key=jax.random.key(6))
 
@@ -72,7 +71,7 @@ def by_hand(model, state, actions):
 
 def test_episodes_are_those_of_the_one_step_model(parts):
     algorithm, one_step, policy, _ = parts
-    dyna = algorithm.dyna
+    dyna = algorithm.fitting.dyna
     states, actions = jax.jit(dyna.imagine)(one_step, policy, key=jax.random.key(4))
     assert states.shape == (dyna.imagined, HORIZON + 1, 5)
     assert actions.shape == (dyna.imagined, HORIZON, 5)
@@ -89,7 +88,7 @@ def test_episodes_are_those_of_the_one_step_model(parts):
 def test_a_runaway_model_imagines_finite_states(parts):
     algorithm, one_step, policy, _ = parts
     wild = eqx.tree_at(lambda m: m.change, one_step, jnp.full(5, 1e30))
-    states, _ = jax.jit(algorithm.dyna.imagine)(wild, policy, key=jax.random.key(4))
+    states, _ = jax.jit(algorithm.fitting.dyna.imagine)(wild, policy, key=jax.random.key(4))
     assert np.isfinite(states).all()
     assert np.abs(one_step.scaling.encode(states)).max() < 20.001
 
@@ -99,7 +98,7 @@ def test_the_error_is_that_of_the_open_loop(parts):
     states, actions = real.states[0], real.actions[0]
     imagined = by_hand(one_step, states[0], actions)
     wrong = one_step.scaling.encode(jnp.asarray(imagined)) - one_step.scaling.encode(states[1:])
-    measured = algorithm.dyna.error(one_step, states, actions)
+    measured = algorithm.fitting.dyna.error(one_step, states, actions)
     np.testing.assert_allclose(measured, np.sqrt(np.mean(np.square(wrong))), rtol=1e-9)
 
 
@@ -107,7 +106,7 @@ def test_no_gradient_passes_through_the_one_step_model(parts):
     algorithm, one_step, policy, _ = parts
 
     def total(policy):
-        states, actions = algorithm.dyna.imagine(one_step, policy, key=jax.random.key(4))
+        states, actions = algorithm.fitting.dyna.imagine(one_step, policy, key=jax.random.key(4))
         return states.sum() + actions.sum()
 
     gradient = jax.tree.leaves(eqx.filter_jit(eqx.filter_grad(total))(policy))
@@ -119,13 +118,10 @@ def test_the_one_step_model_learns_the_step(parts):
     algorithm, one_step, _, real = parts
     buffer = Buffer.empty(algorithm.env, 5)
     buffer, _ = jax.lax.scan(lambda b, e: (b.add(e), None), buffer, real)
-    dyna = algorithm.dyna
-
-    state = DynaState(one_step, dyna.optimiser.init(one_step), jnp.zeros(2))
-    count, progress = jnp.asarray(300), jnp.zeros(())
-    fit = eqx.filter_jit(dyna.fit)
-    after, tally = fit(state, buffer, count, progress, key=jax.random.key(0))
-    learned = after.model
+    fitting = algorithm.one_step_fitting
+    fit = eqx.filter_jit(fitting.learn)
+    count, key = jnp.asarray(300), jax.random.key(0)
+    (learned, _), tally = fit(fitting.init(one_step), Context(buffer), count, key=key)
     assert tally.taken == 300
     before, after = (m.change_loss(real.states, real.actions) for m in (one_step, learned))
     assert after < 0.05 * before
@@ -133,31 +129,39 @@ def test_the_one_step_model_learns_the_step(parts):
 
 
 @pytest.mark.parametrize(
-    ("rivals", "teaches"), [((0.1, 0.2), True), ((0.2, 0.1), False), ((0.0, 0.0), False)]
+    ("errors", "teaches"), [((0.1, 0.2), True), ((0.2, 0.1), False), ((0.0, 0.0), False)]
 )
-def test_it_teaches_only_what_it_knows_better(parts, drawn, rivals, teaches):
-    algorithm, _, policy, _ = parts
+def test_it_teaches_only_what_it_knows_better(parts, drawn, errors, teaches):
+    algorithm, one_step, policy, _ = parts
     state = drawn[-1]
-    dyna = state.dyna._replace(rivals=jnp.asarray(rivals))
+    weights = {"one_step": one_step, "policy": policy}
+    context = Context(state.buffer, weights=weights, errors=jnp.asarray(errors))
     # One program for all three: the errors are among its inputs.
-    draw = eqx.filter_jit(algorithm.dyna.episodes)
-    _, actions = draw(dyna, policy, state.buffer, key=jax.random.key(7))
+    draw = eqx.filter_jit(algorithm.fitting.dyna.episodes)
+    _, actions = draw(context, key=jax.random.key(7))
     kept = np.asarray(state.buffer.actions)[: int(state.buffer.count)]
     copied = [(episode == kept).all(axis=(1, 2)).any() for episode in np.asarray(actions)]
     assert not any(copied) if teaches else all(copied)
 
 
 def test_both_models_are_remembered_as_they_fared(parts):
-    algorithm, one_step, _, real = parts
-    dyna, episode = algorithm.dyna, jax.tree.map(lambda x: x[0], real)
-    before = DynaState(one_step, None, jnp.array([4.0, 9.0]))
-    after, error = dyna.compare(before, episode, jnp.asarray(2.0), fitted=jnp.asarray(True))
-    assert error == dyna.error(one_step, episode.states, episode.actions)
-    np.testing.assert_allclose(after.rivals, [3.6 + 0.1 * error**2, 8.1 + 0.4])
-    kept, _ = dyna.compare(before, episode, jnp.asarray(jnp.nan), fitted=jnp.asarray(True))
-    np.testing.assert_allclose(kept.rivals, [3.6 + 0.1 * error**2, 9.0])
-    kept, _ = dyna.compare(before, episode, jnp.asarray(2.0), fitted=jnp.asarray(False))
-    np.testing.assert_array_equal(kept.rivals, before.rivals)
+    dyna = parts[0].fitting.dyna
+    before, one, two = jnp.array([4.0, 9.0]), jnp.asarray(1.0), jnp.asarray(2.0)
+    yes, no = jnp.asarray(True), jnp.asarray(False)
+    after = dyna.compare(before, one, two, fitted=yes)
+    np.testing.assert_allclose(after, [3.6 + 0.1, 8.1 + 0.4])
+    after = dyna.compare(before, one, jnp.asarray(jnp.nan), fitted=yes)
+    np.testing.assert_allclose(after, [3.6 + 0.1, 9.0])
+    np.testing.assert_array_equal(dyna.compare(before, one, two, fitted=no), before)
+
+
+def test_episodes_are_not_imagined_without_knowing_how_the_models_fare(parts):
+    algorithm, one_step, policy, _ = parts
+    context = Context(
+        Buffer.empty(algorithm.env, 1), weights={"one_step": one_step, "policy": policy}
+    )
+    with pytest.raises(ValueError, match="holds no errors"):
+        algorithm.fitting.dyna.episodes(context, key=jax.random.key(0))
 
 
 @pytest.mark.parametrize("model", ["lstm-history", pytest.param("gru-awm", marks=pytest.mark.slow)])
@@ -192,7 +196,7 @@ def test_a_model_is_compared_as_it_is_on_its_own(model):
         assert record.open_loop_error == record.fresh_error
     else:
         assert float(record.open_loop_error) != pytest.approx(float(record.fresh_error), rel=1e-3)
-    assert after.dyna.rivals.tolist() == [0, 0]
+    assert after.errors.tolist() == [0, 0]
 
 
 def test_a_model_of_the_users_own_is_taught_unless_it_says_otherwise(monkeypatch):
@@ -218,14 +222,14 @@ def test_a_model_of_the_users_own_is_taught_unless_it_says_otherwise(monkeypatch
     for kind, taught in ((Own, True), (OneStep, False)):
         own = kind(plain, plain.scaling)
         monkeypatch.setitem(build._MODELS, "gru-awm", lambda *_, own=own, **__: own)
-        assert (build_bpo(config).dyna is not None) == taught
+        assert (build_bpo(config).fitting.dyna is not None) == taught
 
 
 def test_what_has_no_use_for_it_has_none():
     for fields in ({"model": "markov"}, {"model": "simulator"}, {"preset": "paper"}):
         name = fields.pop("preset", "default")
-        assert build_bpo(preset(name, **fields)).dyna is None
-    assert build_bpo(preset("default", model="transformer-history")).dyna is not None
+        assert build_bpo(preset(name, **fields)).fitting.dyna is None
+    assert build_bpo(preset("default", model="transformer-history")).fitting.dyna is not None
 
 
 @pytest.mark.slow
@@ -246,5 +250,5 @@ def test_untrained_models_are_not_compared():
     remembered = []
     for index in range(4):
         state, record, _ = iterate(state, jnp.asarray(index))
-        remembered.append((int(record.model_updates), bool(state.dyna.rivals.all())))
+        remembered.append((int(record.model_updates), bool(state.errors.all())))
     assert remembered == [(0, False), (1, False), (0, True), (1, True)]

@@ -1,5 +1,6 @@
 """Improving the policy: the noise that it is improved under."""
 
+import dataclasses
 from typing import final
 
 import equinox as eqx
@@ -11,7 +12,8 @@ import scipy.stats
 
 from beeline.build import build_bpo, build_model, build_policy
 from beeline.config import preset
-from beeline.gradients import Imagined, Objective, PolicyGradient
+from beeline.gradients import Imagined, PolicyGradient
+from beeline.training import Buffer, Context
 
 
 @final
@@ -29,24 +31,15 @@ class Spread(PolicyGradient):
 def test_noise_narrows_down_to_the_policys_own(name, float64):
     config = preset(name, horizon=100, model="markov")
     algorithm, key = build_bpo(config), jax.random.key(0)
-    env, improvement = algorithm.env, algorithm.improvement
-    improvement = type(improvement)(
-        Spread(), improvement.optimiser, improvement.batch_size, improvement.first_noise
-    )
+    env = algorithm.env
+    improvement = dataclasses.replace(algorithm.improvement, gradient=Spread())
     policy = build_policy(config, env, key=key)
-    objective = Objective(env.reward, jnp.ones(()), jnp.zeros(()))
+    nothing = Buffer.empty(env, 1)
 
     def spread(progress):
-        improved = improvement.update(
-            policy,
-            improvement.optimiser.init(policy),
-            build_model(config, env, key=key),
-            env,
-            objective,
-            jnp.asarray(progress),
-            key=key,
-        )
-        return improved.imagined_return
+        weights = {"model": build_model(config, env, key=key)}
+        context = Context(nothing, jnp.asarray(progress), weights=weights)
+        return improvement.slope(policy, context, key=key).values[0]
 
     wide, middle, narrow = (spread(progress) for progress in (0.0, 0.5, 1.0))
     assert narrow == pytest.approx(1, abs=0.05)
@@ -57,18 +50,13 @@ def test_noise_narrows_down_to_the_policys_own(name, float64):
 def test_the_entropy_told_is_the_policys_own_however_wide_the_noise():
     config = preset("default", task="cancer-treatment", horizon=20, model="markov")
     algorithm, key = build_bpo(config), jax.random.key(0)
-    env, improvement = algorithm.env, algorithm.improvement
+    env = algorithm.env
     policy = build_policy(config, env, key=key)
-    improved = eqx.filter_jit(improvement.update)(
-        policy,
-        improvement.optimiser.init(policy),
-        build_model(config, env, key=key),
-        env,
-        Objective(env.reward, jnp.ones(()), jnp.zeros(())),
-        jnp.asarray(0.0),
-        key=key,
-    )
+    weights = {"model": build_model(config, env, key=key)}
+    context = Context(Buffer.empty(env, 1), weights=weights)
+    slope = eqx.filter_jit(algorithm.improvement.slope)(policy, context, key=key)
+    entropy = slope.values[1]
     deviation = policy.distribution(env.initial_state(), 0)[1]
     # No policy of this configuration may deviate by more than 0.3.
-    assert improved.entropy < scipy.stats.norm.entropy(0, 0.3)
-    assert improved.entropy == pytest.approx(scipy.stats.norm.entropy(0, deviation)[0], abs=0.05)
+    assert entropy < scipy.stats.norm.entropy(0, 0.3)
+    assert entropy == pytest.approx(scipy.stats.norm.entropy(0, deviation)[0], abs=0.05)

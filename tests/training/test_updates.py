@@ -1,32 +1,46 @@
 """Loops of updates, and where an episode stops being finite, against plain loops."""
 
+from typing import final
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import Array
 
 from beeline.networks.layers import Linear
-from beeline.training import Buffer, Episode, Optimiser
-from beeline.training._updates import Updated, repeat
+from beeline.training import Buffer, Context, Episode, Learner, Optimiser, Slope
 from beeline.training.faults import first_in
 
 LOSSES = [4.0, np.nan, 2.0, 6.0, np.inf, 1.0]
 SIZES = [0.1, 1.0, 3.0, 0.2, 1.0, np.nan]
 
 
+@final
+class Scripted(Learner):
+    """Descends a slope that is written down, update by update."""
+
+    losses: Array
+    sizes: Array
+    name = "scripted"
+
+    def slope(self, weights, context, *, key):
+        gradient = jax.tree.map(lambda w: self.sizes[key] * jnp.ones_like(w), weights)
+        return Slope(self.losses[key], gradient, (self.losses[key],))
+
+    def update_key(self, key, index):
+        return key + index
+
+
 def test_a_loop_counts_what_it_leaves_out():
-    weights, optimiser = Linear(3, 2, key=jax.random.key(0)), Optimiser(0.01, 1.0, 1.0)
-    losses, sizes = jnp.asarray(LOSSES), jnp.asarray(SIZES)
+    weights = Linear(3, 2, key=jax.random.key(0))
+    learner = Scripted(Optimiser(0.01, 1.0, 1.0), 1, jnp.asarray(LOSSES), jnp.asarray(SIZES))
+    nothing = Context(Buffer(jnp.zeros((1, 2, 1)), jnp.zeros((1, 1, 1)), jnp.asarray(0)))
 
-    def update(i, weights, state):
-        gradient = jax.tree.map(lambda w: sizes[i] * jnp.ones_like(w), weights)
-        step = optimiser.step(weights, gradient, state, jnp.zeros(()), value=losses[i])
-        return Updated(step.weights, step.state, (losses[i],), step.descent)
+    def loop(count, first=0):
+        return learner.learn(learner.init(weights), nothing, count, key=first)
 
-    def loop(count):
-        return repeat(update, weights, optimiser.init(weights), count, values=1)
-
-    after, state, tally = jax.jit(loop)(jnp.asarray(6))
+    learned, tally = jax.jit(loop)(jnp.asarray(6))
     taken = [0, 2, 3]
     assert int(tally.taken) == len(taken)
     assert float(tally.mean[0]) == pytest.approx(np.mean([LOSSES[i] for i in taken]))
@@ -37,28 +51,19 @@ def test_a_loop_counts_what_it_leaves_out():
     assert np.isnan(tally.first_skipped.values[0])
     assert int(tally.first_skipped.bad_entry) == -1
     # The same weights as from the good updates alone.
-    expected, expected_state = weights, optimiser.init(weights)
+    expected = learner.init(weights)
     for i in taken:
-        expected, expected_state, _ = update(i, expected, expected_state)[:3]
-    for ours, theirs in zip(
-        *map(jax.tree.leaves, ((after, state), (expected, expected_state))), strict=True
-    ):
+        expected = learner.update(expected, nothing, key=i).learned
+    for ours, theirs in zip(*map(jax.tree.leaves, (learned, expected)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
-    _, _, none = jax.jit(loop)(jnp.asarray(0))
+    _, none = jax.jit(loop)(jnp.asarray(0))
     assert int(none.first_skipped.update) == -1
     assert not none.mean.any()
     assert not none.last.any()
     assert none.clip_fraction == 0
-    lost = jax.jit(
-        lambda: repeat(
-            lambda i, *rest: update(i + 1, *rest),
-            weights,
-            optimiser.init(weights),
-            jnp.asarray(1),
-            values=1,
-        )
-    )()[2]
+    _, lost = jax.jit(loop)(jnp.asarray(1), 1)
     assert np.isnan([*lost.mean, *lost.last, lost.clip_fraction]).all()
+    assert (int(lost.due), int(lost.skipped)) == (1, 1)
 
 
 def test_the_first_bad_number_of_an_episode_is_found():

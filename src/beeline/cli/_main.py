@@ -339,7 +339,7 @@ def _diagnose(command: Diagnose) -> int:
             choose("model", name, MODELS)
         from beeline import run
         from beeline.diagnose import diagnose
-        from beeline.run._programs import require_devices
+        from beeline.run._compiling import require_devices
 
         require_devices()
         with _warnings_in_one_line():

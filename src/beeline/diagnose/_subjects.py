@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from beeline._choices import choose
 from beeline.build import build_bpo, build_model, build_policy
@@ -15,7 +15,7 @@ from beeline.diagnostics.diagnosis import TRUTH, Subject
 from beeline.envs import Environment, make
 from beeline.models import SimulatorModel, WorldModel
 from beeline.policies import Policy
-from beeline.training import BPO
+from beeline.training import BPO, fit
 
 SIMULATOR = "simulator"
 """The name of the true dynamics among the models of a configuration."""
@@ -159,24 +159,15 @@ def _fit(
     algorithm: BPO,
     model: WorldModel,
     policy: Policy,
-    steps: int,
+    updates: int,
     data_key: PRNGKeyArray,
     *,
     key: PRNGKeyArray,
 ) -> tuple[WorldModel, Policy]:
-    @eqx.filter_jit
-    def fit(model: WorldModel, policy: Policy) -> tuple[WorldModel, Policy]:
-        state = algorithm.init(model, policy, key=data_key)
-        arrays, static = eqx.partition((state.model, state.model_optimiser), eqx.is_array)
-
-        def update(i: Array, arrays: Any) -> Any:
-            model, optimiser_state = eqx.combine(arrays, static)
-            fitted = algorithm.fitting.update(
-                model, optimiser_state, state.buffer, i / steps, key=jax.random.fold_in(key, i)
-            )
-            return eqx.filter((fitted.model, fitted.optimiser_state), eqx.is_array)
-
-        arrays = jax.lax.fori_loop(0, steps, update, arrays)
-        return eqx.combine(arrays, static)[0], state.policy
-
-    return fit(model, policy)
+    state = eqx.filter_jit(algorithm.init)(model, policy, key=data_key)
+    seen = jax.tree.map(lambda x: x[: algorithm.warmup_episodes], state.buffer)
+    fitting = dataclasses.replace(algorithm.fitting, dyna=None)
+    fitted = fit(
+        state.model, seen.states, seen.actions, fitting, updates=updates, standardise=False, key=key
+    )
+    return fitted, state.policy

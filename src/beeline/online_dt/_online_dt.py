@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
+from typing_extensions import override
 
 from beeline.config import Config
 from beeline.control import random_return, solve_optimum
@@ -27,7 +28,7 @@ from beeline.online_dt._decision_transformer import DecisionTransformer
 from beeline.online_dt._imitation import Imitation
 from beeline.online_dt._return_seeker import ReturnSeeker, SeekerRecord, SeekerState, evaluate
 from beeline.training import CorrelatedNoise, Episode, IndependentNoise
-from beeline.training.algorithm import Baseline, BaselineState
+from beeline.training.baseline import Baseline, BaselineState
 
 
 @final
@@ -44,19 +45,12 @@ class OnlineDT(Baseline):
             env: Its environment.
             evaluation_episodes: Episodes that a policy is measured in.
         """
-        self.config = config
-        self.env, self.evaluation_episodes = env, evaluation_episodes
-        self.iterations = config.iterations
+        super().__init__(config, env, evaluation_episodes)
         self._state: Any = None
         self._iterate: Any = None
 
+    @override
     def prepare(self, seeds: Sequence[int], begun: BaselineState | None = None) -> None:
-        """Draw the networks and warm up, unless the run has begun, and compile.
-
-        Args:
-            seeds: One for each policy to learn.
-            begun: The state to go on from; there will be no warm-up.
-        """
         iterate: Any = eqx.filter_vmap(self._seeker().iterate, in_axes=(eqx.if_array(0), None))
         places, static = eqx.partition(self.skeleton(), _is_place)
 
@@ -68,60 +62,29 @@ class OnlineDT(Baseline):
             self._state = eqx.combine(self._begin(seeds), static)
         self._iterate = jax.jit(advance).lower(places, jnp.asarray(0)).compile()
 
+    @override
     def warm_up(self) -> BaselineState:
-        """Hand over what `prepare` warmed up.
-
-        Returns:
-            The state before the first iteration.
-        """
         return self._state
 
-    def iterate(self, state: BaselineState, index: int) -> tuple[BaselineState, SeekerRecord]:
-        """Collect an episode and imitate.
-
-        Args:
-            state: The state before.
-            index: Number of iterations done before this one.
-
-        Returns:
-            The state after, and what was measured.
-        """
+    @override
+    def iterate(self, state: BaselineState, index: int) -> tuple[BaselineState, SeekerRecord, None]:
         arrays, static = eqx.partition(state, eqx.is_array)
         arrays, record = self._iterate(arrays, jnp.asarray(index))
-        return eqx.combine(arrays, static), jax.tree.map(np.asarray, record)
+        return eqx.combine(arrays, static), jax.tree.map(np.asarray, record), None
 
+    @override
     def skeleton(self) -> BaselineState:
-        """Shape the state without computing anything.
-
-        Returns:
-            The state with `jax.ShapeDtypeStruct` in place of arrays.
-        """
         seeds = jax.ShapeDtypeStruct((self.config.seeds,), jnp.uint32)
         return eqx.filter_eval_shape(eqx.filter_vmap(self._start(self._seeker())), seeds)
 
+    @override
     def enlarged(self, state: BaselineState) -> BaselineState:
-        """Make room for this run in the state of a shorter one.
-
-        Args:
-            state: A state of the shorter run, with its learner.
-
-        Returns:
-            The same as a state of this run.
-        """
         room = self._seeker().room
         buffer = eqx.filter_vmap(lambda buffer: buffer.enlarged(room))(state.learner.buffer)
         return state._replace(learner=state.learner._replace(buffer=buffer))
 
+    @override
     def evaluate(self, policy: DecisionTransformer, *, key: PRNGKeyArray) -> Episode:
-        """Live through an episode with the deterministic actions.
-
-        Args:
-            policy: The policy of one seed.
-            key: Random key of the environment.
-
-        Returns:
-            The episode.
-        """
         return evaluate(self.env, policy, key=key)
 
     def _draw(self, key: PRNGKeyArray) -> DecisionTransformer:

@@ -18,8 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from beeline.training import BPO
-from beeline.training.algorithm import Baseline
+from beeline.training.algorithm import Algorithm
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Display:
 
 
 @contextlib.contextmanager
-def display(algorithm: BPO | Baseline, env_steps: int, *, shown: bool | None) -> Iterator[Display]:
+def display(algorithm: Algorithm, env_steps: int, *, shown: bool | None) -> Iterator[Display]:
     """Show how a run is doing, on standard error.
 
     Args:
@@ -70,8 +69,8 @@ class _Lines(Progress):
         yield from (Text(task.fields["measured"]) for task in self.tasks if task.fields["measured"])
 
 
-def _bar(progress: Progress, task: TaskID, algorithm: BPO | Baseline, env_steps: int) -> Display:
-    work = _work(algorithm)
+def _bar(progress: Progress, task: TaskID, algorithm: Algorithm, env_steps: int) -> Display:
+    work = algorithm.work()
 
     def phase(text: str) -> None:
         progress.update(task, description=text)
@@ -88,16 +87,6 @@ def _bar(progress: Progress, task: TaskID, algorithm: BPO | Baseline, env_steps:
         )
 
     return Display(phase, iteration)
-
-
-def _work(algorithm: BPO | Baseline) -> np.ndarray:
-    if isinstance(algorithm, Baseline):
-        return np.arange(1, algorithm.iterations + 1)
-    updates = algorithm.updates_due(algorithm.steps_per_fit) + algorithm.updates_due(
-        algorithm.steps_per_improvement
-    )
-    # The first iteration may catch up on the warm-up: only updates tell how much time is left.
-    return np.cumsum(updates + 1)
 
 
 def _measured(row: dict[str, Any]) -> str:

@@ -10,10 +10,9 @@ import jax
 
 from beeline.config import Config
 from beeline.run._errors import DivergedError
-from beeline.run._faults import Fault
-from beeline.run._programs import State, seeds_of
 from beeline.run.directory import layout as files
 from beeline.training import BPOState
+from beeline.training.algorithm import Fault, seeds_of
 
 _LOG = logging.getLogger("beeline")
 _HALVINGS = 10
@@ -21,13 +20,13 @@ _HALVINGS = 10
 
 def recover(
     config: Config,
-    before: State,
-    after: State,
+    before: Any,
+    after: Any,
     faults: Iterable[Fault],
     *,
     iteration: int,
     path: Path | None = None,
-) -> State:
+) -> Any:
     """Do about faults what the configuration says.
 
     Args:

@@ -16,15 +16,15 @@ from beeline.config import Config
 from beeline.envs import Environment
 from beeline.models import WorldModel
 from beeline.policies import Policy
+from beeline.run._compiling import compile_cache, require_devices
 from beeline.run._environment import environment_of
 from beeline.run._errors import RunError
-from beeline.run._programs import compile_cache, require_devices, seeds_of
 from beeline.run._reference import Reference
 from beeline.run._summary import check_summary
 from beeline.run.directory import layout as files
 from beeline.run.directory.restore import restore
-from beeline.training import BPO, BPOState, Episode
-from beeline.training.algorithm import Baseline, BaselineState
+from beeline.training import Episode
+from beeline.training.algorithm import Algorithm, State, seeds_of
 
 
 @final
@@ -37,9 +37,9 @@ class Run(ArraysInside):
 
     config: Config
     """What the run was."""
-    algorithm: BPO | Baseline
+    algorithm: Algorithm
     """Algorithm 1, or a baseline in its place, as it was set up."""
-    state: BPOState | BaselineState
+    state: State
     """Everything it had learned and seen; every array has a leading axis of seeds."""
     records: list[dict[str, Any]]
     """What each iteration measured, as `metrics.jsonl` has it."""
@@ -96,7 +96,7 @@ class Run(ArraysInside):
         Raises:
             RunError: If the run is of a baseline, which has none.
         """
-        if not isinstance(self.state, BPOState):
+        if self.state.model is None:
             raise RunError(f"a run of {self.config.model} has no world model")
         return tuple(_pick(self.state.model, i) for i in range(self.config.seeds))
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from beeline.config import Config
 from beeline.run._errors import RunError
-from beeline.run._programs import seeds_of
 from beeline.run._reference import Reference
 from beeline.run.directory import layout as files
 from beeline.run.directory.keeper import Keeper
 from beeline.run.directory.records import total
 from beeline.storage.untrusted import shorten
+from beeline.training.algorithm import seeds_of
 
 
 def summarise(

@@ -19,6 +19,7 @@ from beeline.config._packages import missing_package, packages_of
 from beeline.control import is_deterministic
 from beeline.envs import Environment
 from beeline.envs._given import given_environment
+from beeline.run._compiling import compile_cache, require_devices
 from beeline.run._display import Display, display
 from beeline.run._environment import environment_of, fields_of, identified
 from beeline.run._errors import (
@@ -27,13 +28,6 @@ from beeline.run._errors import (
     RunError,
     RunWarning,
     shell_word,
-)
-from beeline.run._faults import fault_of_warmup, faults_of_iteration
-from beeline.run._programs import (
-    Programs,
-    compile_cache,
-    compile_programs,
-    require_devices,
 )
 from beeline.run._provenance import provenance
 from beeline.run._reference import Reference
@@ -46,8 +40,7 @@ from beeline.run.directory.keeper import START, Cadence, Keeper, keeper, storing
 from beeline.run.directory.lock import locked
 from beeline.run.directory.records import row
 from beeline.run.directory.restore import Restored, devices_then, restore
-from beeline.training import BPO, BPOState
-from beeline.training.algorithm import Baseline, BaselineState
+from beeline.training.algorithm import Algorithm, State, seeds_of
 
 
 def train(
@@ -235,7 +228,7 @@ def _train(
     if resumed and begun is None:
         warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=3)
     if begun is not None:
-        _check_learner(path, begun)
+        _check_learner(path, algorithm, begun)
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")
         beside = packages_of(config.model)
@@ -243,7 +236,9 @@ def _train(
             lambda: (Reference.of(algorithm.env, config.reference), provenance(beside))
         )
         state = None if begun is None else begun.state
-        programs = in_background(lambda: compile_programs(config, algorithm, state))()
+        began = time.perf_counter()
+        in_background(lambda: algorithm.prepare(seeds_of(config), state))()
+        compile_seconds = time.perf_counter() - began
         shown.phase("solving for the optimum")
         reference, origin = known()
         if begun is not None:
@@ -255,12 +250,12 @@ def _train(
         with keeper(path, config, cadence, origin) as kept:
             rows = [] if begun is None else begun.rows
             kept.begin_at(START if begun is None else begun.position)
-            state = _iterate(config, programs, reference, rows, kept, shown)
+            state = _iterate(algorithm, state, reference, rows, kept, shown)
             summary = summarise(
                 config,
                 rows,
                 reference,
-                programs.compile_seconds,
+                compile_seconds,
                 kept,
                 origin,
                 evaluation_episodes=algorithm.evaluation_episodes,
@@ -296,7 +291,7 @@ def _draw(run: Run, path: Path) -> None:
     draw_run(run)
 
 
-def _check_optimum(config: Config, algorithm: BPO | Baseline) -> None:
+def _check_optimum(config: Config, algorithm: Algorithm) -> None:
     if algorithm.asks_for_optimum and config.environment and not is_deterministic(algorithm.env):
         raise RunError(
             f"the model {config.model!r} asks for a share of the best return, and {config.task!r} "
@@ -304,8 +299,8 @@ def _check_optimum(config: Config, algorithm: BPO | Baseline) -> None:
         )
 
 
-def _check_learner(path: Path | None, begun: Restored) -> None:
-    if isinstance(begun.state, BaselineState) and begun.state.learner is None:
+def _check_learner(path: Path | None, algorithm: Algorithm, begun: Restored) -> None:
+    if not algorithm.can_go_on(begun.state):
         raise RunError(
             f"{path} was saved with its policy alone, by an older version of beeline: evaluate it, "
             "or train it again with --overwrite"
@@ -324,27 +319,28 @@ def _check_origin(path: Path | None, begun: Restored, now: dict[str, Any]) -> No
 
 
 def _iterate(
-    config: Config,
-    programs: Programs,
+    algorithm: Algorithm,
+    begun: State | None,
     reference: Reference,
     rows: list[dict[str, Any]],
     kept: Keeper,
     shown: Display,
-) -> BPOState | BaselineState:
+) -> State:
+    config = algorithm.config
     before = rows[-1]["wall_seconds"] if rows else 0.0
     began = time.perf_counter()
     # Together in one object, for an interrupt may come between any two assignments.
-    good = programs.start(), kept.position
-    fault = None if rows else fault_of_warmup(good[0], config.warmup_episodes)
+    good = algorithm.warm_up() if begun is None else begun, kept.position
+    fault = None if rows else algorithm.fault_of_warmup(good[0])
     if fault is not None:
         raise DivergedError(fault.quantity, config.seed + fault.position, 0, advice=fault.advice)
     with stopping() as stop:
         try:
             stop.heed()
             for index in range(len(rows), config.iterations):
-                after, record, faults = programs.iterate(good[0], index)
-                found = faults_of_iteration(record, faults, after)
-                after = recover(config, good[0], after, found, iteration=index + 1, path=kept.path)
+                after, record, found = algorithm.iterate(good[0], index)
+                faults = algorithm.faults(record, found, after)
+                after = recover(config, good[0], after, faults, iteration=index + 1, path=kept.path)
                 rows.append(
                     {
                         "iteration": index + 1,

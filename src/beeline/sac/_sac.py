@@ -12,13 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+from typing_extensions import override
 
 from beeline.config import Config
 from beeline.envs import Environment
 from beeline.sac._actor import Actor
 from beeline.sac._learner_state import capacity, skeleton
 from beeline.training import Episode, evaluate, mean_return
-from beeline.training.algorithm import Baseline, BaselineState
+from beeline.training.baseline import Baseline, BaselineState
 
 if TYPE_CHECKING:
     from beeline.sac._seed_learner import SeedLearner
@@ -56,46 +57,27 @@ class SAC(Baseline):
             env: Its environment.
             evaluation_episodes: Episodes that a policy is measured in.
         """
-        self.config = config
-        self.env, self.evaluation_episodes = env, evaluation_episodes
-        self.iterations = config.iterations
+        super().__init__(config, env, evaluation_episodes)
         self._learners: list[SeedLearner] = []
         self._last: BaselineState | None = None
 
+    @override
     def prepare(self, seeds: Sequence[int], begun: BaselineState | None = None) -> None:
-        """Draw the networks, and compile what evaluates them.
-
-        Args:
-            seeds: One for each policy to learn.
-            begun: The state to go on from; there will be no warm-up.
-        """
         # Imported this late because it takes seconds.
         from beeline.sac._seed_learner import SeedLearner
 
         self._learners = [SeedLearner(self.config, self.env, seed) for seed in seeds]
         _evaluate(self.env, self._policies(), self.evaluation_episodes)
 
+    @override
     def warm_up(self) -> BaselineState:
-        """Act at random through the warm-up.
-
-        Returns:
-            The state before the first iteration.
-        """
         for learner in self._learners:
             learner.learn(self.config.warmup_episodes * self.config.horizon)
             learner.take_losses()
         return self._state()
 
-    def iterate(self, state: BaselineState, index: int) -> tuple[BaselineState, SACRecord]:
-        """Learn through one more episode.
-
-        Args:
-            state: The state before.
-            index: Number of iterations done before this one.
-
-        Returns:
-            The state after, and what was measured.
-        """
+    @override
+    def iterate(self, state: BaselineState, index: int) -> tuple[BaselineState, SACRecord, None]:
         if state is not self._last:
             self._put_back(state)
         before = [learner.updates for learner in self._learners]
@@ -105,7 +87,7 @@ class SAC(Baseline):
         updates = np.asarray([learner.updates for learner in self._learners]) - before
         losses = np.asarray([learner.take_losses() for learner in self._learners])
         state = self._state()
-        return state, SACRecord(
+        record = SACRecord(
             collected_return=np.asarray([one.collected_return for one in self._learners]),
             critic_updates=updates[:, 0],
             critic_loss=losses[:, 0],
@@ -113,26 +95,16 @@ class SAC(Baseline):
             policy_loss=losses[:, 1],
             return_=np.asarray(_evaluate(self.env, state.policy, self.evaluation_episodes)),
         )
+        return state, record, None
 
+    @override
     def skeleton(self) -> BaselineState:
-        """Shape the state without computing anything.
-
-        Returns:
-            The state with `jax.ShapeDtypeStruct` in place of arrays.
-        """
         keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), self.config.seeds))
         policy = eqx.filter_eval_shape(eqx.filter_vmap(self._draw), keys)
         return BaselineState(policy, skeleton(self.config, self.env))
 
+    @override
     def enlarged(self, state: BaselineState) -> BaselineState:
-        """Make room for this run in the state of a shorter one.
-
-        Args:
-            state: A state of the shorter run, with its learner.
-
-        Returns:
-            The same as a state of this run.
-        """
         room, learner = capacity(self.config), state.learner
 
         def pad(x: Array) -> Array:
@@ -141,16 +113,8 @@ class SAC(Baseline):
         transitions = jax.tree.map(pad, learner.transitions)
         return state._replace(learner=learner._replace(transitions=transitions))
 
+    @override
     def evaluate(self, policy: Actor, *, key: PRNGKeyArray) -> Episode:
-        """Live through an episode with the deterministic actions.
-
-        Args:
-            policy: The policy of one seed.
-            key: Random key of the environment.
-
-        Returns:
-            The episode.
-        """
         return evaluate(self.env, policy, key=key)
 
     def _draw(self, key: Array) -> Actor:

@@ -29,14 +29,29 @@ import numpy as np
 from beeline.storage.atomic import replacing
 from beeline.storage.untrusted import UntrustedError, opened, parse_json, shorten
 
-SCHEMA = 2
+SCHEMA = 3
 """Raise this when the file changes, and keep reading what was written before.
 
-1: no checksums. 2: a checksum for each array.
+1: no checksums. 2: a checksum for each array. 3: what learns stands together, under its name.
 """
 
 ADDED: dict[int, dict[str, float]] = {2: {"rate": 1.0}}
 """Arrays that the state has only since a schema, with the number that fills them in older files."""
+
+RENAMED: dict[int, dict[str, str]] = {
+    3: {
+        "learners.one_step.weights.": "dyna.model.",
+        "learners.one_step.optimiser.": "dyna.optimiser_state.",
+        "learners.model.weights.": "model.",
+        "learners.model.optimiser.": "model_optimiser.",
+        "learners.policy.weights.": "policy.",
+        "learners.policy.optimiser.": "policy_optimiser.",
+        "learners.reward.weights.": "reward.",
+        "learners.reward.optimiser.": "reward_optimiser.",
+        "errors": "dyna.rivals",
+    }
+}
+"""How the names of arrays began before a schema, by how they begin since."""
 
 _MANIFEST = "manifest"
 _PRECISIONS = (np.float32, np.float64)
@@ -132,6 +147,7 @@ def load(path: Path, skeleton: Any) -> Checkpoint:
     places, static = eqx.partition(skeleton, _is_place)
     wanted = dict(_named(places))
     with _reading(path) as (archive, manifest, _):
+        wanted = {_name_then(name, manifest["schema"]): place for name, place in wanted.items()}
         _check_names(archive, manifest, wanted)
         arrays = [_read(archive, manifest, name, place) for name, place in wanted.items()]
     # Out here, so that no fault of a device is taken for one of the file.
@@ -240,6 +256,14 @@ def _check_names(
     if held != manifest["arrays"].keys():
         odd = min(held ^ manifest["arrays"].keys())
         raise UntrustedError(f"{shorten(odd)} is in the manifest or in the archive, not in both")
+
+
+def _name_then(name: str, schema: int) -> str:
+    for later, renamed in RENAMED.items():
+        if later > schema:
+            since = next((since for since in renamed if name.startswith(since)), None)
+            name = name if since is None else renamed[since] + name.removeprefix(since)
+    return name
 
 
 def _added_since(schema: int) -> dict[str, float]:

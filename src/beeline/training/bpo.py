@@ -4,27 +4,26 @@ References:
     Paper, Algorithm 1.
 """
 
-from typing import Any, ClassVar, NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
-from beeline.gradients import Objective
 from beeline.models import RewardModel, WorldModel
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
-from beeline.training._updates import Tally, Updated, repeat
-from beeline.training.dyna import Dyna, DynaState
+from beeline.training._tally import Tally
 from beeline.training.episodes import Buffer, Episode, act, evaluate, mean_return, play
 from beeline.training.exploration import Exploration
 from beeline.training.faults import Faults, finite_leaves, first_in
+from beeline.training.learner import Context, Learned, Learner
 from beeline.training.model_fitting import ModelFitting, open_loop_error
+from beeline.training.one_step_fitting import OneStepFitting
 from beeline.training.policy_improvement import PolicyImprovement
 from beeline.training.record import Record
 from beeline.training.reward_fitting import RewardFitting
@@ -36,20 +35,34 @@ _REPLAYED = 4
 class BPOState(NamedTuple):
     """Everything that a run needs to continue, in one pytree."""
 
-    model: WorldModel
-    policy: Policy
-    model_optimiser: optax.OptState
-    policy_optimiser: optax.OptState
-    reward: RewardModel | None
-    """None where the reward is known."""
-    reward_optimiser: optax.OptState | None
-    dyna: DynaState | None
-    """None where nothing is imagined for the world model."""
-    buffer: Buffer
+    learners: dict[str, Learned]
+    """What learns, by name; `reward` and `one_step` where there are such models."""
+    errors: Float[Array, "2"] | None
+    """Running mean squares of the errors of the one-step model and of the sequence model that it
+    teaches, on fresh episodes; None where nothing is imagined for it."""
     return_scale: Float[Array, ""]
+    buffer: Buffer
     rate: Float[Array, ""]
     """Factor on all learning rates: 1, or less after a fault."""
     key: PRNGKeyArray
+
+    @property
+    def policy(self) -> Policy:
+        """The policy.
+
+        Returns:
+            Its weights.
+        """
+        return self.learners["policy"].weights
+
+    @property
+    def model(self) -> WorldModel:
+        """The world model.
+
+        Returns:
+            Its weights.
+        """
+        return self.learners["model"].weights
 
     @property
     def learned(self) -> dict[str, Any]:
@@ -66,27 +79,31 @@ class BPOState(NamedTuple):
 class BPO(Module):
     """Collect an episode, fit the model, improve the policy; repeat."""
 
-    asks_for_optimum: ClassVar[bool] = False
     env: Environment
     fitting: ModelFitting
     improvement: PolicyImprovement
     exploration: Exploration
     reward_fitting: RewardFitting | None
     """How a reward model is fitted; None where the reward is known."""
-    dyna: Dyna | None
-    """How episodes are imagined for the world model; None if it learns from real ones alone."""
-    entropy_weight: float = eqx.field(static=True)
+    one_step_fitting: OneStepFitting | None
+    """How the model that imagines episodes is fitted; None where real ones are all there is."""
     scale_returns: bool = eqx.field(static=True)
     standardise: bool = eqx.field(static=True)
     warmup_episodes: int = eqx.field(static=True)
     fit_warmup: bool = eqx.field(static=True)
-    steps_per_fit: float = eqx.field(static=True)
-    """Environment steps between model updates."""
-    steps_per_improvement: float = eqx.field(static=True)
-    """Environment steps between policy updates."""
     iterations: int = eqx.field(static=True)
     evaluation_episodes: int = eqx.field(static=True, default=1)
     """Episodes that a policy is measured in after each iteration."""
+
+    @property
+    def learners(self) -> tuple[Learner, ...]:
+        """What learns in an iteration.
+
+        Returns:
+            The learners, in that order.
+        """
+        all_of_them = self.one_step_fitting, self.fitting, self.reward_fitting, self.improvement
+        return tuple(learner for learner in all_of_them if learner is not None)
 
     def init(
         self,
@@ -118,23 +135,19 @@ class BPO(Module):
             scaling = StateScaling.fit(episodes.states)
             model = eqx.tree_at(lambda m: m.scaling, model, scaling)
             policy = eqx.tree_at(lambda p: p.scaling, policy, scaling)
+        weights: dict[str, Any] = {"model": model, "policy": policy}
         if reward is not None:
-            reward = reward.standardise(scaling, episodes.rewards)
-        dyna = None
-        if self.dyna is not None:
+            weights["reward"] = reward.standardise(scaling, episodes.rewards)
+        dyna = self.fitting.dyna
+        if dyna is not None:
             dyna_key = jax.random.fold_in(warmup_key, self.warmup_episodes)
-            dyna = self.dyna.init(scaling, episodes.states, key=dyna_key)
+            weights["one_step"] = dyna.draw(scaling, episodes.states, key=dyna_key)
         deviation = jnp.maximum(jnp.std(episodes.return_), 1e-6)
         return BPOState(
-            model,
-            policy,
-            self.fitting.optimiser.init(model),
-            self.improvement.optimiser.init(policy),
-            reward,
-            None if self.reward_fitting is None else self.reward_fitting.optimiser.init(reward),
-            dyna,
-            buffer,
+            {one.name: one.init(weights[one.name]) for one in self.learners},
+            None if dyna is None else jnp.zeros(2),
             deviation if self.scale_returns else jnp.ones(()),
+            buffer,
             jnp.ones(()),
             key,
         )
@@ -153,66 +166,37 @@ class BPO(Module):
         """
         keys = jax.random.split(state.key, 6)
         key, episode_key, fit_key, reward_key, improve_key, evaluate_key = keys
-        progress = index / self.iterations
+        keys = {
+            "one_step": fit_key,
+            "model": fit_key,
+            "reward": reward_key,
+            "policy": improve_key,
+        }
         episode = self._explore(state.policy, key=episode_key)
-        due = self.updates_due(self.steps_per_fit)
-        fitted = jnp.asarray(np.cumsum(due) > due)[index]
-        state, errors = self._measure(state, episode, fitted)
+        state, errors = self._measure(state, episode, index)
         collected = first_in(episode)
         state = state._replace(buffer=state.buffer.add(episode, where=collected < 0), key=key)
-
-        fits = jnp.asarray(due)[index]
-        state, one_step = self._fit_one_step(state, fits, progress, key=fit_key)
-        state, model = self._fit(state, fits, progress, key=fit_key)
-        state, reward = self._fit_reward(state, fits, progress, key=reward_key)
-        improvements = jnp.asarray(self.updates_due(self.steps_per_improvement))[index]
-        state, policy = self._improve(state, improvements, progress, key=improve_key)
+        tallies: dict[str, Tally] = {}
+        for learner in self.learners:
+            state, tallies[learner.name] = self._learn(
+                learner, state, index, key=keys[learner.name]
+            )
         return_, evaluated = mean_return(
             lambda key: evaluate(self.env, state.policy, key=key),
             self.evaluation_episodes,
             key=evaluate_key,
         )
-        imagined_return, entropy, _ = policy.last
-        record = Record(
-            collected_return=episode.return_,
-            **errors,
-            model_updates=fits,
-            model_loss=model.mean[0],
-            model_gradient_norm=model.gradient_norm,
-            model_clip_fraction=model.clip_fraction,
-            reward_loss=jnp.zeros(()) if reward is None else reward.last[0],
-            policy_updates=improvements,
-            imagined_return=imagined_return,
-            entropy=entropy,
-            policy_gradient_norm=policy.gradient_norm,
-            policy_clip_fraction=policy.clip_fraction,
-            return_=return_,
-            imagined_minus_real_return=imagined_return - return_,
-            rate=state.rate,
-            skipped_updates=fits
-            - model.taken
-            + (0 if one_step is None else fits - one_step.taken)
-            + (0 if reward is None else fits - reward.taken)
-            + improvements
-            - policy.taken,
-            discarded_episodes=(collected >= 0).astype(int),
+        record = _record(episode, errors, tallies, return_, state.rate, collected)
+        faults = Faults(
+            collected,
+            {name: tally.first_skipped for name, tally in tallies.items()},
+            finite_leaves(state.learned),
+            _first_of(evaluated),
         )
-        return (
-            state,
-            record,
-            Faults(
-                collected,
-                None if one_step is None else one_step.first_skipped,
-                model.first_skipped,
-                None if reward is None else reward.first_skipped,
-                policy.first_skipped,
-                finite_leaves(state.learned),
-                _first_of(evaluated),
-            ),
-        )
+        return state, record, faults
 
     def evaluate(self, policy: Policy, *, key: PRNGKeyArray) -> Episode:
-        """Live through an episode with the deterministic actions.
+        """Roll an episode out with the deterministic actions.
 
         Args:
             policy: The policy.
@@ -254,7 +238,7 @@ class BPO(Module):
         return act(self.env, policy, noise, offsets, key=env_key)
 
     def _measure(
-        self, state: BPOState, episode: Episode, fitted: Array
+        self, state: BPOState, episode: Episode, index: Int[Array, ""]
     ) -> tuple[BPOState, dict[str, Array]]:
         replayed = jnp.arange(_REPLAYED) * state.buffer.count // _REPLAYED
         fresh_error, *older = self.fitting.errors(
@@ -263,13 +247,18 @@ class BPO(Module):
             jnp.concatenate([episode.actions[None], state.buffer.actions[replayed]]),
         )
         own = one_step = jnp.zeros(())
-        if self.dyna is not None and state.dyna is not None:
+        dyna = self.fitting.dyna
+        if dyna is not None and state.errors is not None:
             # Both on their own: with the true states, the model would seem better than it is.
             own = fresh_error
             if state.model.state_fed:
                 own = open_loop_error(state.model, episode.states, episode.actions)
-            dyna, one_step = self.dyna.compare(state.dyna, episode, own, fitted=fitted)
-            state = state._replace(dyna=dyna)
+            one_step = dyna.error(
+                state.learners["one_step"].weights, episode.states, episode.actions
+            )
+            due = self.updates_due(self.fitting.env_steps_per_update)
+            fitted = jnp.asarray(np.cumsum(due) > due)[index]
+            state = state._replace(errors=dyna.compare(state.errors, one_step, own, fitted=fitted))
         return state, {
             "fresh_error": fresh_error,
             "replayed_error": jnp.sqrt(jnp.mean(jnp.stack(older) ** 2)),
@@ -277,91 +266,51 @@ class BPO(Module):
             "one_step_error": one_step,
         }
 
-    def _fit_one_step(
-        self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
-    ) -> tuple[BPOState, Tally | None]:
-        if self.dyna is None or state.dyna is None:
-            return state, None
-        dyna, tally = self.dyna.fit(
-            state.dyna, state.buffer, count, progress, rate=state.rate, key=key
-        )
-        return state._replace(dyna=dyna), tally
-
-    def _fit(
-        self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
+    def _learn(
+        self, learner: Learner, state: BPOState, index: Int[Array, ""], *, key: PRNGKeyArray
     ) -> tuple[BPOState, Tally]:
-        def update(i: Array, model: WorldModel, optimiser_state: optax.OptState) -> Updated:
-            imagined = None
-            update_key = jax.random.fold_in(key, 2 * i)
-            if self.dyna is not None and state.dyna is not None:
-                update_key, dyna_key = jax.random.split(update_key)
-                imagined = self.dyna.episodes(state.dyna, state.policy, state.buffer, key=dyna_key)
-            fitted = self.fitting.update(
-                model,
-                optimiser_state,
-                state.buffer,
-                progress,
-                rate=state.rate,
-                imagined=imagined,
-                key=update_key,
-            )
-            return Updated(fitted.model, fitted.optimiser_state, (fitted.loss,), fitted.descent)
-
-        model, optimiser_state, tally = repeat(
-            update, state.model, state.model_optimiser, count, values=1
+        context = Context(
+            buffer=state.buffer,
+            progress=index / self.iterations,
+            rate=state.rate,
+            weights={name: learned.weights for name, learned in state.learners.items()},
+            return_scale=state.return_scale,
+            errors=state.errors,
         )
-        return state._replace(model=model, model_optimiser=optimiser_state), tally
+        count = jnp.asarray(self.updates_due(learner.env_steps_per_update))[index]
+        learned, tally = learner.learn(state.learners[learner.name], context, count, key=key)
+        return state._replace(learners=state.learners | {learner.name: learned}), tally
 
-    def _fit_reward(
-        self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
-    ) -> tuple[BPOState, Tally | None]:
-        fitting = self.reward_fitting
-        if fitting is None:
-            return state, None
 
-        def update(i: Array, reward: RewardModel, optimiser_state: optax.OptState) -> Updated:
-            fitted = fitting.update(
-                reward,
-                optimiser_state,
-                state.buffer,
-                progress,
-                rate=state.rate,
-                key=jax.random.fold_in(key, i),
-            )
-            return Updated(fitted.reward, fitted.optimiser_state, (fitted.loss,), fitted.descent)
-
-        reward, optimiser_state, tally = repeat(
-            update, state.reward, state.reward_optimiser, count, values=1
-        )
-        return state._replace(reward=reward, reward_optimiser=optimiser_state), tally
-
-    def _improve(
-        self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
-    ) -> tuple[BPOState, Tally]:
-        objective = Objective(
-            self.env.reward if state.reward is None else state.reward,
-            state.return_scale,
-            jnp.asarray(self.entropy_weight, dtype=float),
-        )
-
-        def update(i: Array, policy: Policy, optimiser_state: optax.OptState) -> Updated:
-            improved = self.improvement.update(
-                policy,
-                optimiser_state,
-                state.model,
-                self.env,
-                objective,
-                progress,
-                rate=state.rate,
-                key=jax.random.fold_in(key, i),
-            )
-            values = (improved.imagined_return, improved.entropy)
-            return Updated(improved.policy, improved.optimiser_state, values, improved.descent)
-
-        policy, optimiser_state, tally = repeat(
-            update, state.policy, state.policy_optimiser, count, values=2
-        )
-        return state._replace(policy=policy, policy_optimiser=optimiser_state), tally
+def _record(
+    episode: Episode,
+    errors: dict[str, Array],
+    tallies: dict[str, Tally],
+    return_: Float[Array, ""],
+    rate: Float[Array, ""],
+    collected: Int[Array, ""],
+) -> Record:
+    model, policy, reward = tallies["model"], tallies["policy"], tallies.get("reward")
+    imagined_return, entropy, _ = policy.last
+    return Record(
+        collected_return=episode.return_,
+        **errors,
+        model_updates=model.due,
+        model_loss=model.mean[0],
+        model_gradient_norm=model.gradient_norm,
+        model_clip_fraction=model.clip_fraction,
+        reward_loss=jnp.zeros(()) if reward is None else reward.last[0],
+        policy_updates=policy.due,
+        imagined_return=imagined_return,
+        entropy=entropy,
+        policy_gradient_norm=policy.gradient_norm,
+        policy_clip_fraction=policy.clip_fraction,
+        return_=return_,
+        imagined_minus_real_return=imagined_return - return_,
+        rate=rate,
+        skipped_updates=jnp.stack([tally.skipped for tally in tallies.values()]).sum(),
+        discarded_episodes=(collected >= 0).astype(int),
+    )
 
 
 def _first_of(evaluated: Episode) -> Int[Array, ""]:

@@ -2,7 +2,7 @@
 
 A few dozen real episodes hold tens of thousands of single steps: enough to learn a step well, and
 far too few whole sequences to learn which of their actions matters. So a one-step model learns
-from the steps, lives through fresh episodes with the policy of now and its exploration, and the
+from the steps, rolls out fresh episodes with the policy of now and its exploration, and the
 sequence model learns from these beside the real ones. No gradient passes through the one-step
 model: the policy's gradient keeps the paths of the sequence model.
 
@@ -14,24 +14,21 @@ References:
     Sutton 1991, "Dyna, an integrated architecture for learning, planning, and reacting".
 """
 
-from typing import NamedTuple, final
+from typing import final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
 from beeline.models import MarkovModel
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
-from beeline.training._optimiser import Optimiser
-from beeline.training._updates import Tally, Updated, repeat
-from beeline.training.episodes import Buffer, Episode, Sequences
+from beeline.training.episodes import Sequences
 from beeline.training.exploration import Exploration
+from beeline.training.learner import Context
 
 _FARTHEST = 20.0
 """Standard deviations of the warm-up that no imagined state goes beyond."""
@@ -40,35 +37,23 @@ _MEMORY = 0.9
 """Share of the running errors that an episode leaves as it is."""
 
 
-class DynaState(NamedTuple):
-    """A one-step model, and how it fares beside the sequence model that it teaches."""
-
-    model: MarkovModel
-    optimiser_state: optax.OptState
-    rivals: Float[Array, "2"]
-    """Running mean squares of its errors and the sequence model's on fresh episodes, if any."""
-
-
 @final
 class Dyna(Module):
-    """A one-step model, how it is fitted and what it imagines."""
+    """What a one-step model imagines, and whether it is to."""
 
     env: Environment
     exploration: Exploration
-    optimiser: Optimiser
     hidden_sizes: tuple[int, ...] = eqx.field(static=True)
-    batch_size: int = eqx.field(static=True)
-    """Whole real episodes in an update of the one-step model."""
     imagined: int = eqx.field(static=True)
     """Episodes imagined for an update of the sequence model."""
 
-    def init(
+    def draw(
         self,
         scaling: StateScaling,
         states: Float[Array, "batch times state"],
         *,
         key: PRNGKeyArray,
-    ) -> DynaState:
+    ) -> MarkovModel:
         """Draw the one-step model.
 
         Args:
@@ -77,9 +62,9 @@ class Dyna(Module):
             key: Random key.
 
         Returns:
-            The state before the first update.
+            The model, untrained.
         """
-        model = MarkovModel(
+        return MarkovModel(
             self.env.state_dim,
             self.env.action_dim,
             self.env.horizon,
@@ -87,95 +72,55 @@ class Dyna(Module):
             scaling=scaling,
             key=key,
         ).in_units_of_change(states)
-        return DynaState(model, self.optimiser.init(model), jnp.zeros(2))
 
     def compare(
         self,
-        state: DynaState,
-        episode: Episode,
+        errors: Float[Array, "2"],
+        one_step: Float[Array, ""],
         student: Float[Array, ""],
         *,
         fitted: Bool[Array, ""],
-    ) -> tuple[DynaState, Float[Array, ""]]:
-        """Measure the one-step model on an episode that neither model has learned from.
+    ) -> Float[Array, "2"]:
+        """Remember how both models fared on an episode that neither has learned from.
 
         Args:
-            state: The state before.
-            episode: The episode.
-            student: The sequence model's error on it, on its own as well.
+            errors: Running mean squares of their errors.
+            one_step: The one-step model's error on the episode.
+            student: The sequence model's, fed by its own predictions as well.
             fitted: Whether the models have learned anything; if not, nothing is remembered.
 
         Returns:
-            The state that remembers both errors, and the one-step model's.
+            The running errors after it.
         """
-        error = self.error(state.model, episode.states, episode.actions)
-        rivals = _MEMORY * state.rivals + (1 - _MEMORY) * jnp.stack([error, student]) ** 2
-        rivals = jnp.where(fitted & jnp.isfinite(rivals), rivals, state.rivals)
-        return state._replace(rivals=rivals), error
+        after = _MEMORY * errors + (1 - _MEMORY) * jnp.stack([one_step, student]) ** 2
+        return jnp.where(fitted & jnp.isfinite(after), after, errors)
 
-    def fit(
-        self,
-        state: DynaState,
-        buffer: Buffer,
-        count: Int[Array, ""],
-        progress: Float[Array, ""],
-        *,
-        rate: Float[ArrayLike, ""] = 1.0,
-        key: PRNGKeyArray,
-    ) -> tuple[DynaState, Tally]:
-        """Take some steps of the one-step model, each on the real steps of one batch.
-
-        Args:
-            state: The state before.
-            buffer: Episodes to draw from.
-            count: How many updates.
-            progress: Share of the run that is done.
-            rate: Factor on the learning rate.
-            key: Random key.
-
-        Returns:
-            The state after them, and their tally.
-        """
-
-        def update(i: Array, model: MarkovModel, optimiser_state: optax.OptState) -> Updated:
-            # Odd: the even ones are the sequence model's.
-            states, actions = buffer.draw(self.batch_size, key=jax.random.fold_in(key, 2 * i + 1))
-            value, gradient = eqx.filter_value_and_grad(
-                lambda model: model.change_loss(states, actions)
-            )(model)
-            step = self.optimiser.step(
-                model, gradient, optimiser_state, progress, value=value, rate=rate
-            )
-            return Updated(step.weights, step.state, (value,), step.descent)
-
-        model, optimiser_state, tally = repeat(
-            update, state.model, state.optimiser_state, count, values=1
-        )
-        return state._replace(model=model, optimiser_state=optimiser_state), tally
-
-    def episodes(
-        self, state: DynaState, policy: Policy, buffer: Buffer, *, key: PRNGKeyArray
-    ) -> Sequences:
+    def episodes(self, context: Context, *, key: PRNGKeyArray) -> Sequences:
         """Imagine episodes, or draw real ones unless the one-step model knows more.
 
         Args:
-            state: The one-step model and how the two have fared.
-            policy: The policy.
-            buffer: Real episodes.
+            context: The one-step model, the policy, real episodes, and how the models have fared.
             key: Random key.
 
         Returns:
             The episodes' states and actions.
+
+        Raises:
+            ValueError: If nothing tells how they have fared.
         """
+        if context.errors is None:
+            raise ValueError("episodes were to be imagined, but the context holds no errors")
         return jax.lax.cond(
-            state.rivals[0] < state.rivals[1],
-            lambda key: self.imagine(state.model, policy, key=key),
-            lambda key: buffer.draw(self.imagined, key=key),
+            context.errors[0] < context.errors[1],
+            lambda key: self.imagine(
+                context.weights["one_step"], context.weights["policy"], key=key
+            ),
+            lambda key: context.buffer.draw(self.imagined, key=key),
             key,
         )
 
     def imagine(self, model: MarkovModel, policy: Policy, *, key: PRNGKeyArray) -> Sequences:
-        """Live through episodes in the one-step model, exploring as in the real ones.
+        """Roll episodes out in the one-step model, exploring as in the real ones.
 
         Args:
             model: The one-step model.

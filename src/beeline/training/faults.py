@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from beeline.training._updates import Skipped
+from beeline.training._tally import Skipped
 from beeline.training.episodes import Episode
 
 
@@ -21,10 +21,8 @@ class Faults(NamedTuple):
 
     collected: Int[Array, ""]
     """Where in the collected episode; see `first_in`."""
-    one_step: Skipped | None
-    model: Skipped
-    reward: Skipped | None
-    policy: Skipped
+    skipped: dict[str, Skipped]
+    """The first update of each learner that was not taken, by its name."""
     weights: Bool[Array, " leaf"]
     """Whether each array of `BPOState.learned` is finite after it."""
     evaluated: Int[Array, ""]
@@ -56,5 +54,29 @@ def finite_leaves(tree: Any) -> Bool[Array, " leaf"]:
     Returns:
         Whether all of its entries are finite, in the order of the tree.
     """
-    leaves = jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves])
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in inexact_leaves(tree)])
+
+
+def inexact_leaves(tree: Any) -> list[Any]:
+    """List the arrays that are not of whole numbers.
+
+    Args:
+        tree: Modules, states of optimisers.
+
+    Returns:
+        The arrays, in the order of the tree.
+    """
+    return jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))
+
+
+def leaf_names(tree: Any) -> list[str]:
+    """Name those arrays.
+
+    Args:
+        tree: Modules, states of optimisers.
+
+    Returns:
+        The path of each, such as "decoder.layers.0.weight".
+    """
+    found = jax.tree_util.tree_leaves_with_path(eqx.filter(tree, eqx.is_inexact_array))
+    return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in found]

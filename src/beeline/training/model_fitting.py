@@ -1,69 +1,33 @@
 """Fitting the world model to whole episodes: lines 3 to 5 of Algorithm 1."""
 
-from typing import NamedTuple, final
+from typing import final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import optax
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+from typing_extensions import override
 
-from beeline._module import Module
 from beeline.compute.devices import mean_over_devices
 from beeline.compute.microbatch import group_size, mean_in_groups
 from beeline.gradients import open_loop
 from beeline.models import WorldModel, prediction_loss
-from beeline.training._optimiser import Descent, Optimiser
-from beeline.training.episodes import Buffer, Sequences
-
-
-class Fitted(NamedTuple):
-    """A world model after an update, and how the update went."""
-
-    model: WorldModel
-    optimiser_state: optax.OptState
-    loss: Float[Array, ""]
-    descent: Descent
+from beeline.training.dyna import Dyna
+from beeline.training.episodes import Sequences
+from beeline.training.learner import Context, Learner, Slope
 
 
 @final
-class ModelFitting(Module):
+class ModelFitting(Learner):
     """Mean squared prediction error, on episodes drawn uniformly from the buffer."""
 
-    optimiser: Optimiser
-    batch_size: int = eqx.field(static=True)
+    name = "model"
+    dyna: Dyna | None = None
+    """How episodes are imagined to stand beside the real ones; None to learn from these alone."""
 
-    def update(
-        self,
-        model: WorldModel,
-        optimiser_state: optax.OptState,
-        buffer: Buffer,
-        progress: Float[Array, ""],
-        *,
-        rate: Float[ArrayLike, ""] = 1.0,
-        imagined: Sequences | None = None,
-        key: PRNGKeyArray,
-    ) -> Fitted:
-        """Take one step on one batch.
-
-        Args:
-            model: The world model.
-            optimiser_state: Its optimiser's state.
-            buffer: Episodes to draw from.
-            progress: Share of the run that is done.
-            rate: Factor on the learning rate.
-            imagined: Episodes that take the place of as many real ones in the batch.
-            key: Random key.
-
-        Returns:
-            The model after the step.
-        """
-        if imagined is None:
-            states, actions = buffer.draw(self.batch_size, key=key)
-        else:
-            real = buffer.draw(self.batch_size - imagined[0].shape[0], key=key)
-            states, actions = jax.tree.map(lambda *x: jnp.concatenate(x), real, imagined)
+    @override
+    def slope(self, weights: WorldModel, context: Context, *, key: PRNGKeyArray) -> Slope:
+        states, actions = self._batch(context, key)
 
         def share(
             model: WorldModel, states: Array, actions: Array
@@ -74,11 +38,22 @@ class ModelFitting(Module):
             size = group_size(*actions.shape[:2])
             return mean_in_groups(group, states, actions, size=size)
 
-        (loss, gradient), _ = mean_over_devices(share, model, states, actions)
-        step = self.optimiser.step(
-            model, gradient, optimiser_state, progress, value=loss, rate=rate
-        )
-        return Fitted(step.weights, step.state, loss, step.descent)
+        (loss, gradient), _ = mean_over_devices(share, weights, states, actions)
+        return Slope(loss, gradient, (loss,))
+
+    @override
+    def update_key(self, key: PRNGKeyArray, index: Int[Array, ""]) -> PRNGKeyArray:
+        # The odd ones are the one-step model's.
+        return jax.random.fold_in(key, 2 * index)
+
+    def _batch(self, context: Context, key: PRNGKeyArray) -> Sequences:
+        buffer = context.buffer
+        if self.dyna is None:
+            return buffer.draw(self.batch_size, key=key)
+        key, dyna_key = jax.random.split(key)
+        imagined = self.dyna.episodes(context, key=dyna_key)
+        real = buffer.draw(self.batch_size - self.dyna.imagined, key=key)
+        return jax.tree.map(lambda *x: jnp.concatenate(x), real, imagined)
 
     def errors(
         self,

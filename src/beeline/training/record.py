@@ -53,3 +53,20 @@ class Record(NamedTuple):
     """Updates of any kind not taken because of a number that was not finite."""
     discarded_episodes: Int[Array, ""]
     """1 if the episode collected was not finite, and so not kept; 0 otherwise."""
+
+
+MEASURED_IN = {
+    "model_loss": "model_updates",
+    "model_gradient_norm": "model_updates",
+    "model_clip_fraction": "model_updates",
+    "reward_loss": "model_updates",
+    "imagined_return": "policy_updates",
+    "imagined_minus_real_return": "policy_updates",
+    "entropy": "policy_updates",
+    "policy_gradient_norm": "policy_updates",
+    "policy_clip_fraction": "policy_updates",
+    "policy_loss": "policy_updates",
+    "negative_log_likelihood": "policy_updates",
+    "critic_loss": "critic_updates",
+}
+"""What says nothing in an iteration in which no such update was due, for any algorithm."""

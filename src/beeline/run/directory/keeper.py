@@ -17,8 +17,7 @@ from beeline.run.directory import layout as files
 from beeline.run.directory.config_file import to_json
 from beeline.storage import checkpoint
 from beeline.storage.untrusted import open_unlinked
-from beeline.training import BPOState
-from beeline.training.algorithm import BaselineState
+from beeline.training.algorithm import State
 
 _COST = 50
 """A save is put off until this many times the last one's duration has passed: at most 2%."""
@@ -151,7 +150,7 @@ class Keeper:
         wait = max(60 * self._cadence.minutes, self._pause)
         return time.monotonic() - self._saved_at >= wait
 
-    def save(self, state: BPOState | BaselineState, position: Position) -> None:
+    def save(self, state: State, position: Position) -> None:
         """Save the state, unless it already is.
 
         Args:

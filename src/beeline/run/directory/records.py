@@ -11,26 +11,11 @@ from jaxtyping import Float, Shaped
 from beeline.run._errors import RunError
 from beeline.run._reference import Reference
 from beeline.storage.untrusted import UntrustedError, parse_json, read_bytes, shorten
+from beeline.training.record import MEASURED_IN
 
 _PER_RUN = ("iteration", "env_steps", "wall_seconds")
 _PER_SEED = ("return", "normalized_return")
 _LARGEST = 2**28
-
-MEASURED_IN = {
-    "model_loss": "model_updates",
-    "model_gradient_norm": "model_updates",
-    "model_clip_fraction": "model_updates",
-    "reward_loss": "model_updates",
-    "imagined_return": "policy_updates",
-    "imagined_minus_real_return": "policy_updates",
-    "entropy": "policy_updates",
-    "policy_gradient_norm": "policy_updates",
-    "policy_clip_fraction": "policy_updates",
-    "policy_loss": "policy_updates",
-    "negative_log_likelihood": "policy_updates",
-    "critic_loss": "critic_updates",
-}
-"""What says nothing in an iteration in which no such update was due, for any algorithm."""
 
 
 def row(record: Any, reference: Reference) -> dict[str, list[Any]]:

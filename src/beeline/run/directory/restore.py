@@ -7,20 +7,16 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import equinox as eqx
-
 from beeline.build import build
 from beeline.config import Config
 from beeline.run._errors import RunError, RunWarning
-from beeline.run._programs import skeleton
 from beeline.run.directory import layout as files
 from beeline.run.directory.config_file import from_json, to_json
 from beeline.run.directory.keeper import Position
 from beeline.run.directory.records import parse_rows, total
 from beeline.storage import checkpoint
 from beeline.storage.untrusted import UntrustedError, opened, shorten
-from beeline.training import BPO, BPOState
-from beeline.training.algorithm import Baseline, BaselineState
+from beeline.training.algorithm import Algorithm, State
 
 _DEVICES = 1024
 _NUMBERS = 10_000
@@ -30,14 +26,14 @@ _NUMBERS = 10_000
 class Restored(NamedTuple):
     """A run as of its last good checkpoint."""
 
-    state: BPOState | BaselineState
+    state: State
     rows: list[dict[str, Any]]
     position: Position
     about: dict[str, Any]
     """What its checkpoint says, of which the versions and devices are for others to judge."""
 
 
-def restore(folder: Path, config: Config, algorithm: BPO | Baseline) -> Restored | None:
+def restore(folder: Path, config: Config, algorithm: Algorithm) -> Restored | None:
     """Read the last good state of a run, with room for all iterations that its config asks for.
 
     Args:
@@ -89,24 +85,21 @@ def _checkpoints(folder: Path) -> list[Path]:
     return [file for file in both if file.exists() or file.is_symlink()]
 
 
-def _restore(folder: Path, file: Path, config: Config, algorithm: BPO | Baseline) -> Restored:
+def _restore(folder: Path, file: Path, config: Config, algorithm: Algorithm) -> Restored:
     peek = checkpoint.peek(file)
     then = _config_then(folder, file, peek, config)
     _check_sizes(then, folder, file, peek)
-    places = skeleton(then, algorithm if then == config else build(then, algorithm.env))
-    if isinstance(places, BaselineState) and not any(n.startswith("learner.") for n in peek.arrays):
-        # Once, what there is to use of a baseline was all that was kept.
-        places = places._replace(learner=None)
-    kept = checkpoint.load(file, places)
-    state: BPOState | BaselineState = kept.tree
+    builder = algorithm if then == config else build(then, algorithm.env)
+    kept = checkpoint.load(file, builder.saved_skeleton(peek.arrays.keys()))
+    state: State = kept.tree
     iterations = _count(file, kept.about, "iterations", then.iterations)
     rows, position = _records(folder, file, kept.about, iterations, config.seeds)
-    if isinstance(state, BPOState):
-        seen = then.warmup_episodes + iterations - total(rows, "discarded_episodes", config.seeds)
-        if (state.buffer.count != seen).any():
-            raise RunError(f"{file}: iterations is {iterations}, but 'buffer.count' says otherwise")
-    if then != config:
-        state = _enlarged(state, config, algorithm)
+    episodes = builder.episodes_kept(state)
+    seen = then.warmup_episodes + iterations - total(rows, "discarded_episodes", config.seeds)
+    if episodes is not None and (episodes != seen).any():
+        raise RunError(f"{file}: iterations is {iterations}, but 'buffer.count' says otherwise")
+    if then != config and builder.can_go_on(state):
+        state = algorithm.enlarged(state)
     return Restored(state, rows, position, kept.about)
 
 
@@ -207,14 +200,3 @@ def _records(
     if len(rows) != iterations:
         raise RunError(f"{records} has {len(rows)} whole lines, not the {iterations} of {file}")
     return rows, Position(iterations, len(content), digest)
-
-
-def _enlarged(
-    state: BPOState | BaselineState, config: Config, algorithm: BPO | Baseline
-) -> BPOState | BaselineState:
-    if isinstance(state, BPOState):
-        room = config.warmup_episodes + config.iterations
-        buffer: Any = eqx.filter_vmap(lambda buffer: buffer.enlarged(room))(state.buffer)
-        return state._replace(buffer=buffer)
-    assert isinstance(algorithm, Baseline)
-    return state if state.learner is None else algorithm.enlarged(state)

@@ -15,7 +15,6 @@ import beeline
 from beeline.config import Config, Exploration, OnlineDecisionTransformer, SoftActorCritic
 from beeline.run import Interrupted, RunError
 from beeline.run import _training as training
-from beeline.run._faults import faults_of_iteration
 from beeline.sac._sac import SACRecord
 from beeline.storage import checkpoint
 from benchmarks import soak
@@ -123,11 +122,11 @@ def test_what_the_learner_goes_on_from_is_checked(run, copied):
 
 def test_a_state_that_is_not_finite_stops_the_run(run):
     record = SACRecord(*(np.asarray([1.0]) for _ in SACRecord._fields))
-    assert list(faults_of_iteration(record, None, run.state)) == []
+    assert list(run.algorithm.faults(record, None, run.state)) == []
     critic = run.state.learner.critic
     squares = (critic.squares[0] * np.inf, *critic.squares[1:])
     learner = run.state.learner._replace(critic=critic._replace(squares=squares))
-    (fault,) = faults_of_iteration(record, None, run.state._replace(learner=learner))
+    (fault,) = run.algorithm.faults(record, None, run.state._replace(learner=learner))
     assert fault.quantity == "learner.critic.squares.0"
 
 

@@ -12,9 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from beeline import _atomic, _devices, _memory
+from beeline.compute import devices, memory
 from beeline.run._stop import stopping
 from beeline.run.directory.keeper import Cadence, keeper
+from beeline.storage import atomic
 from beeline.storage.atomic import replacing
 from beeline.storage.untrusted import UntrustedError, read_bytes
 
@@ -99,9 +100,9 @@ def test_a_file_system_that_syncs_no_folders(number, fatal, tmp_path, monkeypatc
     monkeypatch.setattr(os, "fsync", refuse)
     if fatal:
         with pytest.raises(OSError, match="Input/output error"):
-            _atomic.sync_folder(tmp_path)
+            atomic.sync_folder(tmp_path)
     else:
-        _atomic.sync_folder(tmp_path)
+        atomic.sync_folder(tmp_path)
 
 
 def test_cores_are_counted_without_an_affinity(lacking, monkeypatch):
@@ -109,9 +110,9 @@ def test_cores_are_counted_without_an_affinity(lacking, monkeypatch):
     config = SimpleNamespace(
         values={"jax_num_cpu_devices": -1}, update=lambda name, value: set_to.append(value)
     )
-    monkeypatch.setattr(_devices, "jax", SimpleNamespace(config=config))
+    monkeypatch.setattr(devices, "jax", SimpleNamespace(config=config))
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    _devices.use_every_core(16, 24)
+    devices.use_every_core(16, 24)
     # The largest number of cores that divides both batches.
     assert set_to == [4]
 
@@ -121,9 +122,9 @@ def test_memory_is_left_alone_where_there_is_no_such_knob(monkeypatch):
         """One without `mallopt`, as that of Alpine Linux."""
 
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Library())
-    assert not _memory.keep_freed_memory()
+    assert not memory.keep_freed_memory()
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert not _memory.keep_freed_memory()
+    assert not memory.keep_freed_memory()
 
 
 def test_a_handler_that_is_not_pythons_is_left_alone(monkeypatch):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from beeline.config import Config, preset
     from beeline.run import DivergedError, Run, RunError, StorageError, load, resume, train
     from beeline.run import evaluate_run as evaluate
+    from beeline.training import fit
 
 __all__ = [
     "Config",
@@ -24,6 +25,7 @@ __all__ = [
     "control",
     "envs",
     "evaluate",
+    "fit",
     "load",
     "preset",
     "resume",
@@ -39,6 +41,7 @@ _HOMES = {
     "control": ("beeline.control", None),
     "envs": ("beeline.envs", None),
     "evaluate": ("beeline.run", "evaluate_run"),
+    "fit": ("beeline.training", "fit"),
     "load": ("beeline.run", "load"),
     "preset": ("beeline.config", "preset"),
     "resume": ("beeline.run", "resume"),

@@ -41,7 +41,7 @@ def learned(tiny):
     algorithm.prepare([0, 1])
     state = algorithm.warm_up()
     for index in range(tiny.iterations - 1):
-        state, _ = algorithm.iterate(state, index)
+        state, *_ = algorithm.iterate(state, index)
     return algorithm
 
 
@@ -103,12 +103,12 @@ def test_the_policy_is_the_actor(learned):
 
 def test_an_iteration_is_an_episode(tiny, learned):
     before = learned._last
-    state, record = learned.iterate(before, tiny.iterations - 1)
+    state, record, _ = learned.iterate(before, tiny.iterations - 1)
     # Episodes of 5 steps, updates every 2: one step more belongs to the next.
     np.testing.assert_array_equal(before.learner.env_steps, [56, 56])
     np.testing.assert_array_equal(state.learner.env_steps, [60, 60])
     # Given the state before, it does the same again.
-    again, _ = learned.iterate(before, tiny.iterations - 1)
+    again, *_ = learned.iterate(before, tiny.iterations - 1)
     assert eqx.tree_equal(state, again)
     assert all(np.shape(values) == (2,) for values in record)
     np.testing.assert_array_equal(record.critic_updates, [2, 2])

@@ -25,11 +25,12 @@ class Scripted(Learner):
     name = "scripted"
 
     def slope(self, weights, context, *, key):
-        gradient = jax.tree.map(lambda w: self.sizes[key] * jnp.ones_like(w), weights)
-        return Slope(self.losses[key], gradient, (self.losses[key],))
+        line = key[1]
+        gradient = jax.tree.map(lambda w: self.sizes[line] * jnp.ones_like(w), weights)
+        return Slope(self.losses[line], gradient, (self.losses[line],))
 
     def update_key(self, key, index):
-        return key + index
+        return key.at[1].add(index.astype(key.dtype))
 
 
 def test_a_loop_counts_what_it_leaves_out():
@@ -37,8 +38,11 @@ def test_a_loop_counts_what_it_leaves_out():
     learner = Scripted(Optimiser(0.01, 1.0, 1.0), 1, jnp.asarray(LOSSES), jnp.asarray(SIZES))
     nothing = Context(Buffer(jnp.zeros((1, 2, 1)), jnp.zeros((1, 1, 1)), jnp.asarray(0)))
 
+    def line(number):
+        return jnp.asarray([0, number], jnp.uint32)
+
     def loop(count, first=0):
-        return learner.learn(learner.init(weights), nothing, count, key=first)
+        return learner.learn(learner.init(weights), nothing, count, key=line(first))
 
     learned, tally = jax.jit(loop)(jnp.asarray(6))
     taken = [0, 2, 3]
@@ -53,7 +57,7 @@ def test_a_loop_counts_what_it_leaves_out():
     # The same weights as from the good updates alone.
     expected = learner.init(weights)
     for i in taken:
-        expected = learner.update(expected, nothing, key=i).learned
+        expected = learner.update(expected, nothing, key=line(i)).learned
     for ours, theirs in zip(*map(jax.tree.leaves, (learned, expected)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     _, none = jax.jit(loop)(jnp.asarray(0))

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+from typing_extensions import override
 
 from beeline.envs._base import Environment
 from beeline.envs._checks import check_action, check_horizon, check_state, check_step_index
@@ -92,18 +93,12 @@ class OneBounce(Environment):
         if not -math.inf < self.wall < 0:
             raise ValueError(f"wall must be finite and left of 0, got {self.wall}")
 
+    @override
     def initial_state(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "state"]:
-        """Begin an episode, always at rest at x = 0.
-
-        Args:
-            key: Not used, for there is nothing random here.
-
-        Returns:
-            The state at step index 0, in JAX's default precision.
-        """
         del key
         return jnp.zeros(self.state_dim)
 
+    @override
     def step(
         self,
         state: Float[Array, "state"],
@@ -112,17 +107,6 @@ class OneBounce(Environment):
         *,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "state"]:
-        """Push the block at step 0; let it slide at every other.
-
-        Args:
-            state: The state at step index `t`; not read at step 0.
-            action: The action, in [-1, 1]; not read after step 0.
-            t: The step index, 0 to horizon - 1; it may be traced.
-            key: Not used.
-
-        Returns:
-            The state at step index `t` + 1.
-        """
         del key
         check_state(state, self.state_dim)
         check_action(action, self.action_dim)
@@ -137,22 +121,13 @@ class OneBounce(Environment):
         )
         return jnp.where(jnp.asarray(t) == 0, pushed, slid)
 
+    @override
     def reward(
         self,
         state: Float[Array, "state"],
         action: Float[Array, "action"],
         t: Int[ArrayLike, ""],
     ) -> Float[Array, ""]:
-        """Reward the last step by how near the block is to the goal.
-
-        Args:
-            state: The state at step index `t`, before the move.
-            action: The action, in [-1, 1]; it earns nothing by itself.
-            t: The step index, 0 to horizon - 1; it may be traced.
-
-        Returns:
-            The reward of step `t`.
-        """
         check_state(state, self.state_dim)
         check_action(action, self.action_dim)
         check_step_index(t)

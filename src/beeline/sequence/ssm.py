@@ -31,6 +31,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
+from typing_extensions import override
 
 from beeline._module import Module
 from beeline.networks.layers import LayerNorm, Linear
@@ -258,15 +259,8 @@ class SSM(SequenceCore[tuple[Modes, ...]]):
         self.norm = LayerNorm(width)
         self.width = width
 
+    @override
     def parallel(self, tokens: Float[Array, "time hidden"]) -> Float[Array, "time hidden"]:
-        """Evaluate the whole sequence, one sweep along time a block.
-
-        Args:
-            tokens: The tokens, `width` wide.
-
-        Returns:
-            One output a token.
-        """
         x = tokens
         for block in self.blocks:
             u = block.norm(x)
@@ -274,30 +268,15 @@ class SSM(SequenceCore[tuple[Modes, ...]]):
             x = block.merge(x, block.recurrence.output(modes, u))
         return self.norm(x)
 
+    @override
     def start(self, length: int) -> tuple[Modes, ...]:
-        """Begin a sequence.
-
-        Args:
-            length: Not used: the modes do not grow in number.
-
-        Returns:
-            The cache that has seen no token.
-        """
         del length
         return tuple(block.recurrence.start() for block in self.blocks)
 
+    @override
     def step(
         self, cache: tuple[Modes, ...], token: Float[Array, " hidden"]
     ) -> tuple[tuple[Modes, ...], Float[Array, " hidden"]]:
-        """Evaluate one more token.
-
-        Args:
-            cache: What the tokens before it left.
-            token: The next token.
-
-        Returns:
-            The cache after it, and its output.
-        """
         x, after = token, []
         for block, modes in zip(self.blocks, cache, strict=True):
             u = block.norm(x)
@@ -305,27 +284,3 @@ class SSM(SequenceCore[tuple[Modes, ...]]):
             x = block.merge(x, block.recurrence.output(modes, u))
             after.append(modes)
         return tuple(after), self.norm(x)
-
-    def reserve(self, cache: tuple[Modes, ...], length: int) -> tuple[Modes, ...]:
-        """Nothing needs room.
-
-        Args:
-            cache: A cache.
-            length: Not used.
-
-        Returns:
-            The same cache.
-        """
-        del length
-        return cache
-
-    def stages(self, length: int) -> tuple[int, ...]:
-        """Nothing grows.
-
-        Args:
-            length: Tokens in the whole sequence.
-
-        Returns:
-            `length` alone.
-        """
-        return (length,)

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from beeline.envs._control_system import Bounds, ControlSystem
 
@@ -95,19 +96,10 @@ class HIVTreatment(ControlSystem):
     )
     control_bounds: Bounds = eqx.field(default=((0.0, 1.0),), static=True)
 
+    @override
     def dynamics(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, "state"]:
-        """Evaluate the three rates of change given above.
-
-        Args:
-            x: The state: healthy cells, infected cells and virus.
-            u: The control: the remaining infectivity.
-            t: The time; the system does not depend on it.
-
-        Returns:
-            The time derivative of the state.
-        """
         del t
         healthy, infected, virus = x
         infection = u[0] * self.k * healthy * virus
@@ -120,29 +112,9 @@ class HIVTreatment(ControlSystem):
             ]
         )
 
+    @override
     def cost(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, ""]:
-        """Evaluate -A x₁ + (1 - u)².
-
-        Args:
-            x: The state: healthy cells, infected cells and virus.
-            u: The control: the remaining infectivity.
-            t: The time; the cost does not depend on it.
-
-        Returns:
-            The cost per day.
-        """
         del t
         return -self.a * x[0] + (1.0 - u[0]) ** 2
-
-    def terminal_cost(self, x: Float[Array, "state"]) -> Float[Array, ""]:
-        """Evaluate the terminal cost.
-
-        Args:
-            x: The last state.
-
-        Returns:
-            Zero: there is none.
-        """
-        return jnp.zeros_like(x[0])

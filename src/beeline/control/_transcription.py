@@ -212,6 +212,6 @@ def _hessian(function: Callable[..., Float[Array, ""]]) -> Callable[..., Float[A
 
 
 def _size(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
-    # Magnitudes on average, but for what is not finite; 1 where there is nothing but zeros.
+    # Mean magnitude of the finite values; 1 where all of them are zero.
     size = np.ma.filled(np.ma.masked_invalid(np.abs(values)).mean(axis), 1.0)
     return np.where(size > 0.0, size, 1.0)

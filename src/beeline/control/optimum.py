@@ -128,7 +128,7 @@ def _search(env: Environment, replay: Player, count: int) -> Float[np.ndarray, "
     few, many = TRANSCRIPTIONS
     others = starts[: many if small(env) and not agree else few]
     plans = transcribe(env, replay, shot[np.argmax(returns)], others)
-    # The dynamics may amplify the error of a transcription: what is left of it is climbed away.
+    # The dynamics may amplify the error of a transcription, which another climb removes.
     return np.concatenate([shot, shoot(np.stack(plans))]) if plans else shot
 
 

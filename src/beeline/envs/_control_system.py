@@ -25,7 +25,7 @@ from beeline.envs._checks import (
 from beeline.envs._system_checks import check_system
 
 Bounds = tuple[tuple[float, float], ...]
-"""One (lowest, highest) pair an entry."""
+"""One (lowest, highest) pair per entry."""
 
 _ROUNDING = 1e-9
 """How much longer than the longest a step may be, relative to it."""
@@ -236,7 +236,7 @@ class ControlTask(Environment):
 
         Args:
             t: The step index.
-            like: An array of the precision wanted.
+            like: An array whose precision the time takes.
 
         Returns:
             The time t · dt in the system's own unit.

@@ -14,13 +14,13 @@ from beeline.envs._checks import check_action, check_horizon, check_state, check
 from beeline.envs._registry import check_least_horizon
 
 FRICTION = 10.0
-"""The share of its speed that the block loses a second."""
+"""The share of its speed that the block loses per second."""
 _DT = 0.01
 
 
 @typing.final
 class OneBounce(Environment):
-    r"""Push a block against a wall so that it comes to rest at a given place.
+    r"""Push a block against a wall so that it comes to rest at a given position.
 
     Step 0 puts the block at x = 0 with the speed v = 10 (a - 2), towards the wall on the left.
     Every step after it ignores its action and slides the block for dt, by explicit Euler with
@@ -30,7 +30,7 @@ class OneBounce(Environment):
         x⁺ = 2 wall - y,    v⁺ = -v,        otherwise, a perfect reflection without friction.
 
     Between the bounces everything is linear, and the reflection reverses the speed at once: the
-    state jumps as a function of time and of the action. The place where the block comes to rest,
+    state jumps as a function of time and of the action. The position where the block comes to rest,
     about -a, hardly does: as a function of the first action it is piecewise linear with jumps
     of at most 0.022 where the bounce falls into another step.
 
@@ -40,7 +40,7 @@ class OneBounce(Environment):
     first action is -0.361 at H = 100 and -0.377 at H = 50.
 
     Attributes:
-        horizon: H, the number of steps, at least 3: at index 1 the block is still where it was.
+        horizon: H, the number of steps, at least 3: at index 1 the block has not moved yet.
         goal: Where the block should come to rest, in metres.
         wall: Where the wall is, in metres, left of 0.
         name: The task's name in the registry.
@@ -51,7 +51,7 @@ class OneBounce(Environment):
     State:
         | entry | meaning | unit | range |
         |---|---|---|---|
-        | 0 | place of the block x | m | [-1, 2] |
+        | 0 | position of the block x | m | [-1, 2] |
         | 1 | its speed v | m/s | [-30, 30] |
 
     Action:
@@ -89,7 +89,7 @@ class OneBounce(Environment):
         """
         check_least_horizon(self.name, self.horizon)
         if not math.isfinite(self.goal):
-            raise ValueError(f"goal must be a finite place in metres, got {self.goal}")
+            raise ValueError(f"goal must be a finite position in metres, got {self.goal}")
         if not -math.inf < self.wall < 0:
             raise ValueError(f"wall must be finite and left of 0, got {self.wall}")
 
@@ -112,8 +112,8 @@ class OneBounce(Environment):
         check_action(action, self.action_dim)
         check_step_index(t)
         pushed = jnp.stack([jnp.zeros((), state.dtype), 10 * (action[0].astype(state.dtype) - 2)])
-        place, speed = state
-        reached = place + speed * _DT
+        position, speed = state
+        reached = position + speed * _DT
         slid = jnp.where(
             reached > self.wall,
             jnp.stack([reached, speed - FRICTION * speed * _DT]),

@@ -4,7 +4,7 @@ Under the stop-gradient, a_k = pi(sg[s_k]): once the visited states are known, n
 depends on another. So unroll once without gradients to visit the states, recompute all actions
 from them in one batch, evaluate the model once in its parallel form on those actions, and
 differentiate that. The result equals `Unrolled` with `through_policy=0`, without a backward
-pass through the scan and without storing a cache a step.
+pass through the scan and without storing a cache per step.
 
 References:
     Paper, Eq. 3.

@@ -84,6 +84,7 @@ class ActionsModel(SequenceModel):
         first = self._state_token(states[0])
         rest = self._action_token(actions, jnp.arange(actions.shape[0]))
         outputs = self.core.parallel(jnp.concatenate([first[None], rest]))
+        # Output 0 has read the initial state only.
         return self.decoder(outputs[1:])
 
     @override

@@ -23,6 +23,8 @@ class SquashedGaussian(Policy):
     The mean before squashing is softly bounded, so that tanh never saturates to a zero
     gradient, and the deviation is bounded from both sides, so that exploration never dies.
     The squash is `tanh`, or `clip`, which does not saturate: its slope is that of projected ascent.
+    With `tanh` the entropy is a one-sample estimate of the action's; with `clip`, that of the
+    Gaussian before clipping.
     """
 
     network: MLP

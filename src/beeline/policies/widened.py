@@ -1,4 +1,4 @@
-"""A policy that acts more at random than it would by itself."""
+"""A policy under wider noise than its own."""
 
 from typing import final
 
@@ -11,7 +11,7 @@ from beeline.policies._base import Policy
 
 @final
 class Widened(Policy):
-    """A policy under wider noise than its own; the entropy that it tells is still its own."""
+    """A policy whose noise is multiplied by `width`; its entropy stays that of the inner policy."""
 
     policy: Policy
     width: Float[Array, ""]

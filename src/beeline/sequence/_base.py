@@ -28,7 +28,7 @@ class SequenceCore(Module, Generic[Cache]):
             tokens: The tokens, `width` wide.
 
         Returns:
-            One output a token.
+            One output per token.
         """
 
     @abc.abstractmethod

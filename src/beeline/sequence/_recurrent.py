@@ -37,7 +37,7 @@ class Cell(Module, Generic[Memory]):
             x: Inputs of the layer.
 
         Returns:
-            What `advance` takes, a row an input.
+            What `advance` takes, one row per input.
         """
 
     @abc.abstractmethod
@@ -56,7 +56,7 @@ class Cell(Module, Generic[Memory]):
 
 
 class RecurrentCore(SequenceCore[tuple[Any, ...]]):
-    """A stack of cells and a linear readout; its cache is one memory a cell."""
+    """A stack of cells and a linear readout; its cache is one memory per cell."""
 
     cells: eqx.AbstractVar[tuple[Cell, ...]]
     readout: eqx.AbstractVar[Float[Array, "hidden outputs"]]

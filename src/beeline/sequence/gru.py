@@ -55,10 +55,10 @@ class GRUCell(Cell[Float[Array, " hidden"]]):
     def advance(
         self, memory: Float[Array, " hidden"], projected: Float[Array, " gates"]
     ) -> tuple[Float[Array, " hidden"], Float[Array, " hidden"]]:
-        both = 2 * memory.size
-        recalled = memory @ self.recurrent
-        reset, keep = jnp.split(jax.nn.sigmoid(projected[:both] + recalled[:both]), 2)
-        candidate = jnp.tanh(projected[both:] + reset * (recalled[both:] + self.candidate_bias))
+        gates = 2 * memory.size
+        recurrent = memory @ self.recurrent
+        reset, keep = jnp.split(jax.nn.sigmoid(projected[:gates] + recurrent[:gates]), 2)
+        candidate = jnp.tanh(projected[gates:] + reset * (recurrent[gates:] + self.candidate_bias))
         memory = keep * memory + (1 - keep) * candidate
         return memory, memory
 

@@ -9,8 +9,8 @@ and then x_t + W y' * sigmoid(V y') with y' = gelu(y_t). |λ| < 1 whatever the w
 neither the modes nor their gradients can grow. A mode at rest is an average of B u over its memory
 of 1 / exp(ν) steps, as in a system that integrates its inputs: one action's share in it is γ, which
 is the less the longer the memory. Memories start spread over all orders of magnitude between two
-bounds, and phases small, since trajectories are smooth; the bounds belong to the length of the
-sequences, or the long ones would meet modes that have forgotten and gradients full of noise.
+bounds, and phases small, since trajectories are smooth. The bounds have to suit the length of the
+sequences: in longer ones the modes forget, and their gradients are full of noise.
 
 The recurrence is linear, so it can be evaluated along time in a logarithmic number of rounds.
 That is what accelerators want. A CPU is faster with a plain scan, which does each product once
@@ -75,7 +75,7 @@ class LinearRecurrence(Module):
             width: Size of u and y.
             modes: Number of complex modes.
             memories: Least and greatest number of steps in which a mode decays to 1/e.
-            largest_phase: Greatest phase of λ, in radians a step.
+            largest_phase: Greatest phase of λ, in radians per step.
             key: Random key.
         """
         decay_key, phase_key, drive_key, read_key, skip_key = jax.random.split(key, 5)
@@ -104,6 +104,7 @@ class LinearRecurrence(Module):
         Returns:
             What each adds to the modes.
         """
+        # γ = 1 - |λ|, without the cancellation of |λ| near 1.
         gain = -jnp.expm1(-jnp.exp(self.log_decay))
         return Modes(*jnp.split(u @ (self.drive * jnp.tile(gain, 2)), 2, axis=-1))
 
@@ -190,7 +191,7 @@ class SSMBlock(Module):
             width: Size of a token.
             modes: Number of complex modes.
             memories: Least and greatest number of steps in which a mode decays to 1/e.
-            largest_phase: Greatest phase of λ, in radians a step.
+            largest_phase: Greatest phase of λ, in radians per step.
             key: Random key.
         """
         recurrence_key, mix_key = jax.random.split(key)
@@ -239,10 +240,10 @@ class SSM(SequenceCore[tuple[Modes, ...]]):
         Args:
             width: Size of a token.
             layers: Number of blocks.
-            modes: Complex modes a block.
+            modes: Complex modes per block.
             memories: Least and greatest number of steps in which a mode decays to 1/e at the
                 start; a tenth and ten times the length of the sequences serve well.
-            largest_phase: Greatest phase of λ at the start, in radians a step; five turns in a
+            largest_phase: Greatest phase of λ at the start, in radians per step; five turns in a
                 sequence serve well.
             key: Random key.
 

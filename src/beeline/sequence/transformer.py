@@ -26,7 +26,7 @@ from beeline.sequence._base import SequenceCore
 
 
 class TransformerCache(NamedTuple):
-    """What a transformer remembers: one pair a layer, and the number of tokens seen."""
+    """What a transformer remembers: one pair per layer, and the number of tokens seen."""
 
     layers: tuple[KeyValues, ...]
     position: Int[Array, ""]
@@ -130,7 +130,7 @@ class Transformer(SequenceCore[TransformerCache]):
         Args:
             width: Size of a token.
             layers: Number of blocks.
-            heads: Attention heads a block.
+            heads: Attention heads per block.
             mlp_width: Hidden units of each block's MLP; four times `width` if not given.
             positions: Length of the learned position table; none if not given.
             key: Random key.
@@ -145,6 +145,7 @@ class Transformer(SequenceCore[TransformerCache]):
             )
         *keys, table_key = jax.random.split(key, layers + 1)
         mlp_width = 4 * width if mlp_width is None else mlp_width
+        # Each block adds to the residual stream twice: this keeps its variance, as in GPT-2.
         residual_scale = (2 * layers) ** -0.5
         self.blocks = tuple(Block(width, heads, mlp_width, residual_scale, key=k) for k in keys)
         self.norm = LayerNorm(width)

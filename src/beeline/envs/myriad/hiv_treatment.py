@@ -23,7 +23,7 @@ class HIVTreatment(ControlSystem):
         ẋ₂ = u k x₁ x₃ - m₂ x₂
         ẋ₃ = N m₂ x₂ - m₃ x₃
 
-    The virus clears at 4.4 a day, which explicit Euler follows badly in long steps: the factor
+    The virus clears at 4.4 per day, which explicit Euler follows badly in long steps: the factor
     1 - m₃ dt of one step is -3.4 at horizon 20 (the virus alternates between its bounds and returns
     depend on actions in the extreme), -0.76 at 50 and 0.12 at 100.
 

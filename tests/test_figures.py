@@ -10,9 +10,9 @@ import matplotlib
 import matplotlib.image
 import numpy as np
 import pytest
-from beeline import _drawing
 
 import beeline
+from beeline import _drawing
 from beeline.cli import main
 from beeline.diagnostics import growth_figure
 from beeline.run import RunError, RunWarning, draw_curves

@@ -96,3 +96,22 @@ def test_module_classes_are_abstract_or_final():
     assert not {
         one for one in classes if any("__final__" in vars(base) for base in one.__mro__[1:])
     }
+
+
+def test_public_methods_have_a_docstring_of_their_own_or_inherit_one():
+    classes = {
+        value
+        for module in modules()
+        for name, value in vars(module).items()
+        if inspect.isclass(value)
+        and value.__module__.startswith("beeline.")
+        and not name.startswith("_")
+    }
+    methods = [
+        (one, name)
+        for one in classes
+        for name, member in vars(one).items()
+        if not name.startswith("_") and (callable(member) or isinstance(member, property))
+    ]
+    assert len(methods) > 200
+    assert not [f"{one.__name__}.{n}" for one, n in methods if not inspect.getdoc(getattr(one, n))]

@@ -11,7 +11,7 @@ from beeline.control import _transcription, solve_optimum
 from beeline.control._rollout import open_loop, player
 from beeline.envs import Environment
 
-# A cart's place in metres and its speed in mm/s, so that the states differ in size by thousands.
+# A cart's position in metres and its speed in mm/s, so that the states differ in size by thousands.
 A = np.array([[1.0, 1e-4], [-20.0, 0.95]])
 B = np.array([[0.0], [300.0]])
 Q, R = np.diag([1.0, 1e-7]), np.array([[0.05]])
@@ -53,7 +53,7 @@ class ReverseOnly(User):
 
 
 class Undefined(User):
-    """Is not a number but where rollouts go: its place stays below 0.5 for any action."""
+    """Is not a number but where rollouts go: its position stays below 0.5 for any action."""
 
     def step(self, state, action, t, *, key=None):
         state = jnp.where(state[1] == START[1], state, state + jnp.sqrt(-1.0 - state[1] ** 2))

@@ -12,17 +12,17 @@ from beeline import envs
 
 def slide(first_action, horizon, goal, wall=-1.0):
     """States before each step, and the return, in NumPy."""
-    place, speed, states = 0.0, 0.0, []
+    position, speed, states = 0.0, 0.0, []
     for t in range(horizon):
-        states.append([place, speed])
+        states.append([position, speed])
         if t == 0:
-            place, speed = 0.0, 10 * (first_action - 2)
+            position, speed = 0.0, 10 * (first_action - 2)
             continue
-        reached = place + 0.01 * speed
+        reached = position + 0.01 * speed
         if reached > wall:
-            place, speed = reached, 0.9 * speed
+            position, speed = reached, 0.9 * speed
         else:
-            place, speed = wall + (wall - reached), -speed
+            position, speed = wall + (wall - reached), -speed
     return np.array(states), -((states[-1][0] - goal) ** 2)
 
 
@@ -84,13 +84,13 @@ def test_without_friction_lost_at_the_bounce_the_place_is_piecewise_linear():
     """Long after the bounce the block rests near -a, and moves by one for one with a."""
     env = envs.make("one-bounce", horizon=200)
     grid = jnp.linspace(-1, 0.9, 400)
-    places, slopes = jax.jit(
+    positions, slopes = jax.jit(
         jax.vmap(lambda a: jax.jvp(lambda a: play(env, a)[0][-1, 0], (a,), (jnp.ones_like(a),)))
     )(grid)
-    assert np.all(np.abs(places + grid) < 0.23)
+    assert np.all(np.abs(positions + grid) < 0.23)
     assert np.all((slopes < -0.9) & (slopes > -1.3))
-    # Between the jumps, where the bounce falls into another step, slopes say how places differ.
-    rises = np.diff(places) / np.diff(grid)
+    # Between the jumps, where the bounce falls into another step, slopes say how positions differ.
+    rises = np.diff(positions) / np.diff(grid)
     assert np.median(np.abs(rises - slopes[:-1])) < 2e-3
 
 
@@ -129,7 +129,7 @@ def test_precision_follows_the_inputs():
 
 
 def test_what_makes_no_sense_is_refused():
-    with pytest.raises(ValueError, match="goal must be a finite place in metres, got nan"):
+    with pytest.raises(ValueError, match="goal must be a finite position in metres, got nan"):
         envs.make("one-bounce", horizon=5, goal=math.nan)
     with pytest.raises(ValueError, match=r"wall must be finite and left of 0, got 1\.0"):
         envs.make("one-bounce", horizon=5, wall=1.0)

@@ -33,7 +33,7 @@ def test_more_steps_than_the_horizon_are_refused(name):
     for ask in (
         lambda: model.predict(states, actions),
         lambda: model.start(states[0], 4),
-        lambda: model.stages(4),
+        lambda: model.start(states[0], model.stages(4)[-1]),
     ):
         with pytest.raises(ValueError, match="4 steps were asked of a model of episodes of 3"):
             ask()

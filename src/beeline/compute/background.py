@@ -1,4 +1,4 @@
-"""Work on other threads, so that Ctrl-C is heard while it is done.
+"""Work on background threads, so that Ctrl-C is handled while it is done.
 
 Python raises a keyboard interrupt on the main thread. There, JAX's tracing loses it in a callback
 of the garbage collector, and a compilation holds it back until it is finished. The threads of

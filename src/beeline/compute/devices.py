@@ -2,8 +2,8 @@
 
 One operation on a batch of short sequences is too small to occupy several cores of a processor,
 and a rollout is a long chain of such operations. So the processor is given to JAX as one device a
-core, and each core lives through its own episodes from the first step to the gradient: they meet
-once, to average. Several accelerators share a batch in the same way.
+core, and each core rolls out its own episodes, from the first step to the gradient: the cores
+communicate once, to average. Several accelerators share a batch in the same way.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _AXIS = "share"
 
 
 def use_every_core(*batches: int) -> None:
-    """Make each core that this process may use a device of its own, or as many as divide batches.
+    """Give JAX one device for each usable core, or the largest number that divides the batches.
 
     Nothing is changed once JAX has looked for its devices, or where `jax_num_cpu_devices` (in the
     environment, `JAX_NUM_CPU_DEVICES`) says how many there are to be.
@@ -43,7 +43,7 @@ def use_every_core(*batches: int) -> None:
 
 
 def use_devices(count: int) -> None:
-    """Make a number of devices of this processor, whatever its cores.
+    """Give JAX a number of devices, however many cores there are.
 
     Nothing is changed where `use_every_core` would not change anything either.
 
@@ -56,7 +56,7 @@ def use_devices(count: int) -> None:
 
 
 def everywhere() -> NamedSharding:
-    """Say that an array is to be on all devices, whole.
+    """Replicate an array on all devices.
 
     Returns:
         The sharding.

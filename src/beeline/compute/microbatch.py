@@ -21,7 +21,7 @@ def group_size(batch: int, tokens: int) -> int:
 
     Args:
         batch: Episodes in all.
-        tokens: Tokens an episode.
+        tokens: Tokens per episode.
 
     Returns:
         A divisor of `batch`.
@@ -41,7 +41,7 @@ def mean_in_groups(
         function: From arrays with a leading batch axis to a mean over that batch, and results
             that keep the axis.
         arrays: The batch.
-        size: Episodes a group; divides the batch.
+        size: Episodes per group; divides the batch.
 
     Returns:
         The mean over the whole batch, and the results of all its members.

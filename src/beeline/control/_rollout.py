@@ -27,7 +27,7 @@ def open_loop(
     Returns:
         The states visited, the start and the end among them, and the return.
     """
-    # Always a key, as the contract says, though nothing is left to chance.
+    # Always a key, as the contract says, though the task is deterministic.
     key = jax.random.key(0)
     start = env.initial_state(key=key)
 
@@ -48,7 +48,7 @@ def player(env: Environment) -> Player:
         env: The task.
 
     Returns:
-        A function of plans (plan, time, action) in the precision wanted. It returns the states
+        A function of plans (plan, time, action) in any precision. It returns the states
         visited (plan, time + 1, state) and the returns (plan,), finite or not.
     """
     play = jax.jit(lambda actions: open_loop(env, actions))

@@ -26,8 +26,8 @@ def shooter(env: Environment) -> Search:
         env: The task, without process noise. Call this, and what it returns, with float64 enabled.
 
     Returns:
-        A function of actions to set out from (start, time, action). It returns where each search
-        ended, entries in [-1, 1].
+        A function of starting points (start, time, action). It returns where each search ended,
+        entries in [-1, 1].
     """
     return_and_gradient = jax.jit(jax.value_and_grad(lambda actions: open_loop(env, actions)[1]))
 

@@ -1,4 +1,4 @@
-"""Where the search for an optimum sets out from."""
+"""Starting points of the search for an optimum."""
 
 import numpy as np
 from jaxtyping import Float

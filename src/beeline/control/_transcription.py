@@ -13,7 +13,7 @@ from beeline.control._rollout import Player
 from beeline.envs import Environment
 
 DENSE = 150
-"""The most unknowns that the dense method is given: its time grows with their third power."""
+"""Largest number of unknowns for the dense method, whose time is cubic in it."""
 
 
 def small(env: Environment) -> bool:
@@ -38,7 +38,7 @@ def transcribe(
 
     Minimise -Σ r(s_t, a_t, t) over s_0, a_0, ..., s_{H-1}, a_{H-1}, subject to s_0 being the start,
     s_{t+1} = step(s_t, a_t, t) and |a_t| ≤ 1. On the way the states need not belong to the actions,
-    which takes the search past what catches shooting: dynamics that amplify every change, and
+    which takes the search past what traps shooting: dynamics that amplify every change, and
     states held at a bound, where the return has no slope. Rollouts lie at such bounds; so the
     states of a starting point all rest at s_0 instead, and those of the plan alone are its own.
 
@@ -50,7 +50,7 @@ def transcribe(
         env: The task, without process noise. Call this with float64 enabled.
         replay: Plays plans on the task.
         plan: The best actions known.
-        starts: Other actions to set out from.
+        starts: Other starting points.
 
     Returns:
         The plans found, entries in [-1, 1]; none of a search that failed, for want of finite
@@ -212,6 +212,6 @@ def _hessian(function: Callable[..., Float[Array, ""]]) -> Callable[..., Float[A
 
 
 def _size(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
-    # Magnitudes on average, but for what is not finite; 1 where there is nothing but zeros.
+    # Mean magnitude of the finite values; 1 where all of them are zero.
     size = np.ma.filled(np.ma.masked_invalid(np.abs(values)).mean(axis), 1.0)
     return np.where(size > 0.0, size, 1.0)

@@ -1,4 +1,4 @@
-"""Whether an environment leaves anything to chance."""
+"""Whether an environment is deterministic."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from beeline.envs import ControlTask, Environment
 def is_deterministic(env: Environment) -> bool:
     """Tell whether an environment always starts alike and answers the same actions alike.
 
-    Only then can a plan be the best there is, and one episode tell what a policy earns. Two
+    Only then can an open-loop plan be optimal, and one episode give the return of a policy. Two
     episodes of the same actions with different random keys are compared, in double precision.
 
     Args:

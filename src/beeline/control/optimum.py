@@ -18,7 +18,7 @@ from beeline.control.chance import is_deterministic
 from beeline.envs import Environment
 
 AGREEMENT = 1e-5
-"""Relative difference in return within which two starts count as having met."""
+"""Relative difference in return within which two starts count as having agreed."""
 
 TRANSCRIPTIONS = (2, 10)
 """How many starting points are transcribed, and of a small task where shooting disagrees."""
@@ -74,7 +74,7 @@ def solve_optimum(env: Environment, *, starts: SupportsIndex = 20, cache: bool =
     closed-loop policy can do better than the best plan.
 
     Args:
-        env: The task, which leaves nothing to chance. Precision is raised to float64 for the call
+        env: The task, which has to be deterministic. Precision is raised to float64 for the call
             only.
         starts: How many starting points to climb from, at least 1; always the same ones.
         cache: Whether to look the result up on disk, and to keep it there.
@@ -124,11 +124,11 @@ def _search(env: Environment, replay: Player, count: int) -> Float[np.ndarray, "
         raise ValueError(f"{env.name} has no finite return at horizon {env.horizon}")
     returns = np.where(np.isfinite(returns), returns, -np.inf)
     best = np.max(returns)
-    met = np.all(returns >= best - AGREEMENT * _magnitude(best))
+    agree = np.all(returns >= best - AGREEMENT * _magnitude(best))
     few, many = TRANSCRIPTIONS
-    others = starts[: many if small(env) and not met else few]
+    others = starts[: many if small(env) and not agree else few]
     plans = transcribe(env, replay, shot[np.argmax(returns)], others)
-    # The dynamics may amplify the error of a transcription: what is left of it is climbed away.
+    # The dynamics may amplify the error of a transcription, which another climb removes.
     return np.concatenate([shot, shoot(np.stack(plans))]) if plans else shot
 
 

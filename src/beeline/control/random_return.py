@@ -1,4 +1,4 @@
-"""What knowing nothing earns, and returns measured between that and the optimum."""
+"""The return of the random policy, and returns normalised between it and the optimum."""
 
 import math
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def random_return(
     if episodes < 2:
         raise ValueError(f"episodes must be at least 2, got {episodes}")
     with jax.enable_x64(True):
-        keys = jax.random.split(_usual_key() if key is None else key, episodes)
+        keys = jax.random.split(_default_key() if key is None else key, episodes)
         returns = _returns(env, keys)
         mean = float(jnp.mean(returns))
         error = float(jnp.std(returns, ddof=1)) / math.sqrt(episodes)
@@ -75,8 +75,8 @@ def normalized_return(return_: float, random: float, optimal: float) -> float:
     return (return_ - random) / (optimal - random)
 
 
-def _usual_key() -> PRNGKeyArray:
-    # The generator by name, for the environment may name another.
+def _default_key() -> PRNGKeyArray:
+    # The generator is named, for JAX's default can be changed by a setting.
     return jax.random.key(0, impl="threefry2x32")
 
 

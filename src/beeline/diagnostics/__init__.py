@@ -1,4 +1,4 @@
-"""What gradients a world model gives, for any model."""
+"""Diagnostics of the gradients that a world model gives, for any model."""
 
 from beeline.diagnostics.alignment import (
     Alignment,

@@ -59,7 +59,7 @@ def policy_gradients(
         route: How to differentiate; `default_route` of the model if not given.
 
     Returns:
-        One flat gradient a sample.
+        One flat gradient per sample.
 
     References:
         Paper, Eqs. 1 to 3.
@@ -72,7 +72,7 @@ def policy_gradients(
         leaves = jax.tree.leaves(eqx.filter(slope, eqx.is_inexact_array))
         return jnp.concatenate([leaf.ravel() for leaf in leaves])
 
-    # In groups: an unrolled episode keeps a cache a step until it is differentiated.
+    # In groups: an unrolled episode keeps a cache per step until it is differentiated.
     group = group_size(*noise.shape[:2])
     return jax.lax.map(single, (initial_states, noise), batch_size=group)
 
@@ -97,7 +97,7 @@ def policy_gradient_norms(
         route: How to differentiate; `default_route` of the model if not given.
 
     Returns:
-        One norm a sample.
+        One norm per sample.
 
     References:
         Paper, Theorems 1 and 2 bound it.
@@ -128,6 +128,7 @@ def align(
     if samples < 2:
         raise ValueError(f"{samples} sample was given: give two or more, for their spread")
     mean, true_mean = gradients.mean(axis=0), truth.mean(axis=0)
+    # Means of all samples but one, for the jackknife.
     others = (samples * mean - gradients) / (samples - 1)
     true_others = (samples * true_mean - truth) / (samples - 1)
     left_out = cosine(others, true_others)
@@ -156,6 +157,7 @@ def cosine(
 
 
 def _norms(vectors: Float[Array, "*batch weight"]) -> Float[Array, "*batch"]:
+    # Divided by the largest entry, so that no square overflows or underflows.
     largest = jnp.max(jnp.abs(vectors), axis=-1)
     scale = jnp.where(largest > 0, largest, 1)
     return scale * jnp.linalg.norm(vectors / scale[..., None], axis=-1)

@@ -51,9 +51,9 @@ class Diagnosis(NamedTuple):
     """What was measured. Samples are over random action sequences, or over noise."""
 
     first_action_norms: Mapping[str, Mapping[int, np.ndarray]]
-    """||d s_H / d a_1|| by model and horizon, one a sequence of uniformly random actions."""
+    """||d s_H / d a_1|| by model and horizon, one per sequence of uniformly random actions."""
     policy_gradient_norms: Mapping[str, Mapping[int, np.ndarray]]
-    """By model and horizon, one an episode of the policy."""
+    """By model and horizon, one per episode of the policy."""
     alignments: Mapping[str, Mapping[int, Alignment]]
     """Against the true policy gradient, by model and horizon."""
     maps: Mapping[str, PathMap]

@@ -41,17 +41,17 @@ def growth_figure(
     figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
     axes = figure.subplots()
     for colour, (name, samples) in zip(_colours(curves), curves.items(), strict=True):
-        kept = {h: v[np.isfinite(v) & (v > 0)] for h, v in sorted(samples.items())}
-        kept = {h: v for h, v in kept.items() if v.size}
-        if not kept:
+        norms = {h: v[np.isfinite(v) & (v > 0)] for h, v in sorted(samples.items())}
+        norms = {h: v for h, v in norms.items() if v.size}
+        if not norms:
             continue
-        horizons = np.array(list(kept), dtype=float)
-        middle = np.array([np.exp(np.log(v).mean()) for v in kept.values()])
-        low, high = (np.array([np.percentile(v, q) for v in kept.values()]) for q in (10, 90))
+        horizons = np.array(list(norms), dtype=float)
+        middle = np.array([np.exp(np.log(v).mean()) for v in norms.values()])
+        low, high = (np.array([np.percentile(v, q) for v in norms.values()]) for q in (10, 90))
         fit = fits.get(name)
         label = name if fit is None else f"{name}: {fit.describe()}"
         axes.plot(horizons, middle, "o-", color=colour, markersize=3.5, label=label)
-        average = [v.mean() for v in kept.values()]
+        average = [v.mean() for v in norms.values()]
         axes.plot(horizons, average, "--", color=colour, linewidth=0.9)
         axes.fill_between(horizons, low, high, color=colour, alpha=0.15, linewidth=0)
         if fit is not None:
@@ -72,10 +72,10 @@ def path_figure(maps: Mapping[str, PathMap]) -> Figure:
     """Draw the influence of every action on every state, and its two parts.
 
     Args:
-        maps: A map by model; those without circuitous paths have two empty panels.
+        maps: A map per model; those without circuitous paths have two empty panels.
 
     Returns:
-        The figure: a row a model, on one logarithmic scale.
+        The figure: a row per model, on one logarithmic scale.
     """
     parts = ("total", "direct", "circuitous")
     figure = Figure(figsize=(9.5, 0.8 + 2.9 * len(maps)), dpi=150, layout="constrained")
@@ -182,7 +182,7 @@ def save_figure(figure: Figure, file: Path) -> None:
 
     Args:
         figure: The figure.
-        file: The image to make or replace; its suffix tells the format.
+        file: The image to make or replace; its suffix is the format.
     """
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)

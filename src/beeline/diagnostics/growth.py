@@ -49,7 +49,7 @@ class GrowthFit(NamedTuple):
     """Both laws side by side."""
 
     exponential: LineFit
-    """`slope` is the rate per step; the norm grows by exp(slope) a step."""
+    """`slope` is the rate per step; the norm grows by exp(slope) per step."""
     polynomial: LineFit
     """`slope` is the degree."""
     confidence: float

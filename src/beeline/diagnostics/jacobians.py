@@ -92,8 +92,8 @@ def first_action_norms(
 
     Args:
         model: The world model.
-        states: An initial state a sample.
-        actions: A sequence of actions a sample; its length is the horizon.
+        states: An initial state per sample.
+        actions: A sequence of actions per sample; its length is the horizon.
 
     Returns:
         The spectral norm of d s_H / d a_1 for each sample.
@@ -141,6 +141,6 @@ def block_norms(
         jacobian: Blocks laid out as `jax.jacrev` returns them.
 
     Returns:
-        One norm a block.
+        One norm per block.
     """
     return spectral_norm(jacobian.swapaxes(1, 2))

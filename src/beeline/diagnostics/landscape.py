@@ -1,4 +1,4 @@
-"""Return landscapes: what a model says a choice earns, against what it earns.
+"""Return landscapes: the return that a model predicts along a line, against the true one.
 
 References:
     Paper, Figures 3c and 4c.
@@ -114,15 +114,15 @@ def policy_landscape(
         The mean return at each step.
     """
     flat, unravel = ravel_pytree(_weights(policy))
-    way = ravel_pytree(direction)[0]
+    flat_direction = ravel_pytree(direction)[0]
 
     def evaluate(step: Array) -> Array:
-        moved = eqx.combine(unravel(flat + step * way), policy)
+        moved = eqx.combine(unravel(flat + step * flat_direction), policy)
 
-        def live(state, draws):
+        def unroll(state, draws):
             return rollout(moved, model, state, draws, through_policy=0.0, through_states=0.0)
 
-        return objective(*jax.vmap(live)(initial_states, noise))[1].return_.mean()
+        return objective(*jax.vmap(unroll)(initial_states, noise))[1].return_.mean()
 
     return jax.lax.map(evaluate, steps)
 

@@ -1,8 +1,8 @@
-"""One episode taken apart: its policy gradient at every horizon, and every slope on the way.
+"""Derivatives along one episode: the policy gradient at every horizon, and every slope.
 
 The theorems assume bounds that hold everywhere. Their proofs use them only where the episode
-goes, so the slopes measured along an episode are constants that must do for that episode; and a
-constant that was claimed and is exceeded there is a hypothesis broken.
+goes, so the slopes measured along an episode are valid constants for that episode; and where one
+exceeds the constant that was claimed, the hypothesis is broken.
 
 References:
     Paper, section 3, section 4.2 and Appendix A.
@@ -22,7 +22,7 @@ from beeline.policies import Policy
 
 
 class Probe(NamedTuple):
-    """What was measured along one episode. Horizons count rewarded states."""
+    """Measurements along one episode. Horizons count rewarded states."""
 
     gradients: Float[Array, " time"]
     """Norm of the policy gradient for horizons 1, 2, ..., H."""
@@ -33,11 +33,11 @@ class Probe(NamedTuple):
     state_slopes: Float[Array, "action action"]
     """||∂h_t / ∂s_i||; column i is the state before action i, and column 0 never matters."""
     reward_slope: Float[Array, ""]
-    """Largest ||∂r/∂s|| met: L_r."""
+    """Largest ||∂r/∂s||: L_r."""
     reward_action_slope: Float[Array, ""]
-    """Largest ||∂r/∂a|| met; zero in the paper, whose rewards are of states only."""
+    """Largest ||∂r/∂a||; zero in the paper, whose rewards are of states only."""
     policy_slope: Float[Array, ""]
-    """Largest ||∂π/∂θ|| met: L_π."""
+    """Largest ||∂π/∂θ||: L_π."""
 
 
 @eqx.filter_jit
@@ -50,7 +50,7 @@ def probe(
     *,
     through_policy: float = 0.0,
 ) -> Probe:
-    """Live through one episode and differentiate all of it.
+    """Roll out one episode and differentiate all of it.
 
     The gradient for every shorter horizon comes at once: it is a running sum over the rewards.
 
@@ -69,9 +69,9 @@ def probe(
     times = jnp.arange(noise.shape[0])
 
     def rewards(weights):
-        live = eqx.combine(weights, rest)
+        acting = eqx.combine(weights, rest)
         states, actions, _ = rollout(
-            live, model, state, noise, through_policy=through_policy, through_states=1.0
+            acting, model, state, noise, through_policy=through_policy, through_states=1.0
         )
         return jax.vmap(reward)(states, actions, times), (states, actions)
 

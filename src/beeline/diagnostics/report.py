@@ -58,14 +58,14 @@ def write(diagnosis: Diagnosis, out: Path) -> Report:
     shown = {name: table for name, table in tables.items() if name in _SUMMARISED}
     text = "\n\n".join(f"## {_SUMMARISED[name]}\n\n{table.text()}" for name, table in shown.items())
     summary.write_text(f"# Gradient diagnostics\n\n{text}\n", encoding="utf-8")
-    # Last, for they may fail where numbers do not.
+    # Figures come last: drawing may fail where writing numbers does not.
     for name, figure in _figures(diagnosis).items():
         file = out / f"{name.replace('-', '_')}.png"
-        undrawn = failure_of(partial(_draw, figure, file))
-        if undrawn is None:
+        failure = failure_of(partial(_draw, figure, file))
+        if failure is None:
             files.append(file)
         else:
-            warnings.warn(f"{file} is not drawn ({undrawn})", stacklevel=2)
+            warnings.warn(f"{file} is not drawn ({failure})", stacklevel=2)
     return Report(diagnosis, tables, (*files, summary))
 
 
@@ -129,7 +129,7 @@ def _law_rows(diagnosis: Diagnosis) -> list[dict[str, Any]]:
 
 
 def _law(fit: GrowthFit | None) -> dict[str, Any]:
-    # A model whose gradient vanished at most horizons is listed all the same: that is a finding.
+    # A model whose gradient vanished at most horizons is listed too: that is a finding.
     line = LineFit(math.nan, math.nan, math.nan, math.nan, math.nan)
     exponential, polynomial = (line, line) if fit is None else (fit.exponential, fit.polynomial)
     return {

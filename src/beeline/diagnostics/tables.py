@@ -21,7 +21,7 @@ class Table(NamedTuple):
         """Take the columns from the first row.
 
         Args:
-            rows: One mapping a row, at least one, all with the same keys.
+            rows: One mapping per row, at least one, all with the same keys.
 
         Returns:
             The table.
@@ -33,7 +33,7 @@ class Table(NamedTuple):
         """Lay the table out for reading, in Markdown.
 
         Returns:
-            A line for the columns, one for the rule and one a row.
+            A line for the columns, one for the rule and one per row.
         """
         cells = [self.columns, *(tuple(map(_shown, row)) for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

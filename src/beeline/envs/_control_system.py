@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+from typing_extensions import override
 
 from beeline._module import Module
 from beeline.envs._base import Environment
@@ -24,7 +25,7 @@ from beeline.envs._checks import (
 from beeline.envs._system_checks import check_system
 
 Bounds = tuple[tuple[float, float], ...]
-"""One (lowest, highest) pair an entry."""
+"""One (lowest, highest) pair per entry."""
 
 _ROUNDING = 1e-9
 """How much longer than the longest a step may be, relative to it."""
@@ -111,7 +112,6 @@ class ControlSystem(Module):
             The cost per unit of time.
         """
 
-    @abc.abstractmethod
     def terminal_cost(self, x: Float[Array, "state"]) -> Float[Array, ""]:
         """Evaluate the terminal cost Φ.
 
@@ -119,8 +119,9 @@ class ControlSystem(Module):
             x: The last state.
 
         Returns:
-            The cost, zero for a system without one.
+            The cost; zero unless a system overrides this.
         """
+        return jnp.zeros_like(x[0])
 
 
 @typing.final
@@ -148,7 +149,8 @@ class ControlTask(Environment):
         dt: T / H, the length of one step, in the system's unit of time.
 
     Raises:
-        ValueError: If an argument is out of range, or a step longer than the system allows.
+        ValueError: If an argument is out of range, or a step longer than the system allows; by
+            `step` if there is process noise and no key.
     """
 
     system: ControlSystem
@@ -175,18 +177,12 @@ class ControlTask(Environment):
                 "its equations are for"
             )
 
+    @override
     def initial_state(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "state"]:
-        """Begin an episode, always at the system's x₀.
-
-        Args:
-            key: Not used, for there is nothing random here.
-
-        Returns:
-            The state at step index 0, in JAX's default precision.
-        """
         del key
         return jnp.asarray(self.system.x_0, dtype=float)
 
+    @override
     def step(
         self,
         state: Float[Array, "state"],
@@ -195,20 +191,6 @@ class ControlTask(Environment):
         *,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "state"]:
-        """Move by one Euler step.
-
-        Args:
-            state: The state at step index `t`.
-            action: The action, each entry in [-1, 1].
-            t: The step index, 0 to horizon - 1; it may be traced.
-            key: Randomness for the process noise; needed only if there is any.
-
-        Returns:
-            The state at step index `t` + 1.
-
-        Raises:
-            ValueError: If there is process noise and no key.
-        """
         self._check(state, action, t)
         x_next = state + self.dt * self.system.dynamics(
             state, self.control(action), self.time(t, state)
@@ -224,22 +206,13 @@ class ControlTask(Environment):
         low, high = _columns(self.system.state_bounds, x_next)
         return jnp.clip(x_next, low, high)
 
+    @override
     def reward(
         self,
         state: Float[Array, "state"],
         action: Float[Array, "action"],
         t: Int[ArrayLike, ""],
     ) -> Float[Array, ""]:
-        """Reward one step by its share of the negative cost.
-
-        Args:
-            state: The state at step index `t`, before the move.
-            action: The action, each entry in [-1, 1].
-            t: The step index, 0 to horizon - 1; it may be traced.
-
-        Returns:
-            The reward of step `t`, with the terminal cost taken off at `t` = horizon - 1.
-        """
         self._check(state, action, t)
         running = self.dt * self.system.cost(state, self.control(action), self.time(t, state))
         terminal = self.system.terminal_cost(state)
@@ -263,7 +236,7 @@ class ControlTask(Environment):
 
         Args:
             t: The step index.
-            like: An array of the precision wanted.
+            like: An array whose precision the time takes.
 
         Returns:
             The time t · dt in the system's own unit.

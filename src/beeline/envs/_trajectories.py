@@ -51,21 +51,21 @@ def panels(env: Environment, *, dpi: int = 150) -> Panels:
     rows = -(-len(entries) // wide)
     figure = Figure(figsize=(7.5 * wide, 1.2 + 2.0 * rows), dpi=dpi, layout="constrained")
     grid = list(figure.subplots(rows, wide, sharex=True, squeeze=False).T.flat)
-    places, unused = grid[: len(entries)], grid[len(entries) :]
-    for axes, entry in zip(places, entries, strict=True):
+    shown, unused = grid[: len(entries)], grid[len(entries) :]
+    for axes, entry in zip(shown, entries, strict=True):
         axes.set_ylabel(entry.label)
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.margins(x=0.01)
     for axes in unused:
         axes.set_visible(False)
-    for axes in {places[-1], places[min(rows, len(places)) - 1]}:
+    for axes in {shown[-1], shown[min(rows, len(shown)) - 1]}:
         axes.set_xlabel(time.label)
         axes.tick_params(labelbottom=True)
-    return Panels(figure, places[: len(states)], places[len(states) :])
+    return Panels(figure, shown[: len(states)], shown[len(states) :])
 
 
 def times(env: Environment) -> Float[np.ndarray, " times"]:
-    """Tell when the states of an episode are.
+    """Compute the times of an episode's states.
 
     Args:
         env: The task.
@@ -106,7 +106,7 @@ def draw_episode(
 
     Args:
         env: The task.
-        states: The states so far, from the first one known.
+        states: The states so far, from the first one recorded.
         actions: The actions between them.
         t: The step index of the last state.
         return_: What they have earned.

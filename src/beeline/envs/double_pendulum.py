@@ -14,6 +14,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from scipy.integrate import solve_ivp
+from typing_extensions import override
 
 from beeline.envs._base import Environment
 from beeline.envs._checks import check_action, check_horizon, check_state, check_step_index
@@ -130,18 +131,12 @@ class DoublePendulum(Environment):
         start = (math.pi * self.goal_action, 0.0, math.radians(self.outer_angle), 0.0)
         return _goal(start, (self.horizon - 2) * _DT)
 
+    @override
     def initial_state(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "state"]:
-        """Begin an episode, always in the same state; step 0 leaves it, whatever the action.
-
-        Args:
-            key: Not used, for there is nothing random here.
-
-        Returns:
-            The state at step index 0, in JAX's default precision.
-        """
         del key
         return jnp.asarray([0.0, 0.0, math.radians(self.outer_angle), 0.0], dtype=float)
 
+    @override
     def step(
         self,
         state: Float[Array, "state"],
@@ -150,17 +145,6 @@ class DoublePendulum(Environment):
         *,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "state"]:
-        """Place the pendulums at step 0; let them swing for dt at every other.
-
-        Args:
-            state: The state at step index `t`; not read at step 0.
-            action: The action, in [-1, 1]; not read after step 0.
-            t: The step index, 0 to horizon - 1; it may be traced.
-            key: Not used.
-
-        Returns:
-            The state at step index `t` + 1.
-        """
         del key
         check_state(state, self.state_dim)
         check_action(action, self.action_dim)
@@ -171,22 +155,13 @@ class DoublePendulum(Environment):
         placed = jnp.stack([inner, rest, outer, rest])
         return jnp.where(jnp.asarray(t) == 0, placed, _swing(state))
 
+    @override
     def reward(
         self,
         state: Float[Array, "state"],
         action: Float[Array, "action"],
         t: Int[ArrayLike, ""],
     ) -> Float[Array, ""]:
-        """Reward the last step by how near the pendulums are to the goal.
-
-        Args:
-            state: The state at step index `t`, before the move.
-            action: The action, in [-1, 1]; it earns nothing by itself.
-            t: The step index, 0 to horizon - 1; it may be traced.
-
-        Returns:
-            The reward of step `t`.
-        """
         check_state(state, self.state_dim)
         check_action(action, self.action_dim)
         check_step_index(t)

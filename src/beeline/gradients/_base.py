@@ -1,4 +1,4 @@
-"""What every route of the policy gradient promises, and the objective that they share."""
+"""The interface of the policy gradient's routes, and the objective that they share."""
 
 import abc
 from typing import NamedTuple, Protocol, final, runtime_checkable
@@ -33,7 +33,7 @@ class RewardFunction(Protocol):
 
 
 class Imagined(NamedTuple):
-    """Episodes that a policy lives through in a model."""
+    """Episodes that a policy rolls out in a model."""
 
     states: Float[Array, "batch time state"]
     actions: Float[Array, "batch time action"]

@@ -4,7 +4,7 @@ Under the stop-gradient, a_k = pi(sg[s_k]): once the visited states are known, n
 depends on another. So unroll once without gradients to visit the states, recompute all actions
 from them in one batch, evaluate the model once in its parallel form on those actions, and
 differentiate that. The result equals `Unrolled` with `through_policy=0`, without a backward
-pass through the scan and without storing a cache a step.
+pass through the scan and without storing a cache per step.
 
 References:
     Paper, Eq. 3.
@@ -16,6 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from beeline.compute.microbatch import group_size, mean_in_groups
 from beeline.gradients._base import Imagined, Objective, PolicyGradient
@@ -26,8 +27,13 @@ from beeline.policies import Policy
 
 @final
 class Direct(PolicyGradient):
-    """Exact and cheap, for models that read actions only."""
+    """Exact and cheap, for models that read actions only.
 
+    Raises:
+        ValueError: When called with a model that feeds predicted states back in.
+    """
+
+    @override
     def __call__(
         self,
         policy: Policy,
@@ -36,21 +42,6 @@ class Direct(PolicyGradient):
         initial_states: Float[Array, "batch state"],
         noise: Float[Array, "batch time action"],
     ) -> tuple[tuple[Float[Array, ""], Imagined], Policy]:
-        """Compute the objective and its gradient in two passes.
-
-        Args:
-            policy: The policy.
-            model: The world model it imagines with; reads actions only.
-            objective: What to maximise.
-            initial_states: Where the episodes start.
-            noise: Standard normal draws for the policy; their time axis is the horizon.
-
-        Returns:
-            The objective with the imagined episodes, and the gradient, shaped as the policy.
-
-        Raises:
-            ValueError: If the model feeds predicted states back in.
-        """
         if model.state_fed:
             raise ValueError(
                 f"{type(model).__name__} feeds predicted states back in, so an action reaches "
@@ -58,10 +49,10 @@ class Direct(PolicyGradient):
                 "use Unrolled for it"
             )
 
-        def live(state, draws):
+        def visit(state, draws):
             return rollout(policy, model, state, draws, through_policy=0.0, through_states=0.0)
 
-        visited, _, _ = jax.lax.stop_gradient(jax.vmap(live)(initial_states, noise))
+        visited, _, _ = jax.lax.stop_gradient(jax.vmap(visit)(initial_states, noise))
 
         def value(policy: Policy, visited: Array, noise: Array) -> tuple[Array, Imagined]:
             times = jnp.broadcast_to(jnp.arange(noise.shape[1]), noise.shape[:2])

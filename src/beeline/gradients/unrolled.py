@@ -10,6 +10,7 @@ from typing import final
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from beeline.gradients._base import Imagined, Objective, PolicyGradient
 from beeline.gradients._rollout import rollout
@@ -39,6 +40,7 @@ class Unrolled(PolicyGradient):
                     f"{name} is {share}: give the share of the gradient to keep, from 0 to 1"
                 )
 
+    @override
     def __call__(
         self,
         policy: Policy,
@@ -47,22 +49,9 @@ class Unrolled(PolicyGradient):
         initial_states: Float[Array, "batch state"],
         noise: Float[Array, "batch time action"],
     ) -> tuple[tuple[Float[Array, ""], Imagined], Policy]:
-        """Compute the objective and its gradient through the scan.
-
-        Args:
-            policy: The policy.
-            model: The world model it imagines with.
-            objective: What to maximise.
-            initial_states: Where the episodes start.
-            noise: Standard normal draws for the policy; their time axis is the horizon.
-
-        Returns:
-            The objective with the imagined episodes, and the gradient, shaped as the policy.
-        """
-
         @partial(eqx.filter_value_and_grad, has_aux=True)
         def value(policy: Policy) -> tuple[Float[Array, ""], Imagined]:
-            def live(state, draws):
+            def unroll(state, draws):
                 return rollout(
                     policy,
                     model,
@@ -72,6 +61,6 @@ class Unrolled(PolicyGradient):
                     through_states=self.through_states,
                 )
 
-            return objective(*jax.vmap(live)(initial_states, noise))
+            return objective(*jax.vmap(unroll)(initial_states, noise))
 
         return value(policy)

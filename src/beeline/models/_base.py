@@ -1,4 +1,4 @@
-"""What every world model promises."""
+"""The interface of every world model, and the loss that it is fitted by."""
 
 import abc
 from typing import ClassVar, Generic, TypeVar
@@ -76,7 +76,6 @@ class WorldModel(Module, Generic[Carry]):
             The carry, and the state after the action.
         """
 
-    @abc.abstractmethod
     def reserve(self, carry: Carry, length: int) -> Carry:
         """Make room for a longer rollout.
 
@@ -85,10 +84,11 @@ class WorldModel(Module, Generic[Carry]):
             length: Steps to have room for, those taken included.
 
         Returns:
-            The carry with that room.
+            The carry with that room; unchanged unless a model overrides this.
         """
+        del length
+        return carry
 
-    @abc.abstractmethod
     def stages(self, length: int) -> tuple[int, ...]:
         """Sizes of room worth passing through in a rollout.
 
@@ -96,8 +96,9 @@ class WorldModel(Module, Generic[Carry]):
             length: Steps in the whole rollout.
 
         Returns:
-            Increasing sizes, the last of them `length`.
+            Increasing sizes, the last of them `length`; that alone unless a model overrides this.
         """
+        return (length,)
 
     def predict(
         self, states: Float[Array, "time state"], actions: Float[Array, "time action"]

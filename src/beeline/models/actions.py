@@ -7,43 +7,36 @@ References:
     Paper, section 4 and Figure 1c; losses and objective around Eq. 3.
 """
 
-from typing import Any, NamedTuple, final
+from typing import Any, ClassVar, final
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+from typing_extensions import override
 
-from beeline.models._base import WorldModel, check_length
+from beeline.models._base import check_length
+from beeline.models._sequence_model import SequenceModel
 from beeline.networks.layers import MLP, Linear
-from beeline.networks.scaling import StateScaling, action_features, time_features
+from beeline.networks.scaling import StateScaling, action_features
 from beeline.sequence import SequenceCore
 
 
-class ActionsCarry(NamedTuple):
-    """A rollout of an actions model remembers only its core's cache."""
-
-    cache: Any
-
-
 @final
-class ActionsModel(WorldModel[ActionsCarry]):
+class ActionsModel(SequenceModel):
     """Any sequence core over the tokens s_1, a_1, ..., a_t.
 
     Token 0 embeds the initial state and token t the t-th action, each with its time; the
     output at token t, through a small decoder, is the state after that action.
     """
 
+    tokens_before: ClassVar[int] = 1
     core: SequenceCore
     embed_state: Linear
     embed_action: Linear
     decoder: MLP
     scaling: StateScaling
-    horizon: int = eqx.field(static=True)
-    frequencies: int = eqx.field(static=True)
-    harmonics: int = eqx.field(static=True)
-    state_fed: bool = eqx.field(static=True)
+    state_fed = False
 
     def __init__(
         self,
@@ -82,93 +75,40 @@ class ActionsModel(WorldModel[ActionsCarry]):
         self.horizon = horizon
         self.frequencies = frequencies
         self.harmonics = harmonics
-        self.state_fed = False
 
+    @override
     def standardised(
         self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
     ) -> Float[Array, "time state"]:
-        """Predict the state after each action from `states[0]` and the actions up to it.
-
-        Args:
-            states: Only the first is read.
-            actions: Actions in [-1, 1].
-
-        Returns:
-            The standardised state after each action.
-        """
         check_length(actions.shape[0], self.horizon)
         first = self._state_token(states[0])
         rest = self._action_token(actions, jnp.arange(actions.shape[0]))
         outputs = self.core.parallel(jnp.concatenate([first[None], rest]))
+        # Output 0 has read the initial state only.
         return self.decoder(outputs[1:])
 
-    def start(self, state: Float[Array, " state"], length: int) -> ActionsCarry:
-        """Begin a rollout by reading the initial state.
-
-        Args:
-            state: The initial state.
-            length: Steps to make room for.
-
-        Returns:
-            The carry of `step`.
-        """
+    @override
+    def start(self, state: Float[Array, " state"], length: int) -> Any:
         check_length(length, self.horizon)
-        cache, _ = self.core.step(self.core.start(length + 1), self._state_token(state))
-        return ActionsCarry(cache)
+        cache = self.core.start(self.tokens_before + length)
+        return self.core.step(cache, self._state_token(state))[0]
 
+    @override
     def step(
         self,
-        carry: ActionsCarry,
+        carry: Any,
         state: Float[Array, " state"],
         action: Float[Array, " action"],
         t: Int[ArrayLike, ""],
-    ) -> tuple[ActionsCarry, Float[Array, " state"]]:
-        """Read one more action.
-
-        Args:
-            carry: What the steps before left.
-            state: Ignored: this is what makes the model one of actions.
-            action: Action in [-1, 1].
-            t: Index of the step.
-
-        Returns:
-            The carry, and the state after the action.
-        """
-        del state
-        cache, output = self.core.step(carry.cache, self._action_token(action, t))
-        return ActionsCarry(cache), self.scaling.decode(self.decoder(output))
-
-    def reserve(self, carry: ActionsCarry, length: int) -> ActionsCarry:
-        """Make room in the core's cache.
-
-        Args:
-            carry: What the steps before left.
-            length: Steps to have room for, those taken included.
-
-        Returns:
-            The carry with that room.
-        """
-        return ActionsCarry(self.core.reserve(carry.cache, length + 1))
-
-    def stages(self, length: int) -> tuple[int, ...]:
-        """Ask the core.
-
-        Args:
-            length: Steps in the whole rollout.
-
-        Returns:
-            Increasing sizes, the last of them `length`.
-        """
-        check_length(length, self.horizon)
-        return self.core.stages(length)
+    ) -> tuple[Any, Float[Array, " state"]]:
+        del state  # The model reads actions only, so no gradient passes through predicted states.
+        cache, output = self.core.step(carry, self._action_token(action, t))
+        return cache, self.scaling.decode(self.decoder(output))
 
     def _state_token(self, state: Float[Array, " state"]) -> Float[Array, " hidden"]:
-        time = time_features(jnp.zeros((), int), self.horizon, self.frequencies)
-        return self.embed_state(jnp.concatenate([self.scaling.encode(state), time]))
+        return self.embed_state(self._with_time(jnp.zeros((), int), self.scaling.encode(state)))
 
     def _action_token(
         self, action: Float[Array, "*time action"], t: Int[ArrayLike, "*time"]
     ) -> Float[Array, "*time hidden"]:
-        time = time_features(t, self.horizon, self.frequencies)
-        features = action_features(action, self.harmonics)
-        return self.embed_action(jnp.concatenate([features, time], axis=-1))
+        return self.embed_action(self._with_time(t, action_features(action, self.harmonics)))

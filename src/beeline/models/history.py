@@ -7,28 +7,24 @@ References:
     Paper, section 3 and Figure 1b; loss and objective around Eq. 2; Appendix C.
 """
 
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+from typing_extensions import override
 
-from beeline.models._base import WorldModel, check_length
+from beeline.models._base import check_length
+from beeline.models._sequence_model import SequenceModel
 from beeline.networks.layers import MLP, Linear
-from beeline.networks.scaling import StateScaling, action_features, time_features
+from beeline.networks.scaling import StateScaling, action_features
 from beeline.sequence import SequenceCore
 
 
-class HistoryCarry(NamedTuple):
-    """A rollout of a history model remembers its core's cache."""
-
-    cache: Any
-
-
 @final
-class HistoryModel(WorldModel[HistoryCarry]):
+class HistoryModel(SequenceModel):
     """Any sequence core over the tokens (s_1, a_1), ..., (s_t, a_t).
 
     Token t embeds the state, the action and the time of step t; the output there, through a
@@ -39,11 +35,8 @@ class HistoryModel(WorldModel[HistoryCarry]):
     embed: Linear
     decoder: MLP
     scaling: StateScaling
-    horizon: int = eqx.field(static=True)
-    frequencies: int = eqx.field(static=True)
-    harmonics: int = eqx.field(static=True)
     difference: bool = eqx.field(static=True)
-    state_fed: bool = eqx.field(static=True)
+    state_fed = True
 
     def __init__(
         self,
@@ -83,84 +76,33 @@ class HistoryModel(WorldModel[HistoryCarry]):
         self.frequencies = frequencies
         self.harmonics = harmonics
         self.difference = difference
-        self.state_fed = True
 
+    @override
     def standardised(
         self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
     ) -> Float[Array, "time state"]:
-        """Predict each next state from the true states and the actions up to it.
-
-        Args:
-            states: The state before each action.
-            actions: Actions in [-1, 1].
-
-        Returns:
-            The standardised state after each action.
-        """
         check_length(actions.shape[0], self.horizon)
         values = self.scaling.encode(states)
         tokens = self._tokens(values, actions, jnp.arange(actions.shape[0]))
         return self._decode(values, self.core.parallel(tokens))
 
-    def start(self, state: Float[Array, " state"], length: int) -> HistoryCarry:
-        """Begin a rollout; the initial state is read with the first action.
-
-        Args:
-            state: The initial state.
-            length: Steps to make room for.
-
-        Returns:
-            The carry of `step`.
-        """
-        del state
+    @override
+    def start(self, state: Float[Array, " state"], length: int) -> Any:
+        del state  # Read with the first action.
         check_length(length, self.horizon)
-        return HistoryCarry(self.core.start(length))
+        return self.core.start(length)
 
+    @override
     def step(
         self,
-        carry: HistoryCarry,
+        carry: Any,
         state: Float[Array, " state"],
         action: Float[Array, " action"],
         t: Int[ArrayLike, ""],
-    ) -> tuple[HistoryCarry, Float[Array, " state"]]:
-        """Read one more state and action.
-
-        Args:
-            carry: What the steps before left.
-            state: The state before the action, predicted or true.
-            action: Action in [-1, 1].
-            t: Index of the step.
-
-        Returns:
-            The carry, and the state after the action.
-        """
+    ) -> tuple[Any, Float[Array, " state"]]:
         value = self.scaling.encode(state)
-        cache, output = self.core.step(carry.cache, self._tokens(value, action, t))
-        return HistoryCarry(cache), self.scaling.decode(self._decode(value, output))
-
-    def reserve(self, carry: HistoryCarry, length: int) -> HistoryCarry:
-        """Make room in the core's cache.
-
-        Args:
-            carry: What the steps before left.
-            length: Steps to have room for, those taken included.
-
-        Returns:
-            The carry with that room.
-        """
-        return HistoryCarry(self.core.reserve(carry.cache, length))
-
-    def stages(self, length: int) -> tuple[int, ...]:
-        """Ask the core.
-
-        Args:
-            length: Steps in the whole rollout.
-
-        Returns:
-            Increasing sizes, the last of them `length`.
-        """
-        check_length(length, self.horizon)
-        return self.core.stages(length)
+        cache, output = self.core.step(carry, self._tokens(value, action, t))
+        return cache, self.scaling.decode(self._decode(value, output))
 
     def _tokens(
         self,
@@ -168,9 +110,7 @@ class HistoryModel(WorldModel[HistoryCarry]):
         actions: Float[Array, "*time action"],
         t: Int[ArrayLike, "*time"],
     ) -> Float[Array, "*time hidden"]:
-        time = time_features(t, self.horizon, self.frequencies)
-        features = action_features(actions, self.harmonics)
-        return self.embed(jnp.concatenate([values, features, time], axis=-1))
+        return self.embed(self._with_time(t, values, action_features(actions, self.harmonics)))
 
     def _decode(
         self, values: Float[Array, "*time state"], outputs: Float[Array, "*time hidden"]

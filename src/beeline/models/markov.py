@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+from typing_extensions import override
 
 from beeline.models._base import WorldModel, check_length
 from beeline.networks.layers import MLP
@@ -30,7 +31,7 @@ class MarkovModel(WorldModel[None]):
     """Unit of each entry of the network's output, in standardised states; 1 if None."""
     horizon: int = eqx.field(static=True)
     frequencies: int = eqx.field(static=True)
-    state_fed: bool = eqx.field(static=True)
+    state_fed = True
 
     def __init__(
         self,
@@ -60,7 +61,6 @@ class MarkovModel(WorldModel[None]):
         self.change = None
         self.horizon = horizon
         self.frequencies = frequencies
-        self.state_fed = True
 
     def in_units_of_change(self, states: Float[Array, "batch times state"]) -> "MarkovModel":
         """Let the network predict changes in units of their spread, however short a step is.
@@ -98,30 +98,18 @@ class MarkovModel(WorldModel[None]):
         predicted = jax.vmap(lambda v, a: self._changes(v, a, t))(values[:, :-1], actions)
         return jnp.mean((predicted - changes) ** 2)
 
+    @override
     def standardised(
         self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
     ) -> Float[Array, "time state"]:
-        """Predict each next state from the true state before it.
-
-        Args:
-            states: The state before each action.
-            actions: Actions in [-1, 1].
-
-        Returns:
-            The standardised state after each action.
-        """
         check_length(actions.shape[0], self.horizon)
         return self._next(states, actions, jnp.arange(actions.shape[0]))
 
+    @override
     def start(self, state: Float[Array, " state"], length: int) -> None:
-        """Begin a rollout; a Markov model carries nothing.
-
-        Args:
-            state: The initial state.
-            length: Steps to make room for.
-        """
         check_length(length, self.horizon)
 
+    @override
     def step(
         self,
         carry: None,
@@ -129,38 +117,7 @@ class MarkovModel(WorldModel[None]):
         action: Float[Array, " action"],
         t: Int[ArrayLike, ""],
     ) -> tuple[None, Float[Array, " state"]]:
-        """Take one step from the state given.
-
-        Args:
-            carry: Nothing.
-            state: The state before the action.
-            action: Action in [-1, 1].
-            t: Index of the step.
-
-        Returns:
-            Nothing, and the state after the action.
-        """
         return None, self.scaling.decode(self._next(state, action, t))
-
-    def reserve(self, carry: None, length: int) -> None:
-        """Nothing needs room.
-
-        Args:
-            carry: Nothing.
-            length: Steps to have room for.
-        """
-
-    def stages(self, length: int) -> tuple[int, ...]:
-        """Nothing grows.
-
-        Args:
-            length: Steps in the whole rollout.
-
-        Returns:
-            `length` alone.
-        """
-        check_length(length, self.horizon)
-        return (length,)
 
     def _next(
         self,

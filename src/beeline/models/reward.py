@@ -1,4 +1,4 @@
-"""A learned reward, for tasks whose reward is seen but not known.
+"""A learned reward, for tasks whose reward is observed but has no known formula.
 
 The paper's rewards are known functions (section 2); a model of them is fitted with the world
 model, to the rewards of the same episodes.
@@ -114,7 +114,7 @@ class RewardModel(Module):
         Args:
             states: Whole episodes, one state more than actions.
             actions: The actions taken.
-            rewards: The rewards seen.
+            rewards: The rewards observed.
 
         Returns:
             The loss, in standardised units.

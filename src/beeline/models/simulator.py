@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
+from typing_extensions import override
 
 from beeline.envs import Environment
 from beeline.models._base import WorldModel, check_length
@@ -30,7 +31,7 @@ class SimulatorModel(WorldModel[None]):
     environment: Environment
     scaling: StateScaling
     horizon: int = eqx.field(static=True)
-    state_fed: bool = eqx.field(static=True)
+    state_fed = True
 
     def __init__(self, environment: Environment) -> None:
         """Take an environment as the model of itself.
@@ -41,33 +42,20 @@ class SimulatorModel(WorldModel[None]):
         self.environment = environment
         self.scaling = StateScaling.identity(environment.state_dim)
         self.horizon = environment.horizon
-        self.state_fed = True
 
+    @override
     def standardised(
         self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
     ) -> Float[Array, "time state"]:
-        """Step from each of the states given.
-
-        Args:
-            states: The state before each action.
-            actions: Actions in [-1, 1].
-
-        Returns:
-            The standardised state after each action.
-        """
         check_length(actions.shape[0], self.horizon)
         step = jax.vmap(self.environment.step)
         return self.scaling.encode(step(states, actions, jnp.arange(actions.shape[0])))
 
+    @override
     def start(self, state: Float[Array, " state"], length: int) -> None:
-        """Begin a rollout; nothing is carried.
-
-        Args:
-            state: The initial state.
-            length: Steps in the rollout.
-        """
         check_length(length, self.horizon)
 
+    @override
     def step(
         self,
         carry: None,
@@ -75,38 +63,7 @@ class SimulatorModel(WorldModel[None]):
         action: Float[Array, " action"],
         t: Int[ArrayLike, ""],
     ) -> tuple[None, Float[Array, " state"]]:
-        """Step from the state given.
-
-        Args:
-            carry: Nothing.
-            state: The state before the action.
-            action: Action in [-1, 1].
-            t: Index of the step.
-
-        Returns:
-            Nothing, and the state after the action.
-        """
         return None, self.environment.step(state, action, t)
-
-    def reserve(self, carry: None, length: int) -> None:
-        """Nothing needs room.
-
-        Args:
-            carry: Nothing.
-            length: Not used.
-        """
-
-    def stages(self, length: int) -> tuple[int, ...]:
-        """Nothing grows.
-
-        Args:
-            length: Steps in the whole rollout.
-
-        Returns:
-            `length` alone.
-        """
-        check_length(length, self.horizon)
-        return (length,)
 
 
 @final
@@ -120,7 +77,7 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
     environment: Environment
     scaling: StateScaling
     horizon: int = eqx.field(static=True)
-    state_fed: bool = eqx.field(static=True)
+    state_fed = False
 
     def __init__(self, environment: Environment) -> None:
         """Take an environment's step as a recurrent cell.
@@ -131,20 +88,11 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
         self.environment = environment
         self.scaling = StateScaling.identity(environment.state_dim)
         self.horizon = environment.horizon
-        self.state_fed = False
 
+    @override
     def standardised(
         self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
     ) -> Float[Array, "time state"]:
-        """Unroll the dynamics from `states[0]`.
-
-        Args:
-            states: Only the first is read.
-            actions: Actions in [-1, 1].
-
-        Returns:
-            The standardised state after each action.
-        """
         check_length(actions.shape[0], self.horizon)
 
         def advance(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -154,19 +102,12 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
         inputs = (actions, jnp.arange(actions.shape[0]))
         return self.scaling.encode(jax.lax.scan(advance, states[0], inputs)[1])
 
+    @override
     def start(self, state: Float[Array, " state"], length: int) -> Float[Array, " state"]:
-        """Begin a rollout.
-
-        Args:
-            state: The initial state.
-            length: Steps in the rollout.
-
-        Returns:
-            The initial state, as the hidden state.
-        """
         check_length(length, self.horizon)
         return state
 
+    @override
     def step(
         self,
         carry: Float[Array, " state"],
@@ -174,42 +115,6 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
         action: Float[Array, " action"],
         t: Int[ArrayLike, ""],
     ) -> tuple[Float[Array, " state"], Float[Array, " state"]]:
-        """Step from the hidden state.
-
-        Args:
-            carry: The hidden state.
-            state: Ignored: this is what makes the model one of actions.
-            action: Action in [-1, 1].
-            t: Index of the step.
-
-        Returns:
-            The state after the action, as the hidden state and as the prediction.
-        """
-        del state
+        del state  # The hidden state stands in its place, as in any model of actions.
         next_state = self.environment.step(carry, action, t)
         return next_state, next_state
-
-    def reserve(self, carry: Float[Array, " state"], length: int) -> Float[Array, " state"]:
-        """Nothing needs room.
-
-        Args:
-            carry: The hidden state.
-            length: Not used.
-
-        Returns:
-            The same hidden state.
-        """
-        del length
-        return carry
-
-    def stages(self, length: int) -> tuple[int, ...]:
-        """Nothing grows.
-
-        Args:
-            length: Steps in the whole rollout.
-
-        Returns:
-            `length` alone.
-        """
-        check_length(length, self.horizon)
-        return (length,)

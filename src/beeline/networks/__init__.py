@@ -1,1 +1,1 @@
-"""The layers that models and policies are made of, and the coordinates that they see."""
+"""The layers of models and policies, and the coordinates of their inputs."""

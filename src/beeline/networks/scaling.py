@@ -148,10 +148,11 @@ def action_features(
 
     Returns:
         The actions, followed by the pairs over the number of entries; (1 + 2 * harmonics)
-        features an entry.
+        features per entry.
     """
     angles = [0.5 * jnp.pi * k * actions for k in range(1, harmonics + 1)]
-    # Adam moves every weight alike, so many entries' waves would learn, and overshoot, together.
+    # Adam moves every weight by about as much, so the waves of many entries would add up and the
+    # model overshoot.
     share = 1 / actions.shape[-1]
     waves = [share * wave(angle) for angle in angles for wave in (jnp.sin, jnp.cos)]
     return jnp.concatenate([actions, *waves], axis=-1)

@@ -1,4 +1,4 @@
-"""What every policy promises."""
+"""The interface of every policy."""
 
 import abc
 

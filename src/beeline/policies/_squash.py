@@ -1,10 +1,9 @@
 """Gaussians brought into the action box.
 
 tanh never reaches the edges of the box, and near them its slope is twice the distance left: a
-policy that was driven there by a model that has learned better since stays there. Clipping reaches
-them, and the slope that is taken for it is that of projected ascent: 1 wherever it leads into the
-box, 0 where it leads out. An action on the wrong edge leaves it at full pace, and one on the right
-edge stays.
+policy that an early, inaccurate model drove there can hardly leave. Clipping reaches them, and its
+derivative is replaced by that of projected ascent: 1 wherever a step leads into the box, 0 where it
+leads out. An action on the wrong edge leaves it at full pace, and one on the right edge stays.
 
 References:
     Haarnoja et al. 2018, "Soft actor-critic", Appendix C (density of a squashed Gaussian).
@@ -46,9 +45,9 @@ def _forwards(action: Array) -> tuple[Array, Array]:
     return project(action), action
 
 
-def _backwards(action: Array, upwards: Array) -> tuple[Array]:
-    leads_out = (jnp.abs(action) >= 1) & (action * upwards >= 0)
-    return (jnp.where(leads_out, 0, upwards),)
+def _backwards(action: Array, cotangent: Array) -> tuple[Array]:
+    leads_out = (jnp.abs(action) >= 1) & (action * cotangent >= 0)
+    return (jnp.where(leads_out, 0, cotangent),)
 
 
 project.defvjp(_forwards, _backwards)
@@ -95,6 +94,7 @@ def squashed_sample(
         entropy estimate.
     """
     before = mean + deviation * noise
+    # log(1 - tanh²), without the underflow of 1 - tanh² far from zero.
     slope = 2 * (jnp.log(2.0) - before - jax.nn.softplus(-2 * before))
     log_density = -0.5 * noise**2 - jnp.log(deviation) - 0.5 * jnp.log(2 * jnp.pi)
     action = jnp.tanh(mean + deviation * (width * noise))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+from typing_extensions import override
 
 from beeline._choices import choose
 from beeline.networks.layers import MLP
@@ -22,6 +23,8 @@ class SquashedGaussian(Policy):
     The mean before squashing is softly bounded, so that tanh never saturates to a zero
     gradient, and the deviation is bounded from both sides, so that exploration never dies.
     The squash is `tanh`, or `clip`, which does not saturate: its slope is that of projected ascent.
+    With `tanh` the entropy is a one-sample estimate of the action's; with `clip`, that of the
+    Gaussian before clipping.
     """
 
     network: MLP
@@ -92,6 +95,7 @@ class SquashedGaussian(Policy):
         least, greatest = (jnp.log(bound) for bound in self.deviations)
         return mean, jnp.exp(least + (greatest - least) * jax.nn.sigmoid(deviation))
 
+    @override
     def sample(
         self,
         state: Float[Array, "*batch state"],
@@ -99,30 +103,10 @@ class SquashedGaussian(Policy):
         noise: Float[Array, "*batch action"],
         width: Float[ArrayLike, ""] = 1.0,
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
-        """Choose an action by the reparameterisation trick.
-
-        Args:
-            state: State in physical units.
-            t: Index of the step.
-            noise: Standard normal draws.
-            width: Factor on the noise.
-
-        Returns:
-            The action in [-1, 1], and the policy's own entropy, at a width of 1: a one-sample
-            estimate of the action's with `tanh`, that of the Gaussian before it with `clip`.
-        """
         return SQUASHES[self.squash].sample(*self.distribution(state, t), noise, width)
 
+    @override
     def mode(
         self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]
     ) -> Float[Array, "*batch action"]:
-        """Choose the action without noise.
-
-        Args:
-            state: State in physical units.
-            t: Index of the step.
-
-        Returns:
-            The squashed mean.
-        """
         return SQUASHES[self.squash].function(self.distribution(state, t)[0])

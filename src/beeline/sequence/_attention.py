@@ -120,6 +120,7 @@ def attend(
         What each query attended to.
     """
     scores = jnp.where(visible, query @ key.swapaxes(-1, -2), -jnp.inf)
+    # Subtracting the maximum cancels in the quotient, so it needs no derivative.
     weights = jnp.exp(scores - jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True)))
     attended = (weights @ value) / weights.sum(axis=-1, keepdims=True)
     return attended.swapaxes(0, 1)
@@ -143,6 +144,7 @@ def causal_attention(
     length = query.shape[0]
     block = max(_SMALLEST_BLOCK, -(-length // _MOST_BLOCKS))
     query, key, value = (x.swapaxes(0, 1) for x in (query, key, value))
+    # Weights are recomputed in the backward pass: stored, they would take memory quadratic in time.
     attend_block = jax.checkpoint(attend)
     outputs = []
     for first in range(0, length, block):

@@ -1,4 +1,4 @@
-"""What every sequence core promises."""
+"""The interface of every sequence core."""
 
 import abc
 from typing import Generic, TypeVar
@@ -28,7 +28,7 @@ class SequenceCore(Module, Generic[Cache]):
             tokens: The tokens, `width` wide.
 
         Returns:
-            One output a token.
+            One output per token.
         """
 
     @abc.abstractmethod
@@ -56,22 +56,22 @@ class SequenceCore(Module, Generic[Cache]):
             The cache after it, and its output.
         """
 
-    @abc.abstractmethod
     def reserve(self, cache: Cache, length: int) -> Cache:
         """Make room for a longer sequence.
 
-        A step of a core that looks back costs time in proportion to the room there is, so a
-        rollout starts small and grows.
+        A step of a core with attention costs time in proportion to the room in its cache, so a
+        rollout starts small and grows. A core of constant memory inherits this method and `stages`.
 
         Args:
             cache: A cache.
             length: Tokens to have room for, those seen included.
 
         Returns:
-            The same cache with that room; a core of constant memory returns it unchanged.
+            The same cache with that room.
         """
+        del length
+        return cache
 
-    @abc.abstractmethod
     def stages(self, length: int) -> tuple[int, ...]:
         """Sizes of room worth passing through on the way to `length`.
 
@@ -81,3 +81,4 @@ class SequenceCore(Module, Generic[Cache]):
         Returns:
             Increasing sizes, the last of them `length`.
         """
+        return (length,)

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from beeline._module import Module
 from beeline.sequence._base import SequenceCore
@@ -36,7 +37,7 @@ class Cell(Module, Generic[Memory]):
             x: Inputs of the layer.
 
         Returns:
-            What `advance` takes, a row an input.
+            What `advance` takes, one row per input.
         """
 
     @abc.abstractmethod
@@ -55,20 +56,13 @@ class Cell(Module, Generic[Memory]):
 
 
 class RecurrentCore(SequenceCore[tuple[Any, ...]]):
-    """A stack of cells and a linear readout; its cache is one memory a cell."""
+    """A stack of cells and a linear readout; its cache is one memory per cell."""
 
     cells: eqx.AbstractVar[tuple[Cell, ...]]
     readout: eqx.AbstractVar[Float[Array, "hidden outputs"]]
 
+    @override
     def parallel(self, tokens: Float[Array, "time hidden"]) -> Float[Array, "time hidden"]:
-        """Evaluate the whole sequence, one scan a layer.
-
-        Args:
-            tokens: The tokens, `width` wide.
-
-        Returns:
-            One output a token.
-        """
         x = tokens
         for cell in self.cells:
 
@@ -78,56 +72,17 @@ class RecurrentCore(SequenceCore[tuple[Any, ...]]):
             _, x = jax.lax.scan(advance, cell.start(), cell.project(x))
         return x @ self.readout
 
+    @override
     def start(self, length: int) -> tuple[Any, ...]:
-        """Begin a sequence.
-
-        Args:
-            length: Not used: the memory does not grow.
-
-        Returns:
-            The cache that has seen no token.
-        """
         del length
         return tuple(cell.start() for cell in self.cells)
 
+    @override
     def step(
         self, cache: tuple[Any, ...], token: Float[Array, " hidden"]
     ) -> tuple[tuple[Any, ...], Float[Array, " hidden"]]:
-        """Evaluate one more token.
-
-        Args:
-            cache: What the tokens before it left.
-            token: The next token.
-
-        Returns:
-            The cache after it, and its output.
-        """
         x, memories = token, []
         for cell, memory in zip(self.cells, cache, strict=True):
             memory, x = cell.advance(memory, cell.project(x))
             memories.append(memory)
         return tuple(memories), x @ self.readout
-
-    def reserve(self, cache: tuple[Any, ...], length: int) -> tuple[Any, ...]:
-        """Nothing needs room.
-
-        Args:
-            cache: A cache.
-            length: Not used.
-
-        Returns:
-            The same cache.
-        """
-        del length
-        return cache
-
-    def stages(self, length: int) -> tuple[int, ...]:
-        """Nothing grows.
-
-        Args:
-            length: Tokens in the whole sequence.
-
-        Returns:
-            `length` alone.
-        """
-        return (length,)

@@ -16,6 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
+from typing_extensions import override
 
 from beeline.networks.layers import Linear
 from beeline.sequence._recurrent import Cell, RecurrentCore
@@ -42,41 +43,22 @@ class GRUCell(Cell[Float[Array, " hidden"]]):
         self.inputs = Linear(inputs, 3 * hidden, key=input_key)
         self.candidate_bias = jnp.zeros(hidden)
 
+    @override
     def start(self) -> Float[Array, " hidden"]:
-        """Begin a sequence.
-
-        Returns:
-            Zeros.
-        """
         return jnp.zeros_like(self.candidate_bias)
 
+    @override
     def project(self, x: Float[Array, "*time inputs"]) -> Float[Array, "*time gates"]:
-        """Evaluate W x + b.
-
-        Args:
-            x: Inputs of the layer.
-
-        Returns:
-            Their part of the gates.
-        """
         return self.inputs(x)
 
+    @override
     def advance(
         self, memory: Float[Array, " hidden"], projected: Float[Array, " gates"]
     ) -> tuple[Float[Array, " hidden"], Float[Array, " hidden"]]:
-        """Take one step.
-
-        Args:
-            memory: h.
-            projected: W x + b.
-
-        Returns:
-            h', twice: it is also the output.
-        """
-        both = 2 * memory.size
-        recalled = memory @ self.recurrent
-        reset, keep = jnp.split(jax.nn.sigmoid(projected[:both] + recalled[:both]), 2)
-        candidate = jnp.tanh(projected[both:] + reset * (recalled[both:] + self.candidate_bias))
+        gates = 2 * memory.size
+        recurrent = memory @ self.recurrent
+        reset, keep = jnp.split(jax.nn.sigmoid(projected[:gates] + recurrent[:gates]), 2)
+        candidate = jnp.tanh(projected[gates:] + reset * (recurrent[gates:] + self.candidate_bias))
         memory = keep * memory + (1 - keep) * candidate
         return memory, memory
 

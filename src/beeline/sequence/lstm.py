@@ -19,6 +19,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
+from typing_extensions import override
 
 from beeline.networks.layers import Linear
 from beeline.sequence._recurrent import Cell, RecurrentCore
@@ -52,38 +53,19 @@ class LSTMCell(Cell[LSTMMemory]):
         opened = layer.bias.at[hidden : 2 * hidden].set(1.0)
         self.inputs = eqx.tree_at(lambda linear: linear.bias, layer, opened)
 
+    @override
     def start(self) -> LSTMMemory:
-        """Begin a sequence.
-
-        Returns:
-            Zeros.
-        """
         empty = jnp.zeros_like(self.recurrent[:, 0])
         return LSTMMemory(empty, empty)
 
+    @override
     def project(self, x: Float[Array, "*time inputs"]) -> Float[Array, "*time gates"]:
-        """Evaluate W x + b.
-
-        Args:
-            x: Inputs of the layer.
-
-        Returns:
-            Their part of the gates.
-        """
         return self.inputs(x)
 
+    @override
     def advance(
         self, memory: LSTMMemory, projected: Float[Array, " gates"]
     ) -> tuple[LSTMMemory, Float[Array, " hidden"]]:
-        """Take one step.
-
-        Args:
-            memory: h and c.
-            projected: W x + b.
-
-        Returns:
-            h' and c', and h' as the output.
-        """
         gates = projected + memory.hidden @ self.recurrent
         let_in, keep, let_out = jnp.split(jax.nn.sigmoid(gates[: 3 * memory.cell.size]), 3)
         cell = keep * memory.cell + let_in * jnp.tanh(gates[3 * memory.cell.size :])

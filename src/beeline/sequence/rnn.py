@@ -14,6 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
+from typing_extensions import override
 
 from beeline.networks.layers import Linear
 from beeline.sequence._recurrent import Cell, RecurrentCore
@@ -48,37 +49,18 @@ class RNNCell(Cell[Float[Array, " hidden"]]):
         self.inputs = Linear(inputs, hidden, key=input_key)
         self.activation = activation
 
+    @override
     def start(self) -> Float[Array, " hidden"]:
-        """Begin a sequence.
-
-        Returns:
-            Zeros.
-        """
         return jnp.zeros_like(self.inputs.bias)
 
+    @override
     def project(self, x: Float[Array, "*time inputs"]) -> Float[Array, "*time hidden"]:
-        """Evaluate W_a a + b.
-
-        Args:
-            x: Inputs of the layer.
-
-        Returns:
-            What they add to the memory.
-        """
         return self.inputs(x)
 
+    @override
     def advance(
         self, memory: Float[Array, " hidden"], projected: Float[Array, " hidden"]
     ) -> tuple[Float[Array, " hidden"], Float[Array, " hidden"]]:
-        """Take one step.
-
-        Args:
-            memory: x.
-            projected: W_a a + b.
-
-        Returns:
-            x', twice: it is also the output.
-        """
         memory = self.activation(memory @ self.recurrent) + projected
         return memory, memory
 

@@ -15,6 +15,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+from typing_extensions import override
 
 from beeline.sequence._attention import (
     KeyValues,
@@ -53,68 +54,31 @@ class SelfAttention(SequenceCore[SelfAttentionCache]):
         self.query_key_value = scales * jax.random.normal(key, (width, 3 * width))
         self.width = width
 
+    @override
     def parallel(self, tokens: Float[Array, "time hidden"]) -> Float[Array, "time hidden"]:
-        """Evaluate the whole sequence with blocked causal attention.
-
-        Args:
-            tokens: The tokens, `width` wide.
-
-        Returns:
-            One output a token.
-        """
         query, key, value = self._split(tokens)
         return causal_attention(query, key, value)[:, 0]
 
+    @override
     def start(self, length: int) -> SelfAttentionCache:
-        """Begin a sequence.
-
-        Args:
-            length: Tokens to make room for.
-
-        Returns:
-            The cache that has seen no token.
-        """
         seen = no_tokens(1, length, self.width, self.query_key_value.dtype)
         return SelfAttentionCache(seen, jnp.zeros((), int))
 
+    @override
     def step(
         self, cache: SelfAttentionCache, token: Float[Array, " hidden"]
     ) -> tuple[SelfAttentionCache, Float[Array, " hidden"]]:
-        """Evaluate one more token against the cached keys and values.
-
-        Args:
-            cache: What the tokens before it left; has room for this one.
-            token: The next token.
-
-        Returns:
-            The cache after it, and its output.
-        """
         query, key, value = self._split(token)
         seen = cache.seen.append(key, value, cache.position)
         output = attend_to_seen(query, seen, cache.position)[0]
         return SelfAttentionCache(seen, cache.position + 1), output
 
+    @override
     def reserve(self, cache: SelfAttentionCache, length: int) -> SelfAttentionCache:
-        """Pad the keys and values with room.
-
-        Args:
-            cache: A cache.
-            length: Tokens to have room for, those seen included.
-
-        Returns:
-            The same cache with that room.
-        """
         return cache._replace(seen=cache.seen.pad(length))
 
+    @override
     def stages(self, length: int) -> tuple[int, ...]:
-        """Grow in quarters once the sequence is long.
-
-        Args:
-            length: Tokens in the whole sequence.
-
-        Returns:
-            Increasing sizes, the last of them `length`.
-        """
         return growing_stages(length)
 
     def _split(self, tokens: Float[Array, "*time hidden"]) -> tuple[Array, ...]:

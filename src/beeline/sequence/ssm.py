@@ -9,8 +9,8 @@ and then x_t + W y' * sigmoid(V y') with y' = gelu(y_t). |λ| < 1 whatever the w
 neither the modes nor their gradients can grow. A mode at rest is an average of B u over its memory
 of 1 / exp(ν) steps, as in a system that integrates its inputs: one action's share in it is γ, which
 is the less the longer the memory. Memories start spread over all orders of magnitude between two
-bounds, and phases small, since trajectories are smooth; the bounds belong to the length of the
-sequences, or the long ones would meet modes that have forgotten and gradients full of noise.
+bounds, and phases small, since trajectories are smooth. The bounds have to suit the length of the
+sequences: in longer ones the modes forget, and their gradients are full of noise.
 
 The recurrence is linear, so it can be evaluated along time in a logarithmic number of rounds.
 That is what accelerators want. A CPU is faster with a plain scan, which does each product once
@@ -31,6 +31,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
+from typing_extensions import override
 
 from beeline._module import Module
 from beeline.networks.layers import LayerNorm, Linear
@@ -74,7 +75,7 @@ class LinearRecurrence(Module):
             width: Size of u and y.
             modes: Number of complex modes.
             memories: Least and greatest number of steps in which a mode decays to 1/e.
-            largest_phase: Greatest phase of λ, in radians a step.
+            largest_phase: Greatest phase of λ, in radians per step.
             key: Random key.
         """
         decay_key, phase_key, drive_key, read_key, skip_key = jax.random.split(key, 5)
@@ -103,6 +104,7 @@ class LinearRecurrence(Module):
         Returns:
             What each adds to the modes.
         """
+        # γ = 1 - |λ|, without the cancellation of |λ| near 1.
         gain = -jnp.expm1(-jnp.exp(self.log_decay))
         return Modes(*jnp.split(u @ (self.drive * jnp.tile(gain, 2)), 2, axis=-1))
 
@@ -189,7 +191,7 @@ class SSMBlock(Module):
             width: Size of a token.
             modes: Number of complex modes.
             memories: Least and greatest number of steps in which a mode decays to 1/e.
-            largest_phase: Greatest phase of λ, in radians a step.
+            largest_phase: Greatest phase of λ, in radians per step.
             key: Random key.
         """
         recurrence_key, mix_key = jax.random.split(key)
@@ -238,10 +240,10 @@ class SSM(SequenceCore[tuple[Modes, ...]]):
         Args:
             width: Size of a token.
             layers: Number of blocks.
-            modes: Complex modes a block.
+            modes: Complex modes per block.
             memories: Least and greatest number of steps in which a mode decays to 1/e at the
                 start; a tenth and ten times the length of the sequences serve well.
-            largest_phase: Greatest phase of λ at the start, in radians a step; five turns in a
+            largest_phase: Greatest phase of λ at the start, in radians per step; five turns in a
                 sequence serve well.
             key: Random key.
 
@@ -258,15 +260,8 @@ class SSM(SequenceCore[tuple[Modes, ...]]):
         self.norm = LayerNorm(width)
         self.width = width
 
+    @override
     def parallel(self, tokens: Float[Array, "time hidden"]) -> Float[Array, "time hidden"]:
-        """Evaluate the whole sequence, one sweep along time a block.
-
-        Args:
-            tokens: The tokens, `width` wide.
-
-        Returns:
-            One output a token.
-        """
         x = tokens
         for block in self.blocks:
             u = block.norm(x)
@@ -274,30 +269,15 @@ class SSM(SequenceCore[tuple[Modes, ...]]):
             x = block.merge(x, block.recurrence.output(modes, u))
         return self.norm(x)
 
+    @override
     def start(self, length: int) -> tuple[Modes, ...]:
-        """Begin a sequence.
-
-        Args:
-            length: Not used: the modes do not grow in number.
-
-        Returns:
-            The cache that has seen no token.
-        """
         del length
         return tuple(block.recurrence.start() for block in self.blocks)
 
+    @override
     def step(
         self, cache: tuple[Modes, ...], token: Float[Array, " hidden"]
     ) -> tuple[tuple[Modes, ...], Float[Array, " hidden"]]:
-        """Evaluate one more token.
-
-        Args:
-            cache: What the tokens before it left.
-            token: The next token.
-
-        Returns:
-            The cache after it, and its output.
-        """
         x, after = token, []
         for block, modes in zip(self.blocks, cache, strict=True):
             u = block.norm(x)
@@ -305,27 +285,3 @@ class SSM(SequenceCore[tuple[Modes, ...]]):
             x = block.merge(x, block.recurrence.output(modes, u))
             after.append(modes)
         return tuple(after), self.norm(x)
-
-    def reserve(self, cache: tuple[Modes, ...], length: int) -> tuple[Modes, ...]:
-        """Nothing needs room.
-
-        Args:
-            cache: A cache.
-            length: Not used.
-
-        Returns:
-            The same cache.
-        """
-        del length
-        return cache
-
-    def stages(self, length: int) -> tuple[int, ...]:
-        """Nothing grows.
-
-        Args:
-            length: Tokens in the whole sequence.
-
-        Returns:
-            `length` alone.
-        """
-        return (length,)

@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+from typing_extensions import override
 
 from beeline._module import Module
 from beeline.networks.layers import MLP, LayerNorm, Linear
@@ -25,7 +26,7 @@ from beeline.sequence._base import SequenceCore
 
 
 class TransformerCache(NamedTuple):
-    """What a transformer remembers: one pair a layer, and the number of tokens seen."""
+    """What a transformer remembers: one pair per layer, and the number of tokens seen."""
 
     layers: tuple[KeyValues, ...]
     position: Int[Array, ""]
@@ -129,7 +130,7 @@ class Transformer(SequenceCore[TransformerCache]):
         Args:
             width: Size of a token.
             layers: Number of blocks.
-            heads: Attention heads a block.
+            heads: Attention heads per block.
             mlp_width: Hidden units of each block's MLP; four times `width` if not given.
             positions: Length of the learned position table; none if not given.
             key: Random key.
@@ -144,6 +145,7 @@ class Transformer(SequenceCore[TransformerCache]):
             )
         *keys, table_key = jax.random.split(key, layers + 1)
         mlp_width = 4 * width if mlp_width is None else mlp_width
+        # Each block adds to the residual stream twice: this keeps its variance, as in GPT-2.
         residual_scale = (2 * layers) ** -0.5
         self.blocks = tuple(Block(width, heads, mlp_width, residual_scale, key=k) for k in keys)
         self.norm = LayerNorm(width)
@@ -153,15 +155,8 @@ class Transformer(SequenceCore[TransformerCache]):
         self.width = width
         self.heads = heads
 
+    @override
     def parallel(self, tokens: Float[Array, "time hidden"]) -> Float[Array, "time hidden"]:
-        """Evaluate the whole sequence with blocked causal attention.
-
-        Args:
-            tokens: The tokens, `width` wide.
-
-        Returns:
-            One output a token.
-        """
         self._check_length(tokens.shape[0])
         x = tokens if self.table is None else tokens + self.table[: tokens.shape[0]]
         for block in self.blocks:
@@ -169,32 +164,17 @@ class Transformer(SequenceCore[TransformerCache]):
             x = block.merge(x, causal_attention(query, key, value))
         return self.norm(x)
 
+    @override
     def start(self, length: int) -> TransformerCache:
-        """Begin a sequence.
-
-        Args:
-            length: Tokens to make room for.
-
-        Returns:
-            The cache that has seen no token.
-        """
         self._check_length(length)
         channels, dtype = self.width // self.heads, self.norm.weight.dtype
         layers = tuple(no_tokens(self.heads, length, channels, dtype) for _ in self.blocks)
         return TransformerCache(layers, jnp.zeros((), int))
 
+    @override
     def step(
         self, cache: TransformerCache, token: Float[Array, " hidden"]
     ) -> tuple[TransformerCache, Float[Array, " hidden"]]:
-        """Evaluate one more token against the cached keys and values.
-
-        Args:
-            cache: What the tokens before it left; has room for this one.
-            token: The next token.
-
-        Returns:
-            The cache after it, and its output.
-        """
         at = cache.position
         x = token if self.table is None else token + self.table[at]
         seen = []
@@ -205,28 +185,13 @@ class Transformer(SequenceCore[TransformerCache]):
             seen.append(layer)
         return TransformerCache(tuple(seen), at + 1), self.norm(x)
 
+    @override
     def reserve(self, cache: TransformerCache, length: int) -> TransformerCache:
-        """Pad the keys and values with room.
-
-        Args:
-            cache: A cache.
-            length: Tokens to have room for, those seen included.
-
-        Returns:
-            The same cache with that room.
-        """
         self._check_length(length)
         return cache._replace(layers=tuple(layer.pad(length) for layer in cache.layers))
 
+    @override
     def stages(self, length: int) -> tuple[int, ...]:
-        """Grow in quarters once the sequence is long, then in eighths: 9/16 of full attention.
-
-        Args:
-            length: Tokens in the whole sequence.
-
-        Returns:
-            Increasing sizes, the last of them `length`.
-        """
         return growing_stages(length)
 
     def _check_length(self, length: int) -> None:

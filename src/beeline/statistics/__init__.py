@@ -1,4 +1,4 @@
-"""What a few seeds on a few tasks tell, and how surely.
+"""Statistics of a few seeds on a few tasks, with bootstrap intervals.
 
 Scores come as one array of seeds for each task, so that tasks may have different numbers of
 seeds; axes before that of the seeds are batch axes, such as points of a learning curve. A run that

@@ -1,4 +1,4 @@
-"""One number, or one curve, from the scores of many runs."""
+"""Aggregates of the scores of many runs."""
 
 import numpy as np
 from jaxtyping import Float, Real

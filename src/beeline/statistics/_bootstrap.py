@@ -1,4 +1,4 @@
-"""How far a statistic might be off, had other seeds been drawn."""
+"""Confidence intervals of a statistic by a stratified bootstrap over seeds."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -27,7 +27,7 @@ def bootstrap(
     """Estimate a percentile interval by a stratified bootstrap.
 
     Each sample draws as many runs as there are, with replacement, within each task and method:
-    tasks are fixed, seeds are chance. The statistic may be infinite.
+    tasks are fixed, seeds are random. The statistic may be infinite.
 
     Args:
         statistic: From scores by task, one for each method, to a number or an array; seeds are
@@ -41,8 +41,8 @@ def bootstrap(
         The statistic of the scores themselves, and the interval.
 
     Raises:
-        ValueError: If the confidence is out of range, there is no sample, or a task has no runs
-            or one that is not a number, or the statistic of a sample is none.
+        ValueError: If the confidence is out of range, there is no sample, a task has no runs or a
+            score that is not a number, or the statistic of a sample is not a number.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}: give a number between 0 and 1")
@@ -51,7 +51,7 @@ def bootstrap(
     given = [checked_scores(scores) for scores in methods]
     random = np.random.default_rng(seed)
     drawn = [[_resample(task, samples, random) for task in scores] for scores in given]
-    # Neighbouring order statistics, the outer ones: between infinite ones lies no mean.
+    # The outer of two order statistics, not a mean of both: that of -inf and inf does not exist.
     outside = (1 - confidence) / 2
     values, value = np.asarray(statistic(*drawn)), np.asarray(statistic(*given))
     if np.isnan(values).any() or np.isnan(value).any():
@@ -64,6 +64,6 @@ def bootstrap(
 def _resample(
     scores: Float[np.ndarray, "*batch seed"], samples: int, random: np.random.Generator
 ) -> Float[np.ndarray, "samples *batch seed"]:
-    # Along a curve, a seed is drawn as a whole.
+    # One draw of seeds for a whole curve, whose points belong together.
     chosen = random.integers(scores.shape[-1], size=(samples, scores.shape[-1]))
     return np.moveaxis(scores[..., chosen], -2, 0)

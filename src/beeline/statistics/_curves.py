@@ -1,4 +1,4 @@
-"""How much it takes to learn, by environment steps or by seconds."""
+"""Learning curves, and the environment steps or seconds that it takes to reach a level."""
 
 import numpy as np
 from jaxtyping import Float, Real
@@ -23,8 +23,8 @@ def fill_failures(returns: Real[np.ndarray, "*batch time"]) -> Float[np.ndarray,
     """
     returns = np.asarray(returns)
     finite = np.isfinite(returns)
-    places = np.where(finite, np.arange(returns.shape[-1]), -1)
-    latest = np.maximum.accumulate(places, axis=-1)
+    recorded = np.where(finite, np.arange(returns.shape[-1]), -1)
+    latest = np.maximum.accumulate(recorded, axis=-1)
     held = np.take_along_axis(returns, np.maximum(latest, 0), axis=-1)
     return np.where(latest < 0, RANDOM, held)
 

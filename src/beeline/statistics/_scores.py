@@ -1,4 +1,4 @@
-"""What statistics take: the scores of runs, and checks where they enter."""
+"""The scores that statistics are computed from, and their checks."""
 
 from collections.abc import Sequence
 
@@ -46,7 +46,7 @@ def check_numbers(what: str, values: Real[np.ndarray, "..."]) -> None:
 
 
 def check_in_order(what: str, values: Real[np.ndarray, " _"]) -> None:
-    """Refuse an axis that is not one.
+    """Refuse an axis whose values are not sorted.
 
     Args:
         what: What the values are, for the error.

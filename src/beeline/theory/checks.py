@@ -26,7 +26,7 @@ _ROUNDING = 1e-9
 
 
 class Claim(NamedTuple):
-    """A constant that a statement assumes, and the largest value met."""
+    """A constant that a statement assumes, and the largest value measured."""
 
     claimed: float
     met: float
@@ -129,8 +129,8 @@ def check_theorem_1(
 
     Args:
         measured: An episode in a model that feeds states back.
-        action_slope: L_a; the largest met if not given.
-        state_slope: L_s; the largest met if not given.
+        action_slope: L_a; the largest measured if not given.
+        state_slope: L_s; the largest measured if not given.
 
     Returns:
         The checks of the influence by gap and of the policy gradient by horizon.

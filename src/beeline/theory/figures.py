@@ -34,10 +34,10 @@ def check_figure(panels: Sequence[Panel], quantity: str = "norm") -> Figure:
     row = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, panel in zip(row, panels, strict=True):
         handles = []
-        for place, (label, check) in enumerate(panel.checks.items()):
-            colour = _COLOURS[place % len(_COLOURS)]
+        for index, (label, check) in enumerate(panel.checks.items()):
+            colour = _COLOURS[index % len(_COLOURS)]
             # Smaller from one to the next, so that equal measurements all show.
-            size = max(2.5, 6 - 1.75 * place)
+            size = max(2.5, 6 - 1.75 * index)
             over = check.measured > check.bound * (1 + 1e-9)
             axes.plot(check.at, check.bound, "-", color=colour, linewidth=1.2)
             axes.plot(check.at[~over], check.measured[~over], "o", color=colour, markersize=size)

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
+from typing_extensions import override
 
 from beeline.models import WorldModel
 from beeline.networks.scaling import StateScaling
@@ -36,7 +37,7 @@ class EqualSlopes(WorldModel[Sums]):
     state_slope: Float[Array, ""]
     scaling: StateScaling
     memory: bool = eqx.field(static=True)
-    state_fed: bool = eqx.field(static=True)
+    state_fed = True
 
     def __init__(self, action_slope: float, state_slope: float, *, memory: bool = True) -> None:
         """Fix the slopes.
@@ -50,37 +51,21 @@ class EqualSlopes(WorldModel[Sums]):
         self.state_slope = jnp.asarray(state_slope, dtype=float)
         self.scaling = StateScaling.identity(1)
         self.memory = memory
-        self.state_fed = True
 
+    @override
     def standardised(
         self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
     ) -> Float[Array, "time state"]:
-        """Add up what came before each step.
-
-        Args:
-            states: The state before each action.
-            actions: The actions.
-
-        Returns:
-            The state after each action.
-        """
         if self.memory:
             states, actions = jnp.cumsum(states, axis=0), jnp.cumsum(actions, axis=0)
         return self.action_slope * actions + self.state_slope * states
 
+    @override
     def start(self, state: Float[Array, " state"], length: int) -> Sums:
-        """Begin with empty sums.
-
-        Args:
-            state: The initial state.
-            length: Steps to make room for; sums need none.
-
-        Returns:
-            The carry of `step`.
-        """
         del length
         return Sums(jnp.zeros_like(state), jnp.zeros_like(state))
 
+    @override
     def step(
         self,
         carry: Sums,
@@ -88,46 +73,11 @@ class EqualSlopes(WorldModel[Sums]):
         action: Float[Array, " action"],
         t: Int[ArrayLike, ""],
     ) -> tuple[Sums, Float[Array, " state"]]:
-        """Take one step.
-
-        Args:
-            carry: The sums so far.
-            state: The state before the action.
-            action: The action.
-            t: Index of the step.
-
-        Returns:
-            The sums, and the state after the action.
-        """
         del t
         if self.memory:
             carry = Sums(carry.states + state, carry.actions + action)
             state, action = carry
         return carry, self.action_slope * action + self.state_slope * state
-
-    def reserve(self, carry: Sums, length: int) -> Sums:
-        """Sums need no room.
-
-        Args:
-            carry: The sums.
-            length: Steps to have room for.
-
-        Returns:
-            The sums.
-        """
-        del length
-        return carry
-
-    def stages(self, length: int) -> tuple[int, ...]:
-        """Nothing grows.
-
-        Args:
-            length: Steps in the whole rollout.
-
-        Returns:
-            `length` alone.
-        """
-        return (length,)
 
 
 @final
@@ -140,7 +90,7 @@ class BareCore(WorldModel[Any]):
 
     core: SequenceCore
     scaling: StateScaling
-    state_fed: bool = eqx.field(static=True)
+    state_fed = False
 
     def __init__(self, core: SequenceCore) -> None:
         """Take a core.
@@ -150,36 +100,20 @@ class BareCore(WorldModel[Any]):
         """
         self.core = core
         self.scaling = StateScaling.identity(core.width)
-        self.state_fed = False
 
+    @override
     def standardised(
         self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
     ) -> Float[Array, "time state"]:
-        """Read the actions.
-
-        Args:
-            states: Ignored.
-            actions: The tokens.
-
-        Returns:
-            The outputs.
-        """
         del states
         return self.core.parallel(actions)
 
+    @override
     def start(self, state: Float[Array, " state"], length: int) -> Any:
-        """Begin a sequence; the initial state is not read.
-
-        Args:
-            state: Ignored.
-            length: Actions to make room for.
-
-        Returns:
-            The core's cache.
-        """
         del state
         return self.core.start(length)
 
+    @override
     def step(
         self,
         carry: Any,
@@ -187,41 +121,15 @@ class BareCore(WorldModel[Any]):
         action: Float[Array, " action"],
         t: Int[ArrayLike, ""],
     ) -> tuple[Any, Float[Array, " state"]]:
-        """Read one more action.
-
-        Args:
-            carry: The core's cache.
-            state: Ignored.
-            action: The token.
-            t: Ignored.
-
-        Returns:
-            The cache, and the output.
-        """
         del state, t
         return self.core.step(carry, action)
 
+    @override
     def reserve(self, carry: Any, length: int) -> Any:
-        """Ask the core.
-
-        Args:
-            carry: The core's cache.
-            length: Actions to have room for.
-
-        Returns:
-            The cache with that room.
-        """
         return self.core.reserve(carry, length)
 
+    @override
     def stages(self, length: int) -> tuple[int, ...]:
-        """Ask the core.
-
-        Args:
-            length: Actions in the whole rollout.
-
-        Returns:
-            Increasing sizes, the last of them `length`.
-        """
         return self.core.stages(length)
 
 
@@ -230,13 +138,15 @@ class Affine(Policy):
     """action + feedback · state + noise, of which the action alone is a weight: L_π = 1.
 
     Without feedback it looks at nothing: with noise of zero it pushes every action the same way,
-    and with a sequence as its noise it plays that sequence around the action.
+    and with a sequence as its noise it plays that sequence around the action. It
+    reports an entropy of zero.
     """
 
     action: Float[Array, " action"]
     feedback: float = eqx.field(static=True, default=0.0)
     """Needs states and actions of one size unless it is zero."""
 
+    @override
     def sample(
         self,
         state: Float[Array, "*batch state"],
@@ -244,30 +154,11 @@ class Affine(Policy):
         noise: Float[Array, "*batch action"],
         width: Float[ArrayLike, ""] = 1.0,
     ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
-        """Add the noise to the action.
-
-        Args:
-            state: The state.
-            t: Index of the step.
-            noise: What to add.
-            width: Factor on the noise.
-
-        Returns:
-            The sum, and an entropy of zero.
-        """
         return self.mode(state, t) + width * noise, jnp.zeros(jnp.shape(t))
 
+    @override
     def mode(
         self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]
     ) -> Float[Array, "*batch action"]:
-        """Give the action with feedback and without noise.
-
-        Args:
-            state: The state.
-            t: Index of the step.
-
-        Returns:
-            The action.
-        """
         action = jnp.broadcast_to(self.action, (*jnp.shape(t), *self.action.shape))
         return action + self.feedback * state if self.feedback else action

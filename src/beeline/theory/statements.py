@@ -1,4 +1,4 @@
-"""Every statement of the paper on small instances: where it holds, is met, and breaks.
+"""Every statement of the paper on small instances: where it holds, is tight, and breaks.
 
 Each function gives labelled checks. Some instances satisfy the hypotheses, some are built to
 break them, and some show where the paper's own formula fails. Compute in float64.
@@ -172,13 +172,13 @@ def theorem_2(horizon: int, *, key: PRNGKeyArray) -> Checks:
     fed = MarkovModel(2, 2, horizon, hidden_sizes=(6,), key=model_key)
     circuitous = _two_dimensional(fed, horizon, policy_key, noise_key)
     # Actions that push back harder the further the state is: a loop that the stop-gradient cuts.
-    nothing = jnp.zeros((horizon, 1))
+    no_noise = jnp.zeros((horizon, 1))
     looped = probe(
         Affine(jnp.array([0.3]), feedback=0.5),
         EqualSlopes(1.0, 1.0, memory=False),
         linear_reward,
         jnp.array([0.1]),
-        nothing,
+        no_noise,
         through_policy=1.0,
     )
     # All paths of the integrator count for this bound, so that only the loop can exceed it.
@@ -216,13 +216,13 @@ def corollary_21(horizon: int, *, key: PRNGKeyArray) -> Checks:
     )
     straight = _one_dimensional(BareCore(line), horizon)
     checks: Checks = {}
-    for label, met, layer, slope in (
+    for label, episode, layer, slope in (
         ("tanh", measured, core, 1.0),
         ("one dimension", straight, line, 1.0),
         ("slope exceeded", straight, line, 0.8),
         ("unbounded slope", unbounded, ripples, 1.0),
     ):
-        both = check_corollary_21(met, layer, activation_slope=slope)
+        both = check_corollary_21(episode, layer, activation_slope=slope)
         checks[f"{label}, influence"], checks[label] = both
     return checks
 
@@ -267,7 +267,7 @@ def corollary_22(horizon: int, *, key: PRNGKeyArray) -> Checks:
 
 
 def remark_1(horizons: tuple[int, ...], *, key: PRNGKeyArray) -> Checks:
-    """A recurrent network whose hidden state is the state, forced and free.
+    """A recurrent network whose hidden state is the state, with teacher forcing and without.
 
     Args:
         horizons: Lengths of the episodes.
@@ -291,8 +291,8 @@ def remark_1(horizons: tuple[int, ...], *, key: PRNGKeyArray) -> Checks:
 
 
 def _one_dimensional(model: EqualSlopes | BareCore, horizon: int) -> Probe:
-    nothing = jnp.zeros((horizon, 1))
-    return probe(Affine(jnp.array([0.3])), model, linear_reward, jnp.array([0.1]), nothing)
+    no_noise = jnp.zeros((horizon, 1))
+    return probe(Affine(jnp.array([0.3])), model, linear_reward, jnp.array([0.1]), no_noise)
 
 
 def _two_dimensional(

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from beeline.envs._control_system import Bounds, ControlSystem
 
@@ -74,45 +75,20 @@ class Bacteria(ControlSystem):
     state_bounds: Bounds = eqx.field(default=((0.0, 10.0),), static=True)
     control_bounds: Bounds = eqx.field(default=((0.0, 2.0),), static=True)
 
+    @override
     def dynamics(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, "state"]:
-        """Evaluate ẋ = r x + A u x - B u² e⁻ˣ.
-
-        Args:
-            x: The state: the bacteria concentration.
-            u: The control: the nutrient level.
-            t: The time; the system does not depend on it.
-
-        Returns:
-            The time derivative of the state.
-        """
         del t
         return self.r * x + self.a * u * x - self.b * u**2 * jnp.exp(-x)
 
+    @override
     def cost(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, ""]:
-        """Evaluate u².
-
-        Args:
-            x: The state: the bacteria concentration.
-            u: The control: the nutrient level.
-            t: The time; the cost does not depend on it.
-
-        Returns:
-            The cost per unit of time.
-        """
         del t, x
         return u[0] ** 2
 
+    @override
     def terminal_cost(self, x: Float[Array, "state"]) -> Float[Array, ""]:
-        """Evaluate -C x.
-
-        Args:
-            x: The last state.
-
-        Returns:
-            The cost; it is negative, for bacteria are wanted.
-        """
         return -self.c * x[0]

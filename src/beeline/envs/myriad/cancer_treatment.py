@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from beeline.envs._control_system import Bounds, ControlSystem
 
@@ -77,46 +78,17 @@ class CancerTreatment(ControlSystem):
     state_bounds: Bounds = eqx.field(default=((0.001, 1.0),), static=True)
     control_bounds: Bounds = eqx.field(default=((0.0, 2.0),), static=True)
 
+    @override
     def dynamics(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, "state"]:
-        """Evaluate ẋ = r x ln(1/x) - δ u x.
-
-        Args:
-            x: The state: the tumour density, above 0.
-            u: The control: the drug strength.
-            t: The time; the system does not depend on it.
-
-        Returns:
-            The time derivative of the state.
-        """
         del t
         # The lower state bound keeps x away from 0, where the logarithm has no derivative.
         return -self.r * x * jnp.log(x) - self.delta * u * x
 
+    @override
     def cost(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, ""]:
-        """Evaluate a x² + u².
-
-        Args:
-            x: The state: the tumour density, above 0.
-            u: The control: the drug strength.
-            t: The time; the cost does not depend on it.
-
-        Returns:
-            The cost per day.
-        """
         del t
         return self.a * x[0] ** 2 + u[0] ** 2
-
-    def terminal_cost(self, x: Float[Array, "state"]) -> Float[Array, ""]:
-        """Evaluate the terminal cost.
-
-        Args:
-            x: The last state.
-
-        Returns:
-            Zero: there is none.
-        """
-        return jnp.zeros_like(x[0])

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from beeline.envs._control_system import Bounds, ControlSystem
 
@@ -79,46 +80,17 @@ class Harvest(ControlSystem):
     state_bounds: Bounds = eqx.field(default=((0.0, math.inf),), static=True)
     control_bounds: Bounds = eqx.field(default=((0.0, 1.0),), static=True)
 
+    @override
     def dynamics(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, "state"]:
-        """Evaluate ẋ = -(m + u) x.
-
-        Args:
-            x: The state: the population level.
-            u: The control: the harvest rate.
-            t: The time; the system does not depend on it.
-
-        Returns:
-            The time derivative of the state.
-        """
         del t
         return -(self.m + u) * x
 
+    @override
     def cost(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, ""]:
-        """Evaluate -A k t/(t + 1) x u + u².
-
-        Args:
-            x: The state: the population level.
-            u: The control: the harvest rate.
-            t: The time, which sets the mass of a member.
-
-        Returns:
-            The cost per unit of time.
-        """
         time = jnp.asarray(t, x.dtype)
         mass = self.k * time / (time + 1.0)
         return -self.a * mass * x[0] * u[0] + u[0] ** 2
-
-    def terminal_cost(self, x: Float[Array, "state"]) -> Float[Array, ""]:
-        """Evaluate the terminal cost.
-
-        Args:
-            x: The last state.
-
-        Returns:
-            Zero: there is none.
-        """
-        return jnp.zeros_like(x[0])

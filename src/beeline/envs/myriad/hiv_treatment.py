@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from beeline.envs._control_system import Bounds, ControlSystem
 
@@ -22,7 +23,7 @@ class HIVTreatment(ControlSystem):
         ẋ₂ = u k x₁ x₃ - m₂ x₂
         ẋ₃ = N m₂ x₂ - m₃ x₃
 
-    The virus clears at 4.4 a day, which explicit Euler follows badly in long steps: the factor
+    The virus clears at 4.4 per day, which explicit Euler follows badly in long steps: the factor
     1 - m₃ dt of one step is -3.4 at horizon 20 (the virus alternates between its bounds and returns
     depend on actions in the extreme), -0.76 at 50 and 0.12 at 100.
 
@@ -95,19 +96,10 @@ class HIVTreatment(ControlSystem):
     )
     control_bounds: Bounds = eqx.field(default=((0.0, 1.0),), static=True)
 
+    @override
     def dynamics(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, "state"]:
-        """Evaluate the three rates of change given above.
-
-        Args:
-            x: The state: healthy cells, infected cells and virus.
-            u: The control: the remaining infectivity.
-            t: The time; the system does not depend on it.
-
-        Returns:
-            The time derivative of the state.
-        """
         del t
         healthy, infected, virus = x
         infection = u[0] * self.k * healthy * virus
@@ -120,29 +112,9 @@ class HIVTreatment(ControlSystem):
             ]
         )
 
+    @override
     def cost(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, ""]:
-        """Evaluate -A x₁ + (1 - u)².
-
-        Args:
-            x: The state: healthy cells, infected cells and virus.
-            u: The control: the remaining infectivity.
-            t: The time; the cost does not depend on it.
-
-        Returns:
-            The cost per day.
-        """
         del t
         return -self.a * x[0] + (1.0 - u[0]) ** 2
-
-    def terminal_cost(self, x: Float[Array, "state"]) -> Float[Array, ""]:
-        """Evaluate the terminal cost.
-
-        Args:
-            x: The last state.
-
-        Returns:
-            Zero: there is none.
-        """
-        return jnp.zeros_like(x[0])

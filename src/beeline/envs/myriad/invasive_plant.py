@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from beeline.envs._control_system import Bounds, ControlSystem
 
@@ -97,46 +98,21 @@ class InvasivePlant(ControlSystem):
         """
         return 1.0
 
+    @override
     def dynamics(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, "state"]:
-        """Evaluate the change in a year, (1 - u) g(x) - x.
-
-        Args:
-            x: The state: the radii.
-            u: The control: the share removed from each patch.
-            t: The time; the system does not depend on it.
-
-        Returns:
-            The time derivative of the state.
-        """
         del t
         grown = x + self.k * x / (self.epsilon + x)
         return (1.0 - u) * grown - x
 
+    @override
     def cost(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, ""]:
-        """Evaluate B Σ uⱼ².
-
-        Args:
-            x: The state: the radii.
-            u: The control: the share removed from each patch.
-            t: The time; the cost does not depend on it.
-
-        Returns:
-            The cost per year.
-        """
         del t, x
         return self.b * jnp.sum(u**2)
 
+    @override
     def terminal_cost(self, x: Float[Array, "state"]) -> Float[Array, ""]:
-        """Evaluate Σ xⱼ.
-
-        Args:
-            x: The last state.
-
-        Returns:
-            The sum of the radii.
-        """
         return jnp.sum(x)

@@ -4,9 +4,9 @@ import typing
 from typing import ClassVar
 
 import equinox as eqx
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from beeline.envs._control_system import Bounds, ControlSystem
 
@@ -75,45 +75,16 @@ class MouldFungicide(ControlSystem):
     state_bounds: Bounds = eqx.field(default=((0.0, 5.0),), static=True)
     control_bounds: Bounds = eqx.field(default=((0.0, 5.0),), static=True)
 
+    @override
     def dynamics(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, "state"]:
-        """Evaluate ẋ = r (M - x) - u x.
-
-        Args:
-            x: The state: the mould concentration.
-            u: The control: the fungicide level.
-            t: The time; the system does not depend on it.
-
-        Returns:
-            The time derivative of the state.
-        """
         del t
         return self.r * (self.m - x) - u * x
 
+    @override
     def cost(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, ""]:
-        """Evaluate A x² + u².
-
-        Args:
-            x: The state: the mould concentration.
-            u: The control: the fungicide level.
-            t: The time; the cost does not depend on it.
-
-        Returns:
-            The cost per unit of time.
-        """
         del t
         return self.a * x[0] ** 2 + u[0] ** 2
-
-    def terminal_cost(self, x: Float[Array, "state"]) -> Float[Array, ""]:
-        """Evaluate the terminal cost.
-
-        Args:
-            x: The last state.
-
-        Returns:
-            Zero: there is none.
-        """
-        return jnp.zeros_like(x[0])

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from beeline.envs._control_system import Bounds, ControlSystem
 
@@ -70,44 +71,15 @@ class TimberHarvest(ControlSystem):
     state_bounds: Bounds = eqx.field(default=((0.0, 20000.0),), static=True)
     control_bounds: Bounds = eqx.field(default=((0.0, 1.0),), static=True)
 
+    @override
     def dynamics(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, "state"]:
-        """Evaluate ẋ = k x u.
-
-        Args:
-            x: The state: the timber production.
-            u: The control: the share of income re-invested.
-            t: The time; the system does not depend on it.
-
-        Returns:
-            The time derivative of the state.
-        """
         del t
         return self.k * x * u
 
+    @override
     def cost(
         self, x: Float[Array, "state"], u: Float[Array, "action"], t: Float[ArrayLike, ""]
     ) -> Float[Array, ""]:
-        """Evaluate -e^(-r t) x (1 - u).
-
-        Args:
-            x: The state: the timber production.
-            u: The control: the share of income re-invested.
-            t: The time, by which profit is discounted.
-
-        Returns:
-            The cost per year.
-        """
         return -jnp.exp(-self.r * t) * x[0] * (1.0 - u[0])
-
-    def terminal_cost(self, x: Float[Array, "state"]) -> Float[Array, ""]:
-        """Evaluate the terminal cost.
-
-        Args:
-            x: The last state.
-
-        Returns:
-            Zero: there is none.
-        """
-        return jnp.zeros_like(x[0])

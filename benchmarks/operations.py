@@ -5,6 +5,7 @@ matrix-product rate that a case reaches is a lower bound.
 """
 
 import itertools
+import math
 
 from beeline.config import Config
 
@@ -20,7 +21,7 @@ def forward(config: Config, state_dim: int, action_dim: int) -> float:
         action_dim: Number of action entries.
 
     Returns:
-        Operations for one episode.
+        Operations for one episode; NaN where nobody has counted those of its core.
     """
     fields = config.world_model
     features = 1 + 2 * fields.frequencies
@@ -33,6 +34,8 @@ def forward(config: Config, state_dim: int, action_dim: int) -> float:
     inputs = actions + features + (state_dim if config.model.endswith("-history") else 0)
     around = 2 * inputs * fields.width + _mlp((fields.width, *fields.hidden, state_dim))
     name = config.model.split("-")[0]
+    if name not in COUNTED:
+        return math.nan
     if name in _GATES:
         core = _recurrent(_GATES[name], fields.width, fields.recurrent)
     else:
@@ -128,3 +131,5 @@ def _recurrent(gates: int, width: int, memories: tuple[int, ...]) -> float:
 
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 _CORES = {"transformer": _transformer, "attention": _attention, "ssm": _ssm}
+COUNTED = {*_GATES, *_CORES}
+"""Sequence cores whose operations are counted."""

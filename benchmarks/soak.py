@@ -26,8 +26,6 @@ import numpy as np
 
 from beeline import envs
 from beeline.config import (
-    BASELINES,
-    MODELS,
     Config,
     Exploration,
     Fitting,
@@ -37,7 +35,7 @@ from beeline.config import (
     Policy,
     SoftActorCritic,
 )
-from beeline.config._packages import missing_package
+from beeline.config._catalogue import CATALOGUE
 
 _RECORDS, _CHECKPOINTS = "metrics.jsonl", ("checkpoint.npz", "checkpoint-previous.npz")
 _PRELOADED = [
@@ -119,27 +117,27 @@ def small(task: str, model: str, seed: int) -> Config:
     )
 
 
+_SMALL = {
+    "world_model": Model(
+        width=8, layers=1, heads=2, recurrent=(8,), hidden=(8,), frequencies=1, harmonics=1
+    ),
+    "policy": Policy(hidden=(8,), frequencies=1),
+    "fitting": Fitting(batch_size=2, env_steps_per_update=3.0),
+    "improvement": Improvement(batch_size=2, env_steps_per_update=3.0),
+    # Updates do not come at the ends of episodes.
+    "sac": SoftActorCritic(
+        hidden=(8,), batch_size=4, env_steps_per_update=4, env_steps_per_policy_update=8
+    ),
+    "online_dt": OnlineDecisionTransformer(
+        width=8, layers=1, heads=2, context=3, batch_size=2, env_steps_per_update=3.0
+    ),
+}
+
+
 def _sizes(model: str, seed: int) -> dict[str, Any]:
-    if model == "sac":
-        # Updates do not come at the ends of episodes.
-        sac = SoftActorCritic(
-            hidden=(8,), batch_size=4, env_steps_per_update=4, env_steps_per_policy_update=8
-        )
-        return {"sac": sac}
-    if model == "online-dt":
-        transformer = OnlineDecisionTransformer(
-            width=8, layers=1, heads=2, context=3, batch_size=2, env_steps_per_update=3.0
-        )
-        return {"online_dt": transformer}
-    return {
-        "reward": "learned" if seed % 2 else "known",
-        "world_model": Model(
-            width=8, layers=1, heads=2, recurrent=(8,), hidden=(8,), frequencies=1, harmonics=1
-        ),
-        "policy": Policy(hidden=(8,), frequencies=1),
-        "fitting": Fitting(batch_size=2, env_steps_per_update=3.0),
-        "improvement": Improvement(batch_size=2, env_steps_per_update=3.0),
-    }
+    options = CATALOGUE[model].options
+    reward = {"reward": "learned"} if "reward" in options and seed % 2 else {}
+    return reward | {name: group for name, group in _SMALL.items() if name in options}
 
 
 def train_undisturbed(config: Config, folder: Path) -> float:
@@ -242,8 +240,8 @@ def differences(ours: Path, theirs: Path) -> list[str]:
 
 
 def _cases(chance: random.Random) -> Iterator[tuple[str, str]]:
-    tasks, models = list(envs.names()), [*MODELS, *BASELINES]
-    models = [model for model in models if missing_package(model) is None]
+    tasks = list(envs.names())
+    models = [name for name, entry in CATALOGUE.items() if entry.missing_package() is None]
     while True:
         chance.shuffle(tasks)
         chance.shuffle(models)

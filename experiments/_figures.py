@@ -1,10 +1,12 @@
 """How the figures look."""
 
+import itertools
 from collections.abc import Iterable
 
 from beeline._drawing import Axes, Figure, default_style
+from beeline.config._catalogue import CATALOGUE
 
-COLOURS = {
+_CHOSEN = {
     "truth": "#222222",
     "simulator": "#222222",
     "transformer-awm": "#1f6fb4",
@@ -17,21 +19,12 @@ COLOURS = {
     "sac": "#e76f2e",
     "online-dt": "#8a5a44",
 }
+_OTHERS = itertools.cycle(("#4c9bb8", "#7f8c2f", "#a05c7b", "#5c6b73", "#b08d57", "#3f7f5f"))
+
+COLOURS = _CHOSEN | {name: next(_OTHERS) for name in CATALOGUE if name not in _CHOSEN}
 """One colour a model, the same in all figures."""
 
-LABELS = {
-    "truth": "true dynamics",
-    "simulator": "true dynamics",
-    "transformer-awm": "transformer AWM",
-    "ssm-awm": "SSM AWM",
-    "lstm-awm": "LSTM AWM",
-    "transformer-history": "transformer history model",
-    "ssm-history": "SSM history model",
-    "markov": "Markov model",
-    "rnn-awm": "RNN AWM",
-    "sac": "SAC",
-    "online-dt": "online decision transformer",
-}
+LABELS = {"truth": "true dynamics"} | {name: entry.label for name, entry in CATALOGUE.items()}
 """What a model is called in all figures."""
 
 

@@ -3,13 +3,13 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
 
 import jax
 from jaxtyping import Array, PRNGKeyArray, UInt32
 
 from beeline._choices import choose
 from beeline.config import BASELINES, MODELS, Config
+from beeline.config._catalogue import located
 from beeline.control import is_deterministic
 from beeline.envs import Environment, make
 from beeline.gradients import Direct, Unrolled
@@ -22,10 +22,7 @@ from beeline.models import (
     WorldModel,
 )
 from beeline.networks.scaling import StateScaling
-from beeline.online_dt import OnlineDT
 from beeline.policies import Policy, SquashedGaussian
-from beeline.sac import SAC
-from beeline.sequence import GRU, LSTM, RNN, SSM, SelfAttention, SequenceCore, Transformer
 from beeline.training import (
     BPO,
     CorrelatedNoise,
@@ -39,7 +36,6 @@ from beeline.training import (
     RewardFitting,
 )
 from beeline.training.algorithm import Algorithm
-from beeline.training.baseline import Baseline
 from beeline.training.fit import fitting_of
 from beeline.training.side_by_side import Networks, SideBySide
 
@@ -61,7 +57,72 @@ def build_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> World
     Returns:
         The model, in physical units until it is standardised.
     """
-    return choose("model", config.model, _MODELS)(config, env, key)
+    return choose("model", config.model, MODELS).make(config, env, key=key)
+
+
+def actions_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+    """Draw a model of actions around the sequence core that the model's entry names.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+
+    Returns:
+        The model.
+    """
+    return _around_core(ActionsModel, config, env, key)
+
+
+def history_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+    """Draw a model of histories around the sequence core that the model's entry names.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+
+    Returns:
+        The model.
+    """
+    return _around_core(HistoryModel, config, env, key)
+
+
+def markov_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+    """Draw a one-step model.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+
+    Returns:
+        The model.
+    """
+    fields = config.world_model
+    return MarkovModel(
+        env.state_dim,
+        env.action_dim,
+        env.horizon,
+        hidden_sizes=fields.hidden,
+        frequencies=fields.frequencies,
+        scaling=_scaling(config, env),
+        key=key,
+    )
+
+
+def simulator_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+    """Take the environment as the model of itself.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Not used.
+
+    Returns:
+        The model.
+    """
+    return SimulatorModel(env)
 
 
 def build_policy(config: Config, env: Environment, *, key: PRNGKeyArray) -> Policy:
@@ -126,7 +187,7 @@ def build(config: Config, env: Environment | None = None) -> Algorithm:
     """
     env = make(config.task, horizon=config.horizon) if env is None else env
     if config.model in BASELINES:
-        return _BASELINES[config.model](config, env, _evaluation_episodes(config, env))
+        return BASELINES[config.model].make(config, env, _evaluation_episodes(config, env))
     return SideBySide(config, build_bpo(config, env), functools.partial(_draw, config, env))
 
 
@@ -233,77 +294,21 @@ def _scaling(config: Config, env: Environment) -> StateScaling:
     return StateScaling(identity.mean, identity.scale, compress=config.world_model.standardise)
 
 
-def _core(name: str, config: Config, env: Environment, key: PRNGKeyArray) -> SequenceCore:
-    fields = config.world_model
-    if name == "transformer":
-        positions = env.horizon + 1 if fields.positions else None
-        return Transformer(fields.width, fields.layers, fields.heads, positions=positions, key=key)
-    if name == "ssm":
-        horizon = env.horizon
-        return SSM(
-            fields.width,
-            fields.layers,
-            memories=(0.1 * horizon, 10.0 * horizon),
-            largest_phase=min(10 * math.pi / horizon, math.pi / 2),
-            key=key,
-        )
-    if name == "attention":
-        return SelfAttention(fields.width, key=key)
-    recurrent = {"rnn": RNN, "gru": GRU, "lstm": LSTM}[name]
-    return recurrent(fields.width, fields.recurrent, key=key)
-
-
-def _sequence_model(config: Config, env: Environment, key: PRNGKeyArray) -> WorldModel:
+def _around_core(
+    kind: type[ActionsModel | HistoryModel], config: Config, env: Environment, key: PRNGKeyArray
+) -> WorldModel:
+    core, fields = MODELS[config.model].core, config.world_model
+    assert core is not None
     core_key, key = jax.random.split(key)
-    core_name, conditioning = config.model.split("-")
-    core = _core(core_name, config, env, core_key)
-    fields = config.world_model
-    sizes = (env.state_dim, env.action_dim, env.horizon)
-    if conditioning == "history":
-        return HistoryModel(
-            core,
-            *sizes,
-            decoder_sizes=fields.hidden,
-            frequencies=fields.frequencies,
-            harmonics=fields.harmonics,
-            scaling=_scaling(config, env),
-            key=key,
-        )
-    return ActionsModel(
-        core,
-        *sizes,
+    known = vars(fields) | {"horizon": env.horizon}
+    return kind(
+        located(core.factory)(*(known[name] for name in core.takes), key=core_key),
+        env.state_dim,
+        env.action_dim,
+        env.horizon,
         decoder_sizes=fields.hidden,
         frequencies=fields.frequencies,
         harmonics=fields.harmonics,
         scaling=_scaling(config, env),
         key=key,
     )
-
-
-def _markov(config: Config, env: Environment, key: PRNGKeyArray) -> WorldModel:
-    fields = config.world_model
-    return MarkovModel(
-        env.state_dim,
-        env.action_dim,
-        env.horizon,
-        hidden_sizes=fields.hidden,
-        frequencies=fields.frequencies,
-        scaling=_scaling(config, env),
-        key=key,
-    )
-
-
-def _simulator(config: Config, env: Environment, key: PRNGKeyArray) -> WorldModel:
-    return SimulatorModel(env)
-
-
-_MODELS: dict[str, Callable[[Config, Environment, PRNGKeyArray], WorldModel]] = {
-    **{name: _sequence_model for name in MODELS if name.endswith(("-awm", "-history"))},
-    "markov": _markov,
-    "simulator": _simulator,
-}
-
-_BASELINES: dict[str, Callable[[Config, Environment, int], Baseline]] = {
-    "sac": SAC,
-    "online-dt": OnlineDT,
-}

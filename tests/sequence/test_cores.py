@@ -1,4 +1,4 @@
-"""What every core promises, whatever its recurrence. A new core is one line in `CORES`."""
+"""What every core promises, whatever its recurrence: each that the library lists is tried."""
 
 import functools
 
@@ -7,26 +7,30 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from beeline.sequence import GRU, LSTM, RNN, SSM, SelfAttention, Transformer
+from beeline.config._catalogue import CORES, located
 from tests.networks import drawn, normal
 
 WIDTH = 12
-CORES = {
-    "gru": functools.partial(GRU, WIDTH, (7, 9)),
-    "lstm": functools.partial(LSTM, WIDTH, (7, 9)),
-    "rnn": functools.partial(RNN, WIDTH, (7, 9)),
-    "self-attention": functools.partial(SelfAttention, WIDTH),
-    "ssm": functools.partial(SSM, WIDTH, 2, 5),
-    "transformer": functools.partial(Transformer, WIDTH, 2, 3, mlp_width=20, positions=2000),
+SIZES = {
+    "width": WIDTH,
+    "layers": 2,
+    "heads": 3,
+    "recurrent": (7, 9),
+    "positions": True,
+    "horizon": 2000,
+}
+DRAWN = {
+    name: functools.partial(located(core.factory), *(SIZES[size] for size in core.takes))
+    for name, core in CORES.items()
 }
 # Attention blocks are 64 tokens up to 512, and stages begin at 256.
 LENGTHS = (1, 63, 64, 65)
 LONGEST = 257
 
 
-@pytest.fixture(params=CORES)
+@pytest.fixture(params=DRAWN)
 def core(request):
-    return drawn(CORES[request.param])
+    return drawn(DRAWN[request.param])
 
 
 def draw(length, seed=1):

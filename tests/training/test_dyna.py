@@ -1,5 +1,7 @@
 """Imagined episodes: those of the one-step model, and only while it knows more than its student."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 
 from beeline.build import build_bpo, build_model, build_policy
-from beeline.config import Exploration, Fitting, Model, Policy, preset
+from beeline.config import MODELS, Exploration, Fitting, Model, Policy, preset
 from beeline.models import WorldModel
 from beeline.networks.scaling import StateScaling
 from beeline.training import Buffer, Context, play
@@ -200,8 +202,6 @@ def test_a_model_is_compared_as_it_is_on_its_own(model):
 
 
 def test_a_model_of_the_users_own_is_taught_unless_it_says_otherwise(monkeypatch):
-    from beeline import build
-
     config = preset("default", model="gru-awm", task="harvest", horizon=HORIZON)
     env = build_bpo(config).env
     plain = build_model(config, env, key=jax.random.key(0))
@@ -221,7 +221,8 @@ def test_a_model_of_the_users_own_is_taught_unless_it_says_otherwise(monkeypatch
 
     for kind, taught in ((Own, True), (OneStep, False)):
         own = kind(plain, plain.scaling)
-        monkeypatch.setitem(build._MODELS, "gru-awm", lambda *_, own=own, **__: own)
+        entry = dataclasses.replace(MODELS["gru-awm"], factory=lambda *_, own=own, **__: own)
+        monkeypatch.setitem(MODELS, "gru-awm", entry)
         assert (build_bpo(config).fitting.dyna is not None) == taught
 
 

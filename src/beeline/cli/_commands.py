@@ -1,48 +1,20 @@
 """The commands and their options, as the command line shows them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from beeline.config import (
-    Exploration,
-    Fitting,
-    Improvement,
-    Model,
-    OnlineDecisionTransformer,
-    Policy,
-    SoftActorCritic,
-)
+from beeline.config._config import Fields
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(Fields):
     """Train policies through learned world models."""
 
-    task: tyro.conf.Positional[str] = "cancer-treatment"
+    task: tyro.conf.Positional[str] = Fields.task
     """Name of the task (`beeline list` shows them), or module:Name of an environment."""
-    environment: tyro.conf.Suppress[str] = ""
-    horizon: int = 100
-    """Steps in an episode, at least 2; `invasive-plant` takes 10, `one-bounce` 3."""
-    model: str = "transformer-awm"
-    """Name of the world model."""
-    reward: str = "known"
-    """The task's own reward function, or `learned`: a model of the rewards seen."""
-    preset: str = "default"
-    """Where the defaults of all other options come from."""
-    seed: int = 0
-    """Seed of the first run."""
-    seeds: int = 1
-    """Runs side by side, with seeds that follow each other."""
-    env_steps: int = 10_000
-    """Environment steps in all, the warm-up included."""
-    reference: str = "optimum"
-    """What returns are compared with: the `optimum` where there is one, `none`, or a return."""
-    evaluation_episodes: int = 0
-    """Episodes that a policy is measured in; 0 takes 1, or 32 where chance has a part."""
-    nonfinite: str = "stop"
-    """About a number that is not finite: `stop`, `skip` the update, or `restore` the weights."""
+    environment: tyro.conf.Suppress[str] = Fields.environment
     out: Path | None = None
     """Directory of the run; runs/TASK-hHORIZON-MODEL-seedSEED if not given."""
     overwrite: bool = False
@@ -53,13 +25,6 @@ class Train:
     """Environment steps between checkpoints; time alone counts if not given."""
     checkpoint_minutes: float = 1.0
     """Minutes between checkpoints; more where they would take over 2% of the time."""
-    world_model: Model = field(default_factory=Model)
-    policy: Policy = field(default_factory=Policy)
-    fitting: Fitting = field(default_factory=Fitting)
-    improvement: Improvement = field(default_factory=Improvement)
-    exploration: Exploration = field(default_factory=Exploration)
-    sac: SoftActorCritic = field(default_factory=SoftActorCritic)
-    online_dt: OnlineDecisionTransformer = field(default_factory=OnlineDecisionTransformer)
 
 
 @dataclass(frozen=True)

@@ -370,8 +370,8 @@ def _list(command: List) -> int:
     del command
     tables = {
         "tasks": descriptions(),
-        "models": MODELS,
-        "baselines": BASELINES,
+        "models": {name: entry.description for name, entry in MODELS.items()},
+        "baselines": {name: entry.description for name, entry in BASELINES.items()},
         "presets": {name: text for name, (text, _) in PRESETS.items()},
     }
     for title, entries in tables.items():

@@ -1,17 +1,10 @@
 """What a training run is made of: fields declared once, presets, and checks before any work."""
 
 from beeline.config._baselines import OnlineDecisionTransformer, SoftActorCritic
+from beeline.config._catalogue import BASELINES, MODELS
 from beeline.config._config import Config, preset
 from beeline.config._groups import Exploration, Fitting, Improvement, Model, Policy
-from beeline.config._names import (
-    BASELINES,
-    MODELS,
-    NONFINITE,
-    OPTIMISERS,
-    REFERENCES,
-    REWARDS,
-    SQUASHES,
-)
+from beeline.config._names import NONFINITE, OPTIMISERS, REFERENCES, REWARDS, SQUASHES
 from beeline.config._presets import PRESETS
 
 __all__ = [

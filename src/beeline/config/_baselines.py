@@ -2,21 +2,26 @@
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from beeline.config._fields import (
     FINITE,
     FINITE_POSITIVE,
     FROM_ZERO,
+    LAYER,
     POSITIVE,
     SHARE,
     Count,
+    Group,
     Sizes,
     Switch,
     field,
 )
+from beeline.config._groups import check_heads
 
 
 @dataclass(frozen=True)
-class SoftActorCritic:
+class SoftActorCritic(Group):
     """Soft actor-critic (paper, Appendix C.2 and Table 2)."""
 
     learning_rate: float = field(1e-3, FINITE_POSITIVE)
@@ -40,9 +45,18 @@ class SoftActorCritic:
     normalise: bool = field(True, Switch())
     """Whether observations and rewards are normalised with statistics of all seen so far."""
 
+    @override
+    def check(self, flag: str) -> None:
+        if self.env_steps_per_policy_update % self.env_steps_per_update:
+            raise ValueError(
+                f"{flag}.env-steps-per-policy-update is {self.env_steps_per_policy_update}, not a "
+                f"multiple of {flag}.env-steps-per-update = {self.env_steps_per_update}: change "
+                "one of them"
+            )
+
 
 @dataclass(frozen=True)
-class OnlineDecisionTransformer:
+class OnlineDecisionTransformer(Group):
     """Online decision transformer (paper, Appendix F.3)."""
 
     target: float = field(1.0, FINITE)
@@ -51,9 +65,9 @@ class OnlineDecisionTransformer:
     """Steps that it looks back when it learns."""
     acting_context: int = field(20, Count(1))
     """Steps that it looks back when it acts; no more than those, whatever is given."""
-    width: int = field(64, Count(1))
+    width: int = field(64, Count(1), size=1)
     """Size of a token."""
-    layers: int = field(2, Count(1))
+    layers: int = field(2, Count(1), size=LAYER)
     """Blocks of the transformer."""
     heads: int = field(4, Count(1))
     """Attention heads a block; divides the width."""
@@ -75,3 +89,7 @@ class OnlineDecisionTransformer:
     """Environment steps between updates."""
     capacity: int = field(1000, Count(1))
     """Episodes kept."""
+
+    @override
+    def check(self, flag: str) -> None:
+        check_heads(flag, self.width, self.heads)

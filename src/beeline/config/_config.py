@@ -1,15 +1,25 @@
 """What a training run is made of, with presets and checks."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 from beeline._choices import choose
 from beeline.config._baselines import OnlineDecisionTransformer, SoftActorCritic
-from beeline.config._fields import Choice, ChoiceOrNumber, Count, Text, field, group, normalised
+from beeline.config._catalogue import CATALOGUE
+from beeline.config._fields import (
+    Choice,
+    ChoiceOrNumber,
+    Count,
+    Group,
+    Text,
+    field,
+    flag,
+    group,
+    normalised,
+)
 from beeline.config._groups import Exploration, Fitting, Improvement, Model, Policy
-from beeline.config._names import BASELINES, MODELS, NONFINITE, REFERENCES, REWARDS
+from beeline.config._names import NONFINITE, REFERENCES, REWARDS
 from beeline.config._presets import PRESETS
 from beeline.config._unused import check_unused
 from beeline.envs import names as task_names
@@ -23,8 +33,8 @@ _LEAST_EPISODES, _LEAST_STEPS = 16, 1600
 
 
 @dataclass(frozen=True)
-class Config:
-    """One training run."""
+class Fields:
+    """The fields of a configuration, not checked yet; each is a flag of the command line too."""
 
     task: str = field("cancer-treatment", Text())
     """Name of the task, or of an environment of one's own."""
@@ -32,15 +42,15 @@ class Config:
     """What an environment of one's own is, as `beeline.envs` compares it; empty for a task."""
     horizon: int = field(100, Count(2))
     """Steps in an episode, at least 2; `invasive-plant` takes 10, `one-bounce` 3."""
-    model: str = field("transformer-awm", Choice(MODELS | BASELINES))
+    model: str = field("transformer-awm", Choice(CATALOGUE))
     """Name of the world model."""
     reward: str = field("known", Choice(REWARDS))
-    """Whether the policy sees the task's reward function or a model of the rewards seen."""
+    """The task's own reward function, or `learned`: a model of the rewards seen."""
     preset: str = field("default", Choice(PRESETS))
-    """Name of the preset that the other fields started from."""
+    """Where the defaults of all other options come from."""
     seed: int = field(0, Count(0, _LARGEST_SEED))
     """Seed of the first run."""
-    seeds: int = field(1, Count(1))
+    seeds: int = field(1, Count(1), size=1)
     """Runs side by side, with seeds that follow each other."""
     env_steps: int = field(10_000, Count(1))
     """Environment steps in all, the warm-up included."""
@@ -49,21 +59,20 @@ class Config:
     evaluation_episodes: int = field(0, Count(0), since=3, before=0)
     """Episodes that a policy is measured in; 0 takes 1, or 32 where chance has a part."""
     nonfinite: str = field("stop", Choice(NONFINITE), since=2, before="stop")
-    """What to do about a number that is not finite: `stop`, `skip` or `restore`."""
+    """About a number that is not finite: `stop`, `skip` the update, or `restore` the weights."""
     world_model: Model = group(Model)
-    """The world model."""
     policy: Policy = group(Policy)
-    """The policy."""
     fitting: Fitting = group(Fitting)
-    """Fitting the world model."""
     improvement: Improvement = group(Improvement)
-    """Improving the policy."""
     exploration: Exploration = group(Exploration)
-    """Exploring."""
     sac: SoftActorCritic = group(SoftActorCritic, since=2)
-    """Soft actor-critic."""
     online_dt: OnlineDecisionTransformer = group(OnlineDecisionTransformer, since=2)
-    """Online decision transformer."""
+
+
+@final
+@dataclass(frozen=True)
+class Config(Fields):
+    """One training run."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot run, before anything is done.
@@ -83,25 +92,10 @@ class Config:
                 f"{_LARGEST_SEED}: lower one of them"
             )
         # Runs of before a baseline was added have its default options, whatever their preset.
-        check_unused(self, _usual(self.preset), _usual("default"))
-        for name in ("world_model", "online_dt"):
-            sizes, flag = getattr(self, name), name.replace("_", "-")
-            if sizes.width % sizes.heads:
-                raise ValueError(
-                    f"{flag}.width is {sizes.width}, not a multiple of {flag}.heads = "
-                    f"{sizes.heads}: change one of them"
-                )
-        if self.sac.env_steps_per_policy_update % self.sac.env_steps_per_update:
-            raise ValueError(
-                f"sac.env-steps-per-policy-update is {self.sac.env_steps_per_policy_update}, not a "
-                f"multiple of sac.env-steps-per-update = {self.sac.env_steps_per_update}: change "
-                "one of them"
-            )
-        if self.policy.least_deviation > self.policy.greatest_deviation:
-            raise ValueError(
-                f"policy.least-deviation is {self.policy.least_deviation}, above "
-                f"policy.greatest-deviation = {self.policy.greatest_deviation}: swap them"
-            )
+        check_unused(self, Fields(**PRESETS[self.preset][1]), Fields())
+        for name, value in vars(self).items():
+            if isinstance(value, Group):
+                value.check(flag(name))
         if self.env_steps < self.warmup_episodes * self.horizon + self.horizon:
             raise ValueError(
                 f"env-steps is {self.env_steps}, but the warm-up takes "
@@ -165,13 +159,3 @@ def preset(name: str, **fields: Any) -> Config:
         TypeError: If a field is unknown or of the wrong type.
     """
     return Config(**{**choose("preset", name, PRESETS)[1], "preset": name, **fields})
-
-
-def _usual(name: str) -> dict[str, Any]:
-    plain = {
-        field.name: field.default
-        if field.default_factory is dataclasses.MISSING
-        else field.default_factory()
-        for field in dataclasses.fields(Config)
-    }
-    return plain | PRESETS[name][1]

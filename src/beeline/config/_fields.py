@@ -160,10 +160,26 @@ FROM_ZERO = Number("a finite number of at least 0", low=0.0)
 FINITE = Number("a finite number")
 SHARE = Number("a share from 0 to 1", low=0.0, high=1.0)
 
-_RULE, _SINCE, _BEFORE = "rule", "since", "before"
+_RULE, _SINCE, _BEFORE, _SIZE = "rule", "since", "before", "size"
+
+LAYER = 100
+"""Numbers that a layer of a network takes at least."""
 
 
-def field(default: T, rule: Rule, *, since: int = 1, before: Any = None) -> T:
+class Group:
+    """Fields that belong together, as one field of the configuration."""
+
+    def check(self, flag: str) -> None:
+        """Refuse values that contradict each other; most groups have none.
+
+        Args:
+            flag: What the group is called, for errors.
+        """
+
+
+def field(
+    default: T, rule: Rule, *, since: int = 1, before: Any = None, size: int | None = None
+) -> T:
     """Declare a field.
 
     Args:
@@ -171,11 +187,13 @@ def field(default: T, rule: Rule, *, since: int = 1, before: Any = None) -> T:
         rule: What it may be.
         since: The schema of run directories since which it is.
         before: The value that does as older versions did, for a field that came later.
+        size: How many numbers of a saved state each unit of it takes at least, so that a forged
+            configuration asks for no more than its file bears out.
 
     Returns:
         The field, for a dataclass.
     """
-    metadata = {_RULE: rule, _SINCE: since, _BEFORE: before}
+    metadata = {_RULE: rule, _SINCE: since, _BEFORE: before, _SIZE: size}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -231,6 +249,45 @@ def normalised(fields: Any, prefix: str = "") -> dict[str, Any]:
             kind = getattr(one.type, "__name__", one.type)
             raise TypeError(f"{flag(path)} is {value!r}: give the group of fields {kind}")
     return values
+
+
+def leaves(fields: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """List the fields of a configuration, those of its groups among them.
+
+    Args:
+        fields: The configuration, or a group of its fields.
+        prefix: The group's path, with a dot after it.
+
+    Yields:
+        The path and the value of each.
+    """
+    for path, value, _ in _leaves(fields, prefix):
+        yield path, value
+
+
+def numbers_saved(fields: Any) -> Iterator[tuple[str, int]]:
+    """Count the numbers of a saved state that fields stand for, at the least.
+
+    Args:
+        fields: The configuration, or a group of its fields.
+
+    Yields:
+        The path of each field that says so, and their number.
+    """
+    for path, value, metadata in _leaves(fields):
+        if isinstance(metadata[_RULE], Sizes):
+            yield path, max(sum(value), LAYER * len(value))
+        elif metadata[_SIZE] is not None:
+            yield path, metadata[_SIZE] * value
+
+
+def _leaves(fields: Any, prefix: str = "") -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
+    for one in dataclasses.fields(fields):
+        value = getattr(fields, one.name)
+        if isinstance(value, Group):
+            yield from _leaves(value, f"{prefix}{one.name}.")
+        else:
+            yield prefix + one.name, value, one.metadata
 
 
 def added_since(kind: type, schema: int, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from beeline.config._fields import (
     FINITE_POSITIVE,
     FROM_ZERO,
+    LAYER,
     POSITIVE,
     SHARE,
     Choice,
     Count,
+    Group,
     Sizes,
     Switch,
     field,
@@ -16,13 +20,30 @@ from beeline.config._fields import (
 from beeline.config._names import OPTIMISERS, SQUASHES
 
 
+def check_heads(flag: str, width: int, heads: int) -> None:
+    """Refuse a number of attention heads that does not divide the size of a token.
+
+    Args:
+        flag: What the group that has both is called.
+        width: Size of a token.
+        heads: Attention heads.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if width % heads:
+        raise ValueError(
+            f"{flag}.width is {width}, not a multiple of {flag}.heads = {heads}: change one of them"
+        )
+
+
 @dataclass(frozen=True)
-class Model:
+class Model(Group):
     """The world model."""
 
-    width: int = field(72, Count(1))
+    width: int = field(72, Count(1), size=1)
     """Size of a token (paper, Appendix C)."""
-    layers: int = field(2, Count(1))
+    layers: int = field(2, Count(1), size=LAYER)
     """Blocks of the sequence core."""
     heads: int = field(3, Count(1))
     """Attention heads a block; divides the width."""
@@ -32,21 +53,25 @@ class Model:
     """Hidden layers of the decoder, or of the Markov network."""
     positions: bool = field(False, Switch())
     """Whether a transformer adds a learned table of positions, as GPT-2 does."""
-    frequencies: int = field(4, Count(0))
+    frequencies: int = field(4, Count(0), size=1)
     """Sine and cosine pairs of time, beside time itself, given to every token."""
-    harmonics: int = field(2, Count(0))
+    harmonics: int = field(2, Count(0), size=1)
     """Sine and cosine pairs of each action entry in the tokens of a sequence model."""
     standardise: bool = field(True, Switch())
     """Whether states are compressed and standardised with statistics of the warm-up."""
 
+    @override
+    def check(self, flag: str) -> None:
+        check_heads(flag, self.width, self.heads)
+
 
 @dataclass(frozen=True)
-class Policy:
+class Policy(Group):
     """The policy."""
 
     hidden: tuple[int, ...] = field((64, 64), Sizes())
     """Hidden layers."""
-    frequencies: int = field(4, Count(0))
+    frequencies: int = field(4, Count(0), size=1)
     """Sine and cosine pairs of time among its inputs."""
     squash: str = field("clip", Choice(SQUASHES), since=2, before="tanh")
     """How actions come into their box: `clip`, or `tanh`."""
@@ -57,9 +82,17 @@ class Policy:
     greatest_deviation: float = field(0.3, FINITE_POSITIVE)
     """Greatest standard deviation before squashing."""
 
+    @override
+    def check(self, flag: str) -> None:
+        if self.least_deviation > self.greatest_deviation:
+            raise ValueError(
+                f"{flag}.least-deviation is {self.least_deviation}, above "
+                f"{flag}.greatest-deviation = {self.greatest_deviation}: swap them"
+            )
+
 
 @dataclass(frozen=True)
-class Fitting:
+class Fitting(Group):
     """Fitting the world model to the episodes seen."""
 
     optimiser: str = field("muon", Choice(OPTIMISERS), since=2, before="adam")
@@ -81,7 +114,7 @@ class Fitting:
 
 
 @dataclass(frozen=True)
-class Improvement:
+class Improvement(Group):
     """Improving the policy in the model."""
 
     learning_rate: float = field(1e-3, FINITE_POSITIVE)
@@ -107,7 +140,7 @@ class Improvement:
 
 
 @dataclass(frozen=True)
-class Exploration:
+class Exploration(Group):
     """What is done to see more than the policy's own path."""
 
     warmup_steps: int = field(1500, Count(0))

@@ -14,8 +14,8 @@ from beeline.compute.devices import use_devices, use_every_core
 from beeline.compute.memory import keep_freed_memory
 from beeline.config import Config
 from beeline.config import preset as from_preset
+from beeline.config._catalogue import entry_of
 from beeline.config._fields import Count
-from beeline.config._packages import missing_package, packages_of
 from beeline.control import is_deterministic
 from beeline.envs import Environment
 from beeline.envs._given import given_environment
@@ -184,11 +184,12 @@ def resume(
 
 
 def _check_packages(model: str) -> None:
-    missing = missing_package(model)
+    entry = entry_of(model)
+    missing = entry.missing_package()
     if missing is not None:
         raise RunError(
             f"the model {model!r} needs {missing}, which is not installed: "
-            "pip install 'beeline[baselines]'"
+            f"pip install 'beeline[{entry.extra}]'"
         )
 
 
@@ -231,7 +232,7 @@ def _train(
         _check_learner(path, algorithm, begun)
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")
-        beside = packages_of(config.model)
+        beside = entry_of(config.model).packages
         known = in_background(
             lambda: (Reference.of(algorithm.env, config.reference), provenance(beside))
         )

@@ -260,6 +260,27 @@ class SSM(SequenceCore[tuple[Modes, ...]]):
         self.norm = LayerNorm(width)
         self.width = width
 
+    @classmethod
+    def for_horizon(cls, width: int, layers: int, horizon: int, *, key: PRNGKeyArray) -> "SSM":
+        """Draw the weights for episodes of a known length.
+
+        Args:
+            width: Size of a token.
+            layers: Number of blocks.
+            horizon: Steps in an episode; memories spread from a tenth to ten times of it.
+            key: Random key.
+
+        Returns:
+            The core.
+        """
+        return cls(
+            width,
+            layers,
+            memories=(0.1 * horizon, 10.0 * horizon),
+            largest_phase=min(10 * math.pi / horizon, math.pi / 2),
+            key=key,
+        )
+
     @override
     def parallel(self, tokens: Float[Array, "time hidden"]) -> Float[Array, "time hidden"]:
         x = tokens

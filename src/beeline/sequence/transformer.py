@@ -155,6 +155,33 @@ class Transformer(SequenceCore[TransformerCache]):
         self.width = width
         self.heads = heads
 
+    @classmethod
+    def for_horizon(
+        cls,
+        width: int,
+        layers: int,
+        heads: int,
+        positions: bool,
+        horizon: int,
+        *,
+        key: PRNGKeyArray,
+    ) -> "Transformer":
+        """Draw the weights for episodes of a known length.
+
+        Args:
+            width: Size of a token.
+            layers: Number of blocks.
+            heads: Attention heads a block.
+            positions: Whether to add a learned table of positions.
+            horizon: Steps in an episode; a model of actions has one token more.
+            key: Random key.
+
+        Returns:
+            The core.
+        """
+        table = horizon + 1 if positions else None
+        return cls(width, layers, heads, positions=table, key=key)
+
     @override
     def parallel(self, tokens: Float[Array, "time hidden"]) -> Float[Array, "time hidden"]:
         self._check_length(tokens.shape[0])

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from beeline.build import build
-from beeline.config import Config
+from beeline.config import BASELINES, Config
+from beeline.config._fields import numbers_saved
+from beeline.config._unused import plays_a_part
 from beeline.run._errors import RunError, RunWarning
 from beeline.run.directory import layout as files
 from beeline.run.directory.config_file import from_json, to_json
@@ -134,37 +136,17 @@ def _flat(group: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _check_sizes(config: Config, folder: Path, file: Path, peek: checkpoint.Peek) -> None:
     # Shaping the state takes time and memory that the configuration asks for: a file that is
     # too small to hold such a state is not worth them.
-    for field, numbers in _sizes(config).items():
+    sizes = {
+        path: numbers for path, numbers in numbers_saved(config) if plays_a_part(path, config.model)
+    }
+    if config.model not in BASELINES:
+        sizes["env_steps"] = config.env_steps * config.seeds
+    for path, numbers in sizes.items():
         if numbers > max(peek.bytes // 4, _NUMBERS):
             raise RunError(
-                f"{folder / files.CONFIG}: {field} is larger than {file} of {peek.bytes} bytes "
+                f"{folder / files.CONFIG}: {path} is larger than {file} of {peek.bytes} bytes "
                 "can hold"
             )
-
-
-def _sizes(config: Config) -> dict[str, int]:
-    fields = config.world_model
-    if config.model == "online-dt":
-        sizes = config.online_dt
-        return {
-            "seeds": config.seeds,
-            "online_dt.width": sizes.width,
-            "online_dt.layers": 100 * sizes.layers,
-        }
-    if config.model == "sac":
-        hidden = config.sac.hidden
-        return {"seeds": config.seeds, "sac.hidden": max(sum(hidden), 100 * len(hidden))}
-    return {
-        "env_steps": config.env_steps * config.seeds,
-        "world_model.width": fields.width,
-        "world_model.frequencies": fields.frequencies,
-        "world_model.harmonics": fields.harmonics,
-        "world_model.hidden": max(sum(fields.hidden), 100 * len(fields.hidden)),
-        "world_model.recurrent": max(sum(fields.recurrent), 100 * len(fields.recurrent)),
-        "policy.hidden": max(sum(config.policy.hidden), 100 * len(config.policy.hidden)),
-        "policy.frequencies": config.policy.frequencies,
-        "world_model.layers": 100 * fields.layers,
-    }
 
 
 def _count(file: Path, group: Any, field: str, most: int) -> int:

@@ -10,7 +10,7 @@ from beeline.envs import ControlTask, Environment
 def is_deterministic(env: Environment) -> bool:
     """Tell whether an environment always starts alike and answers the same actions alike.
 
-    Only then can an open-loop plan be optimal, and one episode give the return of a policy. Two
+    Only then can a plan be the best there is, and one episode tell what a policy earns. Two
     episodes of the same actions with different random keys are compared, in double precision.
 
     Args:

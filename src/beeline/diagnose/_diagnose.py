@@ -65,7 +65,7 @@ def diagnose(
             check_least_horizon(task_or_run, horizon)
     _check_out(Path(out))
     fit_key, measure_key = jax.random.split(jax.random.key(seed))
-    horizons = sorted(set(horizons))
+    wanted = sorted(set(horizons))
     if isinstance(task_or_run, str):
         names = [name for name in dict.fromkeys(models) if name != SIMULATOR]
         subjects = {
@@ -79,10 +79,10 @@ def diagnose(
                 key=fit_key,
                 say=say,
             )
-            for horizon in horizons
+            for horizon in wanted
         }
     else:
-        subjects = of_run(task_or_run, models, horizons)
+        subjects = of_run(task_or_run, models, wanted)
     measured = measure(subjects, samples=samples, points=points, key=measure_key, say=say)
     return write(measured, Path(out).expanduser())
 
@@ -110,7 +110,7 @@ def _check(
 
 
 def _check_out(out: Path) -> None:
-    # Measuring takes minutes, so a directory that cannot be written is refused before it starts.
+    # Measuring takes minutes: what cannot be written then is told now, and nothing is made yet.
     nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise ValueError(f"{nearest} is a file: name a directory with --out")

@@ -1,4 +1,4 @@
-"""The models to examine: those of a task, fitted to random episodes, or a trained run's."""
+"""What there is to examine: models of a task fitted to random episodes, or a trained run's."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -23,14 +23,14 @@ SIMULATOR = "simulator"
 
 @runtime_checkable
 class Trained(Protocol):
-    """The parts of a trained run that are examined; `beeline.load` gives one."""
+    """What is read of a trained run; `beeline.load` gives one."""
 
     @property
     def config(self) -> Config:
-        """The configuration.
+        """What the run was.
 
         Returns:
-            That of the run.
+            Its configuration.
         """
         ...
 
@@ -132,7 +132,7 @@ def of_run(run: Trained, models: Sequence[str], horizons: Sequence[int]) -> dict
 
 
 def check_names(models: Sequence[str]) -> None:
-    """Refuse unknown names of models.
+    """Refuse names of models that there are none of.
 
     Args:
         models: The names.

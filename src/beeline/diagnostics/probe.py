@@ -69,9 +69,9 @@ def probe(
     times = jnp.arange(noise.shape[0])
 
     def rewards(weights):
-        acting = eqx.combine(weights, rest)
+        live = eqx.combine(weights, rest)
         states, actions, _ = rollout(
-            acting, model, state, noise, through_policy=through_policy, through_states=1.0
+            live, model, state, noise, through_policy=through_policy, through_states=1.0
         )
         return jax.vmap(reward)(states, actions, times), (states, actions)
 

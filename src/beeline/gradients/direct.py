@@ -49,10 +49,10 @@ class Direct(PolicyGradient):
                 "use Unrolled for it"
             )
 
-        def visit(state, draws):
+        def live(state, draws):
             return rollout(policy, model, state, draws, through_policy=0.0, through_states=0.0)
 
-        visited, _, _ = jax.lax.stop_gradient(jax.vmap(visit)(initial_states, noise))
+        visited, _, _ = jax.lax.stop_gradient(jax.vmap(live)(initial_states, noise))
 
         def value(policy: Policy, visited: Array, noise: Array) -> tuple[Array, Imagined]:
             times = jnp.broadcast_to(jnp.arange(noise.shape[1]), noise.shape[:2])

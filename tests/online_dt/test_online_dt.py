@@ -65,9 +65,9 @@ def network(context=HORIZON, seed=0, acting_context=None):
 
 def part(seed=1, steps=HORIZON):
     draws = np.random.default_rng(seed)
-    wanted, states = draws.normal(size=steps), draws.normal(size=(steps, STATE))
+    to_go, states = draws.normal(size=steps), draws.normal(size=(steps, STATE))
     actions = draws.uniform(-0.9, 0.9, (steps, ACTION))
-    return tuple(jnp.asarray(x, jnp.float32) for x in (wanted, states, actions))
+    return tuple(jnp.asarray(x, jnp.float32) for x in (to_go, states, actions))
 
 
 def algorithm(**changed):
@@ -135,11 +135,11 @@ def test_a_step_at_a_time_is_as_likely_as_all_at_once():
     # What is not known yet is anything at all.
     for t in range(HORIZON):
         unknown = np.arange(HORIZON) > t
-        wanted = jnp.asarray(np.where(unknown, 7, inputs[0]), jnp.float32)
+        to_go = jnp.asarray(np.where(unknown, 7, inputs[0]), jnp.float32)
         states = jnp.asarray(np.where(unknown[:, None], -7, inputs[1]), jnp.float32)
         unknown[t] = True
         actions = jnp.asarray(np.where(unknown[:, None], 0.1, inputs[2]), jnp.float32)
-        choice = look_back(model, (wanted, states, actions), jnp.asarray(t))
+        choice = look_back(model, (to_go, states, actions), jnp.asarray(t))
         np.testing.assert_allclose(choice.log_density(inputs[2][t]), at_once[t], rtol=2e-4)
 
 
@@ -175,12 +175,12 @@ def test_parts_keep_the_labels_of_their_whole_episodes():
     parts = drawn(buffer)
     assert set(np.asarray(parts.first)) == set(range(HORIZON - 1))
     rewards = np.asarray(buffer.rewards)
-    for wanted, states, actions, first in zip(*parts, strict=True):
+    for to_go, states, actions, first in zip(*parts, strict=True):
         (source,) = np.flatnonzero(np.all(buffer.states[:, first] == states[0], axis=1))
         np.testing.assert_array_equal(states, buffer.states[source, first : first + 2])
         np.testing.assert_array_equal(actions, buffer.actions[source, first : first + 2])
         labels = [rewards[source, first + i :].sum() for i in range(2)]
-        np.testing.assert_allclose(wanted, labels, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(to_go, labels, rtol=1e-5, atol=1e-6)
 
 
 def test_the_loss_is_likelihood_less_weighted_entropy():
@@ -195,7 +195,7 @@ def test_the_loss_is_likelihood_less_weighted_entropy():
         )
         return slope(weight), jax.vmap(model)(*parts)
 
-    ((loss, (unlikely, entropy)), weight_slope), choices = evaluate(jnp.log(0.3))
+    ((loss, (nll, entropy)), weight_slope), choices = evaluate(jnp.log(0.3))
     mean = np.asarray(choices.mean, float)
     deviation = np.exp(np.asarray(choices.log_deviation, float))
 
@@ -203,10 +203,10 @@ def test_the_loss_is_likelihood_less_weighted_entropy():
         normal = stats.norm(mean, deviation).logpdf(np.arctanh(actions))
         return -np.sum(normal - np.log(1 - actions**2), axis=-1).mean()
 
-    assert unlikely == pytest.approx(surprise(np.asarray(parts.actions, float)), rel=1e-4)
+    assert nll == pytest.approx(surprise(np.asarray(parts.actions, float)), rel=1e-4)
     explored = np.tanh(mean + deviation * np.asarray(noise, float))
     assert entropy == pytest.approx(surprise(explored), rel=1e-3)
-    assert loss == pytest.approx(float(unlikely) - 0.3 * float(entropy), rel=1e-5)
+    assert loss == pytest.approx(float(nll) - 0.3 * float(entropy), rel=1e-5)
     # The multiplier has its own objective.
     assert weight_slope == 0
 
@@ -222,8 +222,8 @@ def test_the_multiplier_grows_when_there_is_too_little_entropy(entropy):
 
 
 def test_an_episode_asks_for_what_is_left_of_the_target():
-    def choose(wanted, states, actions, t):
-        return Gaussian(jnp.full(ACTION, wanted[t]), jnp.zeros(ACTION))
+    def choose(to_go, states, actions, t):
+        return Gaussian(jnp.full(ACTION, to_go[t]), jnp.zeros(ACTION))
 
     asking = SimpleNamespace(choose=choose, target=0.8)
     episode = _live(Aim(), asking, lambda choice, t: choice.mode, key=jax.random.key(0))
@@ -268,7 +268,7 @@ def test_it_learns_to_earn_what_it_asks_for():
     assert np.all(np.isfinite(records.negative_log_likelihood))
     assert int(after.buffer.count) == 44
     # Statistics of the warm-up are not weights.
-    np.testing.assert_array_equal(after.policy.usual, state.policy.usual)
+    np.testing.assert_array_equal(after.policy.random_returns, state.policy.random_returns)
     np.testing.assert_array_equal(after.policy.scaling.scale, state.policy.scaling.scale)
     np.testing.assert_array_equal(after.policy.unit, 2.5)
 
@@ -279,7 +279,7 @@ def test_nothing_is_kept_twice_and_nothing_is_left_out():
     learner = build(config)
     kept = learner.skeleton()
     whole = _seeker_state(kept)
-    assert all(leaf is not None for leaf in (whole.policy, *whole.pupil, *whole))
+    assert all(leaf is not None for leaf in (whole.policy, *whole.student, *whole))
     assert eqx.tree_equal(_state(whole), kept)
     assert len(jax.tree.leaves(kept)) == len(jax.tree.leaves(whole))
     longer = dataclasses.replace(config, env_steps=2 * config.env_steps)

@@ -1,4 +1,4 @@
-"""A transformer that chooses actions for a wanted return.
+"""A transformer that chooses actions for a return that it is asked for.
 
 References:
     Chen et al. 2021, "Decision transformer". Zheng et al. 2022, "Online decision transformer",
@@ -94,7 +94,7 @@ class DecisionTransformer(Module):
     embed_time: Float[Array, "horizon hidden"]
     head: Linear
     scaling: StateScaling
-    usual: Float[Array, " horizon"]
+    random_returns: Float[Array, " horizon"]
     """Mean return-to-go of random actions at each step."""
     unit: Float[Array, ""]
     """Difference of returns that is one to the network."""
@@ -139,7 +139,7 @@ class DecisionTransformer(Module):
         self.embed_time = 0.02 * jax.random.normal(keys[4], (horizon, width))
         self.head = Linear(width, 2 * action_dim, scale=0.02, key=keys[5])
         self.scaling = StateScaling(jnp.zeros(state_dim), jnp.ones(state_dim), compress=True)
-        self.usual = jnp.zeros(horizon)
+        self.random_returns = jnp.zeros(horizon)
         self.unit = jnp.ones(())
         self.target = jnp.zeros(())
         self.context = min(context, horizon)
@@ -163,21 +163,21 @@ class DecisionTransformer(Module):
         Returns:
             The same network in these coordinates.
         """
-        usual = returns_to_go(rewards).mean(axis=0)
+        random_returns = returns_to_go(rewards).mean(axis=0)
         return eqx.tree_at(
-            lambda m: (m.scaling, m.usual, m.unit, m.target),
+            lambda m: (m.scaling, m.random_returns, m.unit, m.target),
             self,
             (
                 StateScaling.fit(states),
-                usual,
-                jnp.asarray(unit, usual.dtype),
-                jnp.asarray(target, usual.dtype),
+                random_returns,
+                jnp.asarray(unit, random_returns.dtype),
+                jnp.asarray(target, random_returns.dtype),
             ),
         )
 
     def __call__(
         self,
-        wanted: Float[Array, " time"],
+        to_go: Float[Array, " time"],
         states: Float[Array, "time state"],
         actions: Float[Array, "time action"],
         first: Int[Array, ""],
@@ -185,7 +185,7 @@ class DecisionTransformer(Module):
         """Read a part of an episode.
 
         Args:
-            wanted: Return-to-go at each step.
+            to_go: Return-to-go at each step.
             states: State at each step.
             actions: Action at each step; that of step t is seen from step t + 1 on.
             first: Index of the first step.
@@ -193,11 +193,11 @@ class DecisionTransformer(Module):
         Returns:
             The distribution of each step's action.
         """
-        at = first + jnp.arange(wanted.shape[0])
+        at = first + jnp.arange(to_go.shape[0])
         # Statistics, not weights.
-        usual, unit = jax.lax.stop_gradient((self.usual[at], self.unit))
+        random_returns, unit = jax.lax.stop_gradient((self.random_returns[at], self.unit))
         tokens = (
-            self.embed_return(((wanted - usual) / unit)[:, None]),
+            self.embed_return(((to_go - random_returns) / unit)[:, None]),
             self.embed_state(self.scaling.encode(states)),
             self.embed_action(actions),
         )
@@ -209,7 +209,7 @@ class DecisionTransformer(Module):
 
     def choose(
         self,
-        wanted: Float[Array, " horizon"],
+        to_go: Float[Array, " horizon"],
         states: Float[Array, "horizon state"],
         actions: Float[Array, "horizon action"],
         t: Int[Array, ""],
@@ -217,7 +217,7 @@ class DecisionTransformer(Module):
         """Look back from one step, as far as it does when it acts.
 
         Args:
-            wanted: Returns-to-go of the whole episode; those after the step are not seen.
+            to_go: Returns-to-go of the whole episode; those after the step are not seen.
             states: Its states, likewise.
             actions: Its actions; that of the step is not seen either.
             t: Index of the step.
@@ -230,5 +230,5 @@ class DecisionTransformer(Module):
         def window(values: Array) -> Array:
             return jax.lax.dynamic_slice_in_dim(values, first, self.acting_context)
 
-        choices = self(window(wanted), window(states), window(actions), first)
+        choices = self(window(to_go), window(states), window(actions), first)
         return jax.tree.map(lambda x: x[t - first], choices)

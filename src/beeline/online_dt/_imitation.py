@@ -1,4 +1,4 @@
-"""Imitating kept episodes, with an entropy that may not fall below a bound.
+"""Imitating stored episodes, with an entropy that may not fall below a bound.
 
 References:
     Zheng et al. 2022, "Online decision transformer", section 4 and Equations 3 to 7.
@@ -20,7 +20,7 @@ from beeline.training import Buffer
 class Parts(NamedTuple):
     """Parts of episodes, labelled in hindsight."""
 
-    wanted: Float[Array, "batch time"]
+    to_go: Float[Array, "batch time"]
     """Return that followed from each step, to the end of the whole episode."""
     states: Float[Array, "batch time state"]
     actions: Float[Array, "batch time action"]
@@ -28,7 +28,7 @@ class Parts(NamedTuple):
     """Index of the first step of each."""
 
 
-class Pupil(NamedTuple):
+class Student(NamedTuple):
     """A policy that is being taught."""
 
     policy: DecisionTransformer
@@ -69,7 +69,7 @@ class Imitation(Module):
     """Adam's step size for its logarithm."""
     batch_size: int = eqx.field(static=True)
 
-    def begin(self, policy: DecisionTransformer) -> Pupil:
+    def begin(self, policy: DecisionTransformer) -> Student:
         """Start the optimisers.
 
         Args:
@@ -79,18 +79,20 @@ class Imitation(Module):
             What `update` needs.
         """
         log_temperature = jnp.log(jnp.asarray(self.temperature, float))
-        return Pupil(
+        return Student(
             policy,
             self._optimiser().init(eqx.filter(policy, eqx.is_inexact_array)),
             log_temperature,
             self._dual_optimiser().init(log_temperature),
         )
 
-    def update(self, pupil: Pupil, buffer: Buffer, *, key: PRNGKeyArray) -> tuple[Pupil, Losses]:
+    def update(
+        self, student: Student, buffer: Buffer, *, key: PRNGKeyArray
+    ) -> tuple[Student, Losses]:
         """Take one step on one batch, and one of the multiplier.
 
         Args:
-            pupil: The policy and its optimisers.
+            student: The policy and its optimisers.
             buffer: Episodes to draw from.
             key: Random key.
 
@@ -98,22 +100,22 @@ class Imitation(Module):
             The same after the step, and how it went.
         """
         draw_key, noise_key = jax.random.split(key)
-        policy = pupil.policy
+        policy = student.policy
         parts = self.draw(buffer, policy.context, key=draw_key)
         noise = jax.random.normal(noise_key, parts.actions.shape)
         lagrangian = eqx.filter_value_and_grad(self.loss, has_aux=True)
-        (_, (unlikely, entropy)), gradient = lagrangian(policy, pupil.log_temperature, parts, noise)
+        (_, (nll, entropy)), gradient = lagrangian(policy, student.log_temperature, parts, noise)
         trained = eqx.filter(policy, eqx.is_inexact_array)
-        updates, optimiser = self._optimiser().update(gradient, pupil.optimiser, trained)
-        slope = self.dual_gradient(pupil.log_temperature, entropy, parts.actions.shape[-1])
-        change, dual = self._dual_optimiser().update(slope, pupil.temperature_optimiser)
-        after = Pupil(
+        updates, optimiser = self._optimiser().update(gradient, student.optimiser, trained)
+        slope = self.dual_gradient(student.log_temperature, entropy, parts.actions.shape[-1])
+        change, dual = self._dual_optimiser().update(slope, student.temperature_optimiser)
+        after = Student(
             eqx.apply_updates(policy, updates),
             optimiser,
-            pupil.log_temperature + cast(Array, change),
+            student.log_temperature + cast(Array, change),
             dual,
         )
-        return after, Losses(unlikely, entropy, optax.tree.norm(gradient))
+        return after, Losses(nll, entropy, optax.tree.norm(gradient))
 
     def loss(
         self,
@@ -134,10 +136,10 @@ class Imitation(Module):
             The loss, and the negative log-likelihood and the entropy that it consists of.
         """
         choices = jax.vmap(policy)(*parts)
-        unlikely = -choices.log_density(parts.actions).mean()
+        nll = -choices.log_density(parts.actions).mean()
         entropy = choices.sample(noise)[1].mean()
         weight = jax.lax.stop_gradient(jnp.exp(log_temperature))
-        return unlikely - weight * entropy, (unlikely, entropy)
+        return nll - weight * entropy, (nll, entropy)
 
     def dual_gradient(
         self, log_temperature: Float[Array, ""], entropy: Float[Array, ""], action_dim: int
@@ -155,7 +157,7 @@ class Imitation(Module):
         return jnp.exp(log_temperature) * (entropy + action_dim)
 
     def draw(self, buffer: Buffer, context: int, *, key: PRNGKeyArray) -> Parts:
-        """Draw parts of kept episodes uniformly.
+        """Draw parts of stored episodes uniformly.
 
         Args:
             buffer: The episodes.
@@ -174,8 +176,8 @@ class Imitation(Module):
         def part(values: Array, first: Array) -> Array:
             return jax.lax.dynamic_slice_in_dim(values, first, context)
 
-        wanted = part(returns_to_go(rewards), firsts)
-        return Parts(wanted, part(states[:, :-1], firsts), part(actions, firsts), firsts)
+        to_go = part(returns_to_go(rewards), firsts)
+        return Parts(to_go, part(states[:, :-1], firsts), part(actions, firsts), firsts)
 
     def _optimiser(self) -> optax.GradientTransformation:
         def matrices(weights):

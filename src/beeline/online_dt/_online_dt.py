@@ -50,17 +50,17 @@ class OnlineDT(Baseline):
         self._iterate: Any = None
 
     @override
-    def prepare(self, seeds: Sequence[int], begun: BaselineState | None = None) -> None:
+    def prepare(self, seeds: Sequence[int], restored: BaselineState | None = None) -> None:
         iterate: Any = eqx.filter_vmap(self._seeker().iterate, in_axes=(eqx.if_array(0), None))
-        places, static = eqx.partition(self.skeleton(), _is_place)
+        shapes, static = eqx.partition(self.skeleton(), _is_shape)
 
         def advance(arrays: Any, index: Array) -> tuple[Any, SeekerRecord]:
             after, record = iterate(_seeker_state(eqx.combine(arrays, static)), index)
             return eqx.filter(_state(after), eqx.is_array), record
 
-        if begun is None:
+        if restored is None:
             self._state = eqx.combine(self._begin(seeds), static)
-        self._iterate = jax.jit(advance).lower(places, jnp.asarray(0)).compile()
+        self._iterate = jax.jit(advance).lower(shapes, jnp.asarray(0)).compile()
 
     @override
     def warm_up(self) -> BaselineState:
@@ -118,7 +118,7 @@ class OnlineDT(Baseline):
         return start
 
     def _seeker(self, *, target: float = 0.0, unit: float = 1.0) -> ReturnSeeker:
-        # Once it has begun, the policy knows what it asks for.
+        # A policy that is restored knows what it asks for.
         fields = self.config.online_dt
         correlated = self.config.exploration.correlated
         return ReturnSeeker(
@@ -143,15 +143,15 @@ class OnlineDT(Baseline):
 
 
 def _state(state: SeekerState) -> BaselineState:
-    # The policy has a place of its own, and only one.
-    pupil = state.pupil._replace(policy=cast(DecisionTransformer, None))
-    return BaselineState(state.policy, state._replace(pupil=pupil))
+    # The policy is stored once, beside the rest.
+    student = state.student._replace(policy=cast(DecisionTransformer, None))
+    return BaselineState(state.policy, state._replace(student=student))
 
 
 def _seeker_state(state: BaselineState) -> SeekerState:
     learner: SeekerState = state.learner
-    return learner._replace(pupil=learner.pupil._replace(policy=state.policy))
+    return learner._replace(student=learner.student._replace(policy=state.policy))
 
 
-def _is_place(leaf: Any) -> bool:
+def _is_shape(leaf: Any) -> bool:
     return isinstance(leaf, jax.ShapeDtypeStruct)

@@ -19,14 +19,14 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from beeline._module import Module
 from beeline.envs import Environment
 from beeline.online_dt._decision_transformer import DecisionTransformer, Gaussian
-from beeline.online_dt._imitation import Imitation, Losses, Pupil
+from beeline.online_dt._imitation import Imitation, Losses, Student
 from beeline.training import Buffer, Episode, Exploration, play
 
 
 class SeekerState(NamedTuple):
     """Everything that a run needs to continue, in one pytree."""
 
-    pupil: Pupil
+    student: Student
     buffer: Buffer
     key: PRNGKeyArray
 
@@ -37,7 +37,7 @@ class SeekerState(NamedTuple):
         Returns:
             The policy.
         """
-        return self.pupil.policy
+        return self.student.policy
 
 
 class SeekerRecord(NamedTuple):
@@ -61,7 +61,7 @@ class SeekerRecord(NamedTuple):
 
 @final
 class ReturnSeeker(Module):
-    """Collect an episode by asking for a return, keep it, imitate what is kept; repeat."""
+    """Collect an episode by asking for a return, store it, imitate what is stored; repeat."""
 
     env: Environment
     exploration: Exploration
@@ -72,7 +72,7 @@ class ReturnSeeker(Module):
     unit: float = eqx.field(static=True)
     """Difference of returns that is one to the network."""
     capacity: int = eqx.field(static=True)
-    """Episodes kept."""
+    """Episodes stored."""
     warmup_episodes: int = eqx.field(static=True)
     steps_per_update: float = eqx.field(static=True)
     """Environment steps between updates."""
@@ -122,16 +122,16 @@ class ReturnSeeker(Module):
         episode = self.act(state.policy, noise, key=env_key)
         buffer = state.buffer.add(episode)
         count = jnp.asarray(self.updates_due())[index]
-        pupil, losses = self._imitate(state.pupil, buffer, count, key=update_key)
-        state = SeekerState(pupil, buffer, key)
+        student, losses = self._imitate(state.student, buffer, count, key=update_key)
+        state = SeekerState(student, buffer, key)
         return state, SeekerRecord(
             collected_return=episode.return_,
             policy_updates=count,
             negative_log_likelihood=losses.negative_log_likelihood,
             entropy=losses.entropy,
             policy_gradient_norm=losses.gradient_norm,
-            temperature=jnp.exp(pupil.log_temperature),
-            return_=evaluate(self.env, pupil.policy, key=evaluate_key).return_,
+            temperature=jnp.exp(student.log_temperature),
+            return_=evaluate(self.env, student.policy, key=evaluate_key).return_,
         )
 
     def act(
@@ -161,15 +161,15 @@ class ReturnSeeker(Module):
         return np.diff(due)
 
     def _imitate(
-        self, pupil: Pupil, buffer: Buffer, count: Array, *, key: PRNGKeyArray
-    ) -> tuple[Pupil, Losses]:
+        self, student: Student, buffer: Buffer, count: Array, *, key: PRNGKeyArray
+    ) -> tuple[Student, Losses]:
         # The static parts of a module cannot be carried through a loop.
-        arrays, static = eqx.partition(pupil, eqx.is_array)
+        arrays, static = eqx.partition(student, eqx.is_array)
 
         def body(i: Array, loop: tuple[Any, Losses]) -> tuple[Any, Losses]:
-            pupil = eqx.combine(loop[0], static)
-            pupil, losses = self.imitation.update(pupil, buffer, key=jax.random.fold_in(key, i))
-            return eqx.filter(pupil, eqx.is_array), losses
+            student = eqx.combine(loop[0], static)
+            student, losses = self.imitation.update(student, buffer, key=jax.random.fold_in(key, i))
+            return eqx.filter(student, eqx.is_array), losses
 
         nothing = Losses(*(jnp.zeros(()) for _ in Losses._fields))
         arrays, losses = jax.lax.fori_loop(0, count, body, (arrays, nothing))
@@ -206,14 +206,14 @@ def _live(
     horizon = env.horizon
 
     def step(history, inputs):
-        wanted, states, actions = history
+        to_go, states, actions = history
         t, step_key = inputs
-        action = decide(policy.choose(wanted, states[:-1], actions, t), t)
+        action = decide(policy.choose(to_go, states[:-1], actions, t), t)
         reward = env.reward(states[t], action, t)
         after = env.step(states[t], action, t, key=step_key)
         history = (
             # After the last step this is out of bounds, and is dropped.
-            wanted.at[t + 1].set(wanted[t] - reward),
+            to_go.at[t + 1].set(to_go[t] - reward),
             states.at[t + 1].set(after),
             actions.at[t].set(action),
         )

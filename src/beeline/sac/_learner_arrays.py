@@ -45,11 +45,11 @@ def network_of(network: Any) -> Network:
         The copy; before the first update, Adam's numbers are zeros.
     """
     parameters = list(network.parameters())
-    known = [network.optimizer.state[parameter] for parameter in parameters]
-    updates = known[0]["step"].numpy().copy() if known[0] else np.float32(0)
+    states = [network.optimizer.state[parameter] for parameter in parameters]
+    updates = states[0]["step"].numpy().copy() if states[0] else np.float32(0)
 
     def values(name: str) -> tuple[np.ndarray, ...]:
-        pairs = zip(known, parameters, strict=True)
+        pairs = zip(states, parameters, strict=True)
         return arrays_of(seen.get(name, torch.zeros_like(like)) for seen, like in pairs)
 
     return Network(arrays_of(parameters), values("exp_avg"), values("exp_avg_sq"), updates)
@@ -73,7 +73,7 @@ def fill_network(network: Any, state: Network) -> None:
 
 
 def statistics_of(normaliser: VecNormalize) -> Normaliser:
-    """Copy what is known of observations and returns.
+    """Copy the running statistics of observations and returns.
 
     Args:
         normaliser: What normalises them.
@@ -86,7 +86,7 @@ def statistics_of(normaliser: VecNormalize) -> Normaliser:
 
 
 def set_statistics(normaliser: VecNormalize, state: Normaliser) -> None:
-    """Put back what was known of observations and returns.
+    """Put back the running statistics of observations and returns.
 
     Args:
         normaliser: What normalises them.

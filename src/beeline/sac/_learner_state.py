@@ -104,15 +104,15 @@ def skeleton(config: Config, env: Environment) -> LearnerState:
         The state with `jax.ShapeDtypeStruct` in place of arrays.
     """
 
-    def place(*shape: int, of: str = "float32") -> Any:
+    def shaped(*shape: int, of: str = "float32") -> Any:
         return jax.ShapeDtypeStruct((config.seeds, *shape), of)
 
     def layer(inputs: int, outputs: int) -> tuple[Any, Any]:
-        return place(outputs, inputs), place(outputs)
+        return shaped(outputs, inputs), shaped(outputs)
 
     def moments(*shape: int) -> Moments:
         double = "float64"
-        return Moments(place(*shape, of=double), place(*shape, of=double), place(of=double))
+        return Moments(shaped(*shape, of=double), shaped(*shape, of=double), shaped(of=double))
 
     def layers(*sizes: int) -> tuple[Any, ...]:
         return sum(map(layer, sizes[:-1], sizes[1:]), ())
@@ -122,23 +122,23 @@ def skeleton(config: Config, env: Environment) -> LearnerState:
     actor = layers(*body) + 2 * layer(body[-1], action)
     critics = 2 * layers(observation + action, *hidden, 1)
     room = capacity(config)
-    normaliser = Normaliser(moments(observation), moments(), place(of="float64"))
+    normaliser = Normaliser(moments(observation), moments(), shaped(of="float64"))
     return LearnerState(
-        actor=Network(actor, actor, actor, place()),
-        critic=Network(critics, critics, critics, place()),
+        actor=Network(actor, actor, actor, shaped()),
+        critic=Network(critics, critics, critics, shaped()),
         target=critics,
         transitions=Transitions(
-            place(room, observation),
-            place(room, observation),
-            place(room, action),
-            place(room),
-            place(room),
+            shaped(room, observation),
+            shaped(room, observation),
+            shaped(room, action),
+            shaped(room),
+            shaped(room),
         ),
         normaliser=normaliser if config.sac.normalise else None,
-        env_steps=place(of="int32"),
-        updates=place(of="int32"),
-        observation=place(observation),
-        rewards=place(config.horizon, of="float64"),
-        collected_return=place(of="float64"),
-        randomness=Randomness(place(_NUMPY_WORDS, of="uint32"), place(_TORCH_BYTES, of="uint8")),
+        env_steps=shaped(of="int32"),
+        updates=shaped(of="int32"),
+        observation=shaped(observation),
+        rewards=shaped(config.horizon, of="float64"),
+        collected_return=shaped(of="float64"),
+        randomness=Randomness(shaped(_NUMPY_WORDS, of="uint32"), shaped(_TORCH_BYTES, of="uint8")),
     )

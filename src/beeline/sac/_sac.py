@@ -62,7 +62,7 @@ class SAC(Baseline):
         self._last: BaselineState | None = None
 
     @override
-    def prepare(self, seeds: Sequence[int], begun: BaselineState | None = None) -> None:
+    def prepare(self, seeds: Sequence[int], restored: BaselineState | None = None) -> None:
         # Imported this late because it takes seconds.
         from beeline.sac._seed_learner import SeedLearner
 

@@ -1,6 +1,6 @@
 """A pytree's arrays as one file: plain NumPy arrays by name, and no pickle.
 
-The file is a NumPy archive, not compressed. Its members carry the names of the places in the
+The file is a NumPy archive, not compressed. Its members carry the names of the paths in the
 pytree that the arrays come from, such as `model.scaling.mean`; the member `manifest` is a JSON
 text with the schema, what the caller wants to be known of the state, and the shape, type and
 checksum of each array.
@@ -49,6 +49,8 @@ RENAMED: dict[int, dict[str, str]] = {
         "learners.reward.weights.": "reward.",
         "learners.reward.optimiser.": "reward_optimiser.",
         "errors": "dyna.rivals",
+        "learner.student.": "learner.pupil.",
+        "policy.random_returns": "policy.usual",
     }
 }
 """How the names of arrays began before a schema, by how they begin since."""
@@ -144,15 +146,15 @@ def load(path: Path, skeleton: Any) -> Checkpoint:
             is not finite, or does not hold exactly the skeleton's arrays. What has other causes,
             such as memory or handles that run out, is raised as it is.
     """
-    places, static = eqx.partition(skeleton, _is_place)
-    wanted = dict(_named(places))
+    shapes, static = eqx.partition(skeleton, _is_shape)
+    expected = dict(_named(shapes))
     with _reading(path) as (archive, manifest, _):
-        wanted = {_name_then(name, manifest["schema"]): place for name, place in wanted.items()}
-        _check_names(archive, manifest, wanted)
-        arrays = [_read(archive, manifest, name, place) for name, place in wanted.items()]
+        expected = {_name_then(name, manifest["schema"]): shape for name, shape in expected.items()}
+        _check_names(archive, manifest, expected)
+        arrays = [_read(archive, manifest, name, shape) for name, shape in expected.items()]
     # Out here, so that no fault of a device is taken for one of the file.
-    filled = map(_on_device, arrays, wanted.values())
-    tree = eqx.combine(jax.tree.unflatten(jax.tree.structure(places), filled), static)
+    filled = map(_on_device, arrays, expected.values())
+    tree = eqx.combine(jax.tree.unflatten(jax.tree.structure(shapes), filled), static)
     return Checkpoint(tree, manifest["about"])
 
 
@@ -182,7 +184,7 @@ def _reading(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any], int]
 
 
 class _MisfitError(ValueError):
-    """A whole file, but not the one that is wanted."""
+    """A whole file, but not the one that is expected."""
 
 
 class _Sparing(io.BufferedIOBase):
@@ -241,17 +243,17 @@ def _header(member: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def _check_names(
-    archive: zipfile.ZipFile, manifest: dict[str, Any], wanted: Mapping[str, Any]
+    archive: zipfile.ZipFile, manifest: dict[str, Any], expected: Mapping[str, Any]
 ) -> None:
     members = [name.removesuffix(".npy") for name in archive.namelist()]
     if len(set(members)) < len(members):
         raise UntrustedError("two members have the same name")
     held = set(members) - {_MANIFEST}
-    for name in wanted:
+    for name in expected:
         if name not in held and name not in _added_since(manifest["schema"]):
             raise _MisfitError(f"lacks the array {name!r}")
     for name in sorted(held):
-        if name not in wanted:
+        if name not in expected:
             raise _MisfitError(f"holds an unknown array {shorten(name)}")
     if held != manifest["arrays"].keys():
         odd = min(held ^ manifest["arrays"].keys())
@@ -271,14 +273,14 @@ def _added_since(schema: int) -> dict[str, float]:
 
 
 def _read(
-    archive: zipfile.ZipFile, manifest: dict[str, Any], name: str, place: jax.ShapeDtypeStruct
+    archive: zipfile.ZipFile, manifest: dict[str, Any], name: str, shape: jax.ShapeDtypeStruct
 ) -> np.ndarray:
-    like = jax.eval_shape(jax.random.key_data, place) if _is_key(place) else place
+    like = jax.eval_shape(jax.random.key_data, shape) if _is_key(shape) else shape
     if name not in manifest["arrays"]:
         return np.full(like.shape, _added_since(manifest["schema"])[name], like.dtype)
     array = _member(archive, name, like)
     entry = manifest["arrays"][name]
-    if not isinstance(entry, dict) or {k: entry.get(k) for k in _kind(place)} != _kind(place):
+    if not isinstance(entry, dict) or {k: entry.get(k) for k in _kind(shape)} != _kind(shape):
         raise UntrustedError(f"the manifest describes {name!r} as something else")
     if manifest["schema"] > 1 and entry.get("sha256") != _digest(array):
         raise UntrustedError(f"{name!r} does not have its checksum")
@@ -287,11 +289,11 @@ def _read(
     return array
 
 
-def _on_device(array: np.ndarray, place: jax.ShapeDtypeStruct) -> jax.Array:
+def _on_device(array: np.ndarray, shape: jax.ShapeDtypeStruct) -> jax.Array:
     with jax.enable_x64(True):
         # In the type that it has, whatever the caller computes in.
         filled = jnp.asarray(array)
-    return jax.random.wrap_key_data(filled) if _is_key(place) else filled
+    return jax.random.wrap_key_data(filled) if _is_key(shape) else filled
 
 
 def _member(archive: zipfile.ZipFile, name: str, like: jax.ShapeDtypeStruct) -> np.ndarray:
@@ -339,5 +341,5 @@ def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _is_place(leaf: Any) -> bool:
+def _is_shape(leaf: Any) -> bool:
     return isinstance(leaf, jax.ShapeDtypeStruct)

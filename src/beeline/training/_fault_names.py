@@ -35,7 +35,7 @@ def fault_of_warmup(state: BPOState, episodes: int) -> Fault | None:
     for seed in range(len(state.rate)):
         for number, seen in enumerate(zip(*(part[seed] for part in buffer), strict=True)):
             if not all(map(_is_finite, seen)):
-                where = _place_name(int(first_in(Episode(*map(jax.numpy.asarray, seen)))), state)
+                where = _entry_name(int(first_in(Episode(*map(jax.numpy.asarray, seen)))), state)
                 return Fault(f"{where} of warm-up episode {number + 1}", seed, _CHECK)
         bad = _first_bad(_learned_names(state), [_is_finite(x[seed]) for x in learned])
         if bad:
@@ -70,7 +70,7 @@ def _of_one_seed(
     learners: Sequence[Learner], record: Record, faults: Faults, state: BPOState
 ) -> Iterator[Fault]:
     if faults.collected >= 0:
-        where = _place_name(int(faults.collected), state)
+        where = _entry_name(int(faults.collected), state)
         yield Fault(f"{where} of the collected episode", 0, _CHECK)
     for name in _MEASURED:
         if not _is_finite(getattr(record, name)):
@@ -85,7 +85,7 @@ def _of_one_seed(
     if bad:
         yield Fault(bad, 0, _LOWER)
     if faults.evaluated >= 0:
-        where = _place_name(int(faults.evaluated), state)
+        where = _entry_name(int(faults.evaluated), state)
         yield Fault(f"{where} of the evaluation episode", 0, _CHECK)
     if not _is_finite(record.return_):
         yield Fault("return", 0, _LOWER)
@@ -113,9 +113,9 @@ def _learned_names(state: BPOState) -> list[str]:
     return [re.sub(r"^learners\.(\w+)\.optimiser", r"\1_optimiser", name) for name in names]
 
 
-def _place_name(place: int, state: BPOState) -> str:
+def _entry_name(position: int, state: BPOState) -> str:
     states, actions = (x.shape[-1] for x in (state.buffer.states, state.buffer.actions))
-    step, entry = divmod(place, states + actions + 1)
+    step, entry = divmod(position, states + actions + 1)
     if entry < states:
         return f"state entry {entry} at step {step}"
     entry -= states

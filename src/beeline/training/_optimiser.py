@@ -137,7 +137,7 @@ def _measure(gradient: Any, limit: float) -> tuple[Array, Array, Descent]:
 
 
 def _norm(flat: Array) -> tuple[Array, Array, Array]:
-    # As a quotient, and where an entry is not finite.
+    # The norm as length / shrink, and the index of the first entry that is not finite or -1.
     norm, one = jnp.linalg.norm(flat), jnp.ones((), flat.dtype)
 
     def quickly() -> tuple[Array, Array, Array]:
@@ -146,7 +146,7 @@ def _norm(flat: Array) -> tuple[Array, Array, Array]:
     def carefully() -> tuple[Array, Array, Array]:
         # Squares overflow long before their root does. Powers of two change no digit.
         shrink, bad = 2.0**-100 * one, ~jnp.isfinite(flat)
-        place = jnp.where(bad.any(), jnp.argmax(bad), -1)
-        return jnp.linalg.norm(flat * shrink), shrink, place
+        first = jnp.where(bad.any(), jnp.argmax(bad), -1)
+        return jnp.linalg.norm(flat * shrink), shrink, first
 
     return jax.lax.cond(jnp.isfinite(norm), quickly, carefully)

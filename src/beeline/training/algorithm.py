@@ -77,12 +77,12 @@ class Algorithm(abc.ABC):
         return hash((type(self), self.config))
 
     @abc.abstractmethod
-    def prepare(self, seeds: Sequence[int], begun: Any = None) -> None:
+    def prepare(self, seeds: Sequence[int], restored: Any = None) -> None:
         """Do what takes time before learning can begin, and counts as compiling.
 
         Args:
             seeds: One for each policy to learn.
-            begun: The state to go on from; there will be no warm-up.
+            restored: The state to go on from; there will be no warm-up.
         """
 
     @abc.abstractmethod

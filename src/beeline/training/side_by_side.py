@@ -77,9 +77,9 @@ class SideBySide(Algorithm):
         return type(self), (self.config, self.bpo, self.draw)
 
     @override
-    def prepare(self, seeds: Sequence[int], begun: BPOState | None = None) -> None:
+    def prepare(self, seeds: Sequence[int], restored: BPOState | None = None) -> None:
         with _collector_paused():
-            self.programs = compile_programs(self, seeds, begun)
+            self.programs = compile_programs(self, seeds, restored)
 
     @override
     def warm_up(self) -> BPOState:
@@ -124,22 +124,22 @@ class SideBySide(Algorithm):
 
 
 def compile_programs(
-    algorithm: SideBySide, seeds: Sequence[int], begun: BPOState | None = None
+    algorithm: SideBySide, seeds: Sequence[int], restored: BPOState | None = None
 ) -> Programs:
     """Trace and compile ahead of time what a run needs.
 
     Args:
         algorithm: Algorithm 1.
         seeds: The seeds.
-        begun: The state to go on from; newly drawn if left out.
+        restored: The state to go on from; newly drawn if left out.
 
     Returns:
         The programs.
     """
     start = in_background(
-        lambda: _compile_start(algorithm, seeds) if begun is None else lambda: begun
+        lambda: _compile_start(algorithm, seeds) if restored is None else lambda: restored
     )
-    places, static = eqx.partition(algorithm.skeleton(), _is_place)
+    shapes, static = eqx.partition(algorithm.skeleton(), _is_shape)
 
     def advance(arrays: Any, index: Array) -> tuple[Any, Record, Faults]:
         state, record, faults = _over_seeds(
@@ -152,7 +152,7 @@ def compile_programs(
     index = jax.ShapeDtypeStruct((), jnp.asarray(0).dtype)
     everywhere = devices.everywhere()
     advance = jax.jit(advance, in_shardings=everywhere, out_shardings=everywhere)
-    iterate = advance.lower(places, index).compile()
+    iterate = advance.lower(shapes, index).compile()
     draw = start()
 
     def run_iteration(state: BPOState, index: int) -> tuple[BPOState, Record, Faults]:
@@ -216,5 +216,5 @@ def _as_array(seeds: Sequence[int]) -> UInt32[np.ndarray, " seed"]:
     return np.asarray(seeds, np.uint32)
 
 
-def _is_place(leaf: Any) -> bool:
+def _is_shape(leaf: Any) -> bool:
     return isinstance(leaf, jax.ShapeDtypeStruct)

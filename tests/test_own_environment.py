@@ -23,6 +23,7 @@ from beeline.envs._given import given_environment, name_of
 from beeline.envs._identity import differences, equations, identity
 from beeline.run import Interrupted, RunError, draw_curves
 from beeline.run import _training as training
+from beeline.run._figures import _learning_curve
 
 MODULE = """
 import equinox as eqx
@@ -224,6 +225,10 @@ def test_where_chance_has_a_part_returns_are_told_as_they_are(small, tmp_path, c
     assert run.summary["evaluation_steps"] == len(run.records) * 10 * 32
     assert "optimum" not in told
     draw_curves([run.path, run.path], tmp_path / "curves.png")
+    band = _learning_curve(run, measured).axes[0].collections[0].get_paths()[0].vertices
+    last = run.records[-1]["return"][0], run.records[-1]["return_deviation"][0]
+    edges = band[band[:, 0] == run.records[-1]["env_steps"], 1]
+    np.testing.assert_allclose([edges.min(), edges.max()], [last[0] - last[1], last[0] + last[1]])
     asking = beeline.preset("default", horizon=10, model="online-dt")
     with pytest.raises(RunError, match="'online-dt' asks for a share of the best return"):
         beeline.train(env, config=asking)

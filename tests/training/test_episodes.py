@@ -98,8 +98,10 @@ def test_the_mean_return_is_over_so_many_draws(episodes):
         return Episode(jnp.zeros((5, 1)), jnp.zeros((4, 1)), rewards)
 
     key = jax.random.key(3)
-    mean, played = jax.jit(lambda: mean_return(play_one, episodes, key=key))()
+    mean, deviation, played = jax.jit(lambda: mean_return(play_one, episodes, key=key))()
     keys = [key] if episodes == 1 else jax.random.split(key, episodes)
     each = [np.asarray(jax.random.normal(one, (4,))).sum() for one in keys]
     assert mean == pytest.approx(np.mean(each), rel=1e-5)
+    spread = 0 if episodes == 1 else np.std(each, ddof=1)
+    assert deviation == pytest.approx(spread, rel=1e-5)
     assert played.states.shape == ((5, 1) if episodes == 1 else (3, 5, 1))

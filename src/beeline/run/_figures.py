@@ -9,6 +9,7 @@ import numpy as np
 from beeline._drawing import Axes, Figure, default_style, image_format, literal, save_figure
 from beeline.envs._trajectories import controls_of, panels, times
 from beeline.run._errors import RunError
+from beeline.run._reference import Reference
 from beeline.run._result import Evaluation, Run, evaluate_run
 from beeline.run.directory import layout as files
 from beeline.run.directory.records import columns, read_rows
@@ -95,10 +96,13 @@ def _learning_curve(run: Run, evaluation: Evaluation) -> Figure:
     final = float(np.median(measured[f"{prefix}return"][-1]))
     real = f"real, {_count(run)}: {_score(final, scaled)} at the end"
     _draw_seeds(axes, steps, measured[f"{prefix}return"], _LEARNED, real)
+    _draw_spread(axes, measured, reference, run.algorithm.evaluation_episodes)
     if scaled:
         _finish_curve(axes, "optimum" if reference.optimum else "reference")
     else:
-        _finish_unscaled(axes, measured["return"], reference.random_return)
+        spread = np.nan_to_num(measured.get("return_deviation", np.zeros(1)))
+        seen = [measured["return"] - spread, measured["return"] + spread]
+        _finish_unscaled(axes, np.stack(seen), reference.random_return)
     warmup = run.config.warmup_episodes * run.config.horizon
     axes.axvspan(0, warmup, color=_RANDOM, alpha=0.15, linewidth=0)
     style = {"ha": "center", "va": "center", "rotation": 90, "color": _RANDOM}
@@ -126,6 +130,23 @@ def _draw_seeds(axes: Axes, steps: Any, returns: np.ndarray, colour: str, label:
     if returns.shape[1] > 1:
         axes.plot(steps, returns, color=colour, linewidth=0.9, alpha=0.4)
     axes.plot(steps, np.median(returns, axis=1), color=colour, linewidth=2, label=label)
+
+
+def _draw_spread(
+    axes: Axes, measured: dict[str, np.ndarray], reference: Reference, episodes: int
+) -> None:
+    # Of one seed alone: bands of several would hide each other. Older runs have none.
+    deviation = measured.get("return_deviation")
+    if episodes == 1 or deviation is None or deviation.shape[1] > 1:
+        return
+    means, steps = measured["return"][:, 0], measured["env_steps"]
+    edges = [means - deviation[:, 0], means + deviation[:, 0]]
+    if reference.best_return is not None:
+        edges = [reference.normalize(edge) for edge in edges]
+    label = f"\u00b1 one standard deviation of {episodes} episodes"
+    axes.fill_between(
+        steps, edges[0], edges[1], color=_LEARNED, alpha=0.15, linewidth=0, label=label
+    )
 
 
 def _finish_curve(axes: Axes, scale: str = "optimum") -> None:

@@ -40,6 +40,8 @@ class SACRecord(NamedTuple):
     """Their mean loss."""
     return_: Float[np.ndarray, " seed"]
     """Real return of the deterministic policy afterwards."""
+    return_deviation: Float[np.ndarray, " seed"]
+    """Standard deviation of it over the episodes that it is the mean of; 0 for one episode."""
 
 
 @final
@@ -87,13 +89,15 @@ class SAC(Baseline):
         updates = np.asarray([learner.updates for learner in self._learners]) - before
         losses = np.asarray([learner.take_losses() for learner in self._learners])
         state = self._state()
+        measured = _evaluate(self.env, state.policy, self.evaluation_episodes)
         record = SACRecord(
             collected_return=np.asarray([one.collected_return for one in self._learners]),
             critic_updates=updates[:, 0],
             critic_loss=losses[:, 0],
             policy_updates=updates[:, 1],
             policy_loss=losses[:, 1],
-            return_=np.asarray(_evaluate(self.env, state.policy, self.evaluation_episodes)),
+            return_=np.asarray(measured[0]),
+            return_deviation=np.asarray(measured[1]),
         )
         return state, record, None
 
@@ -141,11 +145,14 @@ class SAC(Baseline):
 
 
 @eqx.filter_jit
-def _evaluate(env: Environment, policies: Actor, episodes: int) -> Float[Array, " seed"]:
+def _evaluate(
+    env: Environment, policies: Actor, episodes: int
+) -> tuple[Float[Array, " seed"], Float[Array, " seed"]]:
     # The same key every time: where chance has a part, policies meet the same draws.
     key = jax.random.key(0)
 
-    def measure(policy: Actor) -> Float[Array, ""]:
-        return mean_return(lambda key: evaluate(env, policy, key=key), episodes, key=key)[0]
+    def measure(policy: Actor) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        measured = mean_return(lambda key: evaluate(env, policy, key=key), episodes, key=key)
+        return measured.return_, measured.deviation
 
     return eqx.filter_vmap(measure)(policies)

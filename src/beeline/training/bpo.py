@@ -18,7 +18,15 @@ from beeline.models import RewardModel, WorldModel
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
 from beeline.training._tally import Tally
-from beeline.training.episodes import Buffer, Episode, act, evaluate, mean_return, play
+from beeline.training.episodes import (
+    Buffer,
+    Episode,
+    Measured,
+    act,
+    evaluate,
+    mean_return,
+    play,
+)
 from beeline.training.exploration import Exploration
 from beeline.training.faults import Faults, finite_leaves, first_in
 from beeline.training.learner import Context, Learned, Learner
@@ -181,17 +189,17 @@ class BPO(Module):
             state, tallies[learner.name] = self._learn(
                 learner, state, index, key=keys[learner.name]
             )
-        return_, evaluated = mean_return(
+        measured = mean_return(
             lambda key: evaluate(self.env, state.policy, key=key),
             self.evaluation_episodes,
             key=evaluate_key,
         )
-        record = _record(episode, errors, tallies, return_, state.rate, collected)
+        record = _record(episode, errors, tallies, measured, state.rate, collected)
         faults = Faults(
             collected,
             {name: tally.first_skipped for name, tally in tallies.items()},
             finite_leaves(state.learned),
-            _first_of(evaluated),
+            _first_of(measured.episodes),
         )
         return state, record, faults
 
@@ -286,7 +294,7 @@ def _record(
     episode: Episode,
     errors: dict[str, Array],
     tallies: dict[str, Tally],
-    return_: Float[Array, ""],
+    measured: Measured,
     rate: Float[Array, ""],
     collected: Int[Array, ""],
 ) -> Record:
@@ -305,8 +313,9 @@ def _record(
         entropy=entropy,
         policy_gradient_norm=policy.gradient_norm,
         policy_clip_fraction=policy.clip_fraction,
-        return_=return_,
-        imagined_minus_real_return=imagined_return - return_,
+        return_=measured.return_,
+        return_deviation=measured.deviation,
+        imagined_minus_real_return=imagined_return - measured.return_,
         rate=rate,
         skipped_updates=jnp.stack([tally.skipped for tally in tallies.values()]).sum(),
         discarded_episodes=(collected >= 0).astype(int),

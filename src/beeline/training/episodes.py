@@ -90,9 +90,20 @@ def evaluate(env: Environment, policy: Policy, *, key: PRNGKeyArray) -> Episode:
     return _live(env, lambda state, t, given: policy.mode(state, t), nothing, key=key)
 
 
+class Measured(NamedTuple):
+    """What some episodes earned."""
+
+    return_: Float[Array, ""]
+    """Their mean return."""
+    deviation: Float[Array, ""]
+    """Standard deviation of their returns; 0 for one episode."""
+    episodes: Episode
+    """A batch of them; a single one has no axis of episodes."""
+
+
 def mean_return(
     play_one: Callable[[PRNGKeyArray], Episode], episodes: int, *, key: PRNGKeyArray
-) -> tuple[Float[Array, ""], Episode]:
+) -> Measured:
     """Measure something by one episode, or by the mean of several where chance has a part.
 
     Args:
@@ -101,13 +112,13 @@ def mean_return(
         key: Random key.
 
     Returns:
-        The mean return, and the episodes: a single one without an axis of episodes.
+        The mean return, its spread, and the episodes.
     """
     if episodes == 1:
         episode = play_one(key)
-        return episode.return_, episode
+        return Measured(episode.return_, jnp.zeros_like(episode.return_), episode)
     played = jax.vmap(play_one)(jax.random.split(key, episodes))
-    return played.return_.mean(), played
+    return Measured(played.return_.mean(), played.return_.std(ddof=1), played)
 
 
 def _live(env, choose, given, *, key) -> Episode:

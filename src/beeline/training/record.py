@@ -44,6 +44,8 @@ class Record(NamedTuple):
     """Share of the policy updates whose gradient was clipped."""
     return_: Float[Array, ""]
     """Real return of the deterministic policy after the iteration."""
+    return_deviation: Float[Array, ""]
+    """Standard deviation of it over the episodes that it is the mean of; 0 for one episode."""
     imagined_minus_real_return: Float[Array, ""]
     """How much the last imagined batch, under the noise that the policy is improved under, promised
     beyond that, which is without noise: much more tells of a policy that exploits the model."""

@@ -9,6 +9,7 @@ References:
     Paper, Eq. 1, Proposition 1 and its proof in Appendix A.
 """
 
+from functools import partial
 from typing import ClassVar, final
 
 import equinox as eqx
@@ -18,6 +19,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from beeline.envs import Environment
+from beeline.envs._transition import move
 from beeline.models._base import WorldModel, check_length
 from beeline.networks.scaling import StateScaling
 
@@ -56,8 +58,8 @@ class SimulatorModel(WorldModel[None]):
             The standardised state after each action.
         """
         check_length(actions.shape[0], self.horizon)
-        step = jax.vmap(self.environment.step)
-        return self.scaling.encode(step(states, actions, jnp.arange(actions.shape[0])))
+        every = jax.vmap(partial(move, self.environment))
+        return self.scaling.encode(every(states, actions, jnp.arange(actions.shape[0])))
 
     def start(self, state: Float[Array, " state"], length: int) -> None:
         """Begin a rollout; nothing is carried.
@@ -86,7 +88,7 @@ class SimulatorModel(WorldModel[None]):
         Returns:
             Nothing, and the state after the action.
         """
-        return None, self.environment.step(state, action, t)
+        return None, move(self.environment, state, action, t)
 
     def reserve(self, carry: None, length: int) -> None:
         """Nothing needs room.
@@ -148,7 +150,7 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
         check_length(actions.shape[0], self.horizon)
 
         def advance(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-            state = self.environment.step(state, *inputs)
+            state = move(self.environment, state, *inputs)
             return state, state
 
         inputs = (actions, jnp.arange(actions.shape[0]))
@@ -186,7 +188,7 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
             The state after the action, as the hidden state and as the prediction.
         """
         del state
-        next_state = self.environment.step(carry, action, t)
+        next_state = move(self.environment, carry, action, t)
         return next_state, next_state
 
     def reserve(self, carry: Float[Array, " state"], length: int) -> Float[Array, " state"]:

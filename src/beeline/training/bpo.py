@@ -14,7 +14,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
-from beeline.envs import Environment
+from beeline.envs import Environment, reward_of
 from beeline.gradients import Objective
 from beeline.models import RewardModel, WorldModel
 from beeline.networks.scaling import StateScaling
@@ -339,7 +339,7 @@ class BPO(Module):
         self, state: BPOState, count: Array, progress: Array, *, key: PRNGKeyArray
     ) -> tuple[BPOState, Tally]:
         objective = Objective(
-            self.env.reward if state.reward is None else state.reward,
+            reward_of(self.env) if state.reward is None else state.reward,
             state.return_scale,
             jnp.asarray(self.entropy_weight, dtype=float),
         )

@@ -1,7 +1,7 @@
 """What an environment may declare beside what it has to: bounds of its actions, names, units."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -20,7 +20,9 @@ _FORMS = "(state, action, t) or (state, action, t, next_state)"
 
 
 def scale(
-    action: Float[Array, "*batch action"], low: ArrayLike, high: ArrayLike
+    action: Float[Array, "*batch action"],
+    low: ArrayLike | Sequence[float],
+    high: ArrayLike | Sequence[float],
 ) -> Float[Array, "*batch action"]:
     """Scale actions to bounds: low + (action + 1) / 2 · (high - low).
 

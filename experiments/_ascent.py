@@ -9,7 +9,8 @@ import optax
 from jaxtyping import Array, Float
 
 from beeline.diagnostics import open_loop
-from beeline.envs import Environment
+from beeline.envs import Environment, reward_of
+from beeline.gradients import rewards_along
 from beeline.models import WorldModel
 from experiments._offline import later_actions
 
@@ -48,9 +49,10 @@ def _ascend(
 ) -> Array:
     def return_of(value: Array) -> Array:
         chosen = actions.at[0, 0].set(value)
-        first = env.initial_state()
-        states = jnp.concatenate([first[None], open_loop(model, first, chosen)[:-1]])
-        return jax.vmap(env.reward)(states, chosen, jnp.arange(env.horizon)).sum()
+        first = env.initial_state(key=jax.random.key(0))
+        after = open_loop(model, first, chosen)
+        states = jnp.concatenate([first[None], after[:-1]])
+        return rewards_along(reward_of(env), states, chosen, after[-1]).sum()
 
     adam = optax.scale_by_adam()
 

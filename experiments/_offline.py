@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from beeline.build import build_model
 from beeline.config import Config, preset
 from beeline.diagnostics import first_action_landscape
-from beeline.envs import Environment, make
+from beeline.envs import Environment, make, reward_of
 from beeline.models import SimulatorModel, WorldModel
 from beeline.networks.scaling import StateScaling
 from beeline.training import IndependentNoise, ModelFitting, Optimiser, fit, play
@@ -149,7 +149,8 @@ def landscape(
         The return at each.
     """
     actions = later_actions(env, seed=seed)
-    return first_action_landscape(model, env.reward, env.initial_state(), actions, values)
+    start = env.initial_state(key=jax.random.key(0))
+    return first_action_landscape(model, reward_of(env), start, actions, values)
 
 
 def task(name: str, horizon: int) -> Environment:

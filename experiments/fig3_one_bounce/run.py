@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -148,7 +149,8 @@ def _path_rows(
     env: Environment, preset: str, name: str, model: WorldModel, first_action: float = 0.0
 ) -> list[dict[str, Any]]:
     actions = later_actions(env, seed=0).at[0].set(first_action)
-    states = np.asarray(open_loop(model, env.initial_state(), actions))
+    start = env.initial_state(key=jax.random.key(0))
+    states = np.asarray(open_loop(model, start, actions))
     return [
         {
             "horizon": env.horizon,

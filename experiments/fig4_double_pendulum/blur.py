@@ -74,7 +74,8 @@ def blur_rows(env: Environment, points: int) -> list[dict[str, Any]]:
 def _rewarded_states(env: Environment, values: Array) -> Array:
     def last(value: Array) -> Array:
         actions = jnp.zeros((env.horizon, env.action_dim)).at[0, 0].set(value)
-        return open_loop(true_model(env), env.initial_state(), actions)[env.horizon - 2]
+        start = env.initial_state(key=jax.random.key(0))
+        return open_loop(true_model(env), start, actions)[env.horizon - 2]
 
     return jax.lax.map(last, values, batch_size=250)
 

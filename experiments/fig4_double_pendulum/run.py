@@ -168,7 +168,8 @@ def _norms(
     shape = (max(size.horizons), size.samples, env.action_dim)
     # The first action must be the same for every horizon.
     actions = jax.random.uniform(key, shape, minval=-1, maxval=1).swapaxes(0, 1)
-    return np.asarray(norms_along(model, env.initial_state(), actions[:, : env.horizon - 1]))
+    start = env.initial_state(key=jax.random.key(0))
+    return np.asarray(norms_along(model, start, actions[:, : env.horizon - 1]))
 
 
 def _returns(model: WorldModel, env: Environment, values: Any, seed: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Both routes, against each other, finite differences and loops written by hand."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -23,6 +25,10 @@ def reward(state, action, t):
     return jnp.sin(state).sum() - 0.3 * jnp.sum(action**2) + 0.1 * state[0] * jnp.cos(0.3 * t)
 
 
+def reward_ahead(state, action, t, next_state):
+    return reward(next_state, action, t) + 0.3 * jnp.tanh(state[1] - next_state[0])
+
+
 def make_policy(horizon, squash="tanh"):
     policy = drawn(SquashedGaussian, STATE, ACTION, horizon, hidden_sizes=(5,), squash=squash)
     # A new policy hardly looks at the state, and nothing about its input would be tested.
@@ -44,7 +50,7 @@ def make_markov_model(horizon):
     return drawn(MarkovModel, STATE, ACTION, horizon, hidden_sizes=(6,), seed=3)
 
 
-def make_problem(make_model, horizon, batch):
+def make_problem(make_model, horizon, batch, reward=reward):
     objective = Objective(reward, jnp.array(3.0), jnp.array(0.1))
     initial, noise = normal(batch, STATE, seed=4), normal(batch, horizon, ACTION, seed=5)
     return make_policy(horizon), make_model(horizon), objective, initial, noise
@@ -59,8 +65,8 @@ def difference(a, b):
     return np.linalg.norm(a - b) / np.linalg.norm(b)
 
 
-def assert_same(horizon, batch, tolerance):
-    problem = make_problem(make_actions_model, horizon, batch)
+def assert_same(horizon, batch, tolerance, reward=reward):
+    problem = make_problem(make_actions_model, horizon, batch, reward)
     (direct, imagined), direct_slope = evaluate(Direct(), *problem)
     (unrolled, unrolled_imagined), unrolled_slope = evaluate(Unrolled(), *problem)
     assert difference(direct_slope, unrolled_slope) < tolerance
@@ -82,6 +88,11 @@ def assert_same(horizon, batch, tolerance):
 )
 def test_direct_equals_unrolled(horizon, batch):
     assert_same(horizon, batch, 1e-10)
+
+
+@pytest.mark.usefixtures("float64")
+def test_direct_equals_unrolled_with_a_reward_of_the_next_state():
+    assert_same(20, 4, 1e-10, reward_ahead)
 
 
 @pytest.mark.usefixtures("optimised")
@@ -114,6 +125,12 @@ def test_direct_refuses_a_model_that_feeds_states_back():
         Direct()(*problem)
 
 
+def test_a_reward_of_the_next_state_needs_the_last_one():
+    objective = make_problem(make_actions_model, 3, 2, reward_ahead)[2]
+    with pytest.raises(ValueError, match="takes the next state: give the state after the last"):
+        objective(jnp.zeros((2, 3, STATE)), jnp.zeros((2, 3, ACTION)), jnp.zeros((2, 3)))
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
 @pytest.mark.parametrize("name", ["through_policy", "through_states"])
 def test_shares_lie_between_zero_and_one(name, share):
@@ -143,16 +160,25 @@ def slope_by_differences(value, policy, step=1e-6):
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("make_model", [make_actions_model, make_markov_model])
-def test_full_shares_give_the_total_derivative(make_model):
-    policy, *rest = make_problem(make_model, 12, 3)
+@pytest.mark.parametrize(
+    ("make_model", "reward"),
+    [
+        (make_actions_model, reward),
+        (make_markov_model, reward),
+        (make_markov_model, reward_ahead),
+    ],
+)
+def test_full_shares_give_the_total_derivative(make_model, reward):
+    policy, *rest = make_problem(make_model, 12, 3, reward)
     route = eqx.filter_jit(Unrolled(through_policy=1.0))
     slope = route(policy, *rest)[1]
     expected, way = slope_by_differences(lambda policy: route(policy, *rest)[0][0], policy)
     assert along(slope, way) == pytest.approx(expected, rel=1e-7)
 
 
-def by_hand(policy, frozen, model, objective, initial, noise, *, fed_back_frozen=False):
+def by_hand(
+    policy, frozen, model, objective, initial, noise, *, fed_back_frozen=False, ahead=False
+):
     """The objective, one step at a time, with the policy shown only states held fixed."""
     returns, entropies = [], []
     for b in range(noise.shape[0]):
@@ -160,10 +186,12 @@ def by_hand(policy, frozen, model, objective, initial, noise, *, fed_back_frozen
         for t in range(noise.shape[1]):
             shown = state if frozen is None else frozen[b, t]
             action, entropy = policy.sample(shown, jnp.array(t), noise[b, t])
-            total += reward(state, action, jnp.array(t))
             entropies.append(entropy)
             given = frozen[b, t] if fed_back_frozen else state
-            carry, state = model.step(carry, given, action, jnp.array(t))
+            carry, after = model.step(carry, given, action, jnp.array(t))
+            step = (state, action, jnp.array(t))
+            total += reward_ahead(*step, after) if ahead else reward(*step)
+            state = after
         returns.append(total)
     returns, entropies = jnp.stack(returns), jnp.stack(entropies)
     scale, weight = objective.return_scale, objective.entropy_weight
@@ -171,11 +199,14 @@ def by_hand(policy, frozen, model, objective, initial, noise, *, fed_back_frozen
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("make_model", [make_actions_model, make_markov_model])
-def test_no_share_through_the_policy_holds_visited_states_still(make_model):
-    policy, *rest = make_problem(make_model, 5, 2)
+@pytest.mark.parametrize(
+    ("make_model", "ahead"),
+    [(make_actions_model, False), (make_markov_model, False), (make_markov_model, True)],
+)
+def test_no_share_through_the_policy_holds_visited_states_still(make_model, ahead):
+    policy, *rest = make_problem(make_model, 5, 2, reward_ahead if ahead else reward)
     (value, imagined), slope = evaluate(Unrolled(through_policy=0.0), policy, *rest)
-    hand = eqx.filter_jit(by_hand)
+    hand = eqx.filter_jit(partial(by_hand, ahead=ahead))
     np.testing.assert_allclose(value, hand(policy, None, *rest)[0], rtol=1e-12)
     np.testing.assert_allclose(imagined.return_, hand(policy, None, *rest)[1], rtol=1e-12)
     expected, way = slope_by_differences(

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from beeline.envs import Environment
+from beeline.envs._transition import transition
 
 Player = Callable[
     [Float[np.ndarray, "plan time action"]],
@@ -33,8 +34,8 @@ def open_loop(
 
     def advance(state, inputs):
         action, t = inputs
-        following = env.step(state, action, t, key=key)
-        return following, (following, env.reward(state, action, t))
+        following, reward = transition(env, state, action, t, key=key)
+        return following, (following, reward)
 
     steps = jnp.arange(env.horizon)
     _, (states, rewards) = jax.lax.scan(advance, start, (actions, steps))

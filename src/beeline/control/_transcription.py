@@ -10,7 +10,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from beeline.control._rollout import Player
-from beeline.envs import Environment
+from beeline.envs import Environment, reward_of
+from beeline.envs._transition import move, reward_with
 
 DENSE = 150
 """Largest number of unknowns for the dense method, whose time is cubic in it."""
@@ -93,14 +94,19 @@ class _Program:
         key = jax.random.key(0)
         start = env.initial_state(key=key) / state_unit
         unit, weight = jnp.asarray(state_unit), jnp.asarray(env.horizon / return_unit)
-        width = env.state_dim
+        width, reward = env.state_dim, reward_of(env)
         times = jnp.arange(env.horizon)
 
+        def following(z, t):
+            return move(env, z[:width] * unit, z[width:], t, key=key)
+
         def step(z, t):
-            return env.step(z[:width] * unit, z[width:], t, key=key) / unit
+            return following(z, t) / unit
 
         def loss(z, t):
-            return -weight * env.reward(z[:width] * unit, z[width:], t)
+            # A next state is the one that the dynamics give, on the way there too.
+            earned = reward_with(reward, z[:width] * unit, z[width:], t, lambda: following(z, t))
+            return -weight * earned
 
         def priced_step(z, t, multiplier):
             return multiplier @ step(z, t)

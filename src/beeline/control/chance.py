@@ -4,14 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from beeline.envs import ControlTask, Environment
+from beeline.envs import Environment
+from beeline.envs._transition import transition
 
 
 def is_deterministic(env: Environment) -> bool:
     """Tell whether an environment always starts alike and answers the same actions alike.
 
-    Only then can a plan be the best there is, and one episode tell what a policy earns. Two
-    episodes of the same actions with different random keys are compared, in double precision.
+    Only then can a plan be the best there is, and one episode tell what a policy earns. Where the
+    environment does not say so itself, two episodes of the same actions with different random keys
+    are compared, in double precision.
 
     Args:
         env: The environment.
@@ -19,8 +21,8 @@ def is_deterministic(env: Environment) -> bool:
     Returns:
         False if the two differ anywhere.
     """
-    if isinstance(env, ControlTask):
-        return env.process_noise == 0
+    if env.deterministic is not None:
+        return env.deterministic
     with jax.enable_x64(True):
         actions = np.random.default_rng(0).uniform(-1, 1, (env.horizon, env.action_dim))
 
@@ -30,8 +32,8 @@ def is_deterministic(env: Environment) -> bool:
 
             def advance(state, inputs):
                 action, t, step_key = inputs
-                after = env.step(state, action, t, key=step_key)
-                return after, (after, env.reward(state, action, t))
+                after, reward = transition(env, state, action, t, key=step_key)
+                return after, (after, reward)
 
             start = env.initial_state(key=start_key)
             keys = jax.random.split(key, env.horizon)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline.envs import Environment
+from beeline.envs._transition import transition
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,7 @@ def _returns(env: Environment, keys: Array) -> Float[Array, "batch"]:
             t, step_key = inputs
             action_key, noise_key = jax.random.split(step_key)
             action = jax.random.uniform(action_key, (env.action_dim,), minval=-1.0)
-            reward = env.reward(state, action, t)
-            return env.step(state, action, t, key=noise_key), reward
+            return transition(env, state, action, t, key=noise_key)
 
         inputs = jnp.arange(env.horizon), jax.random.split(episode_key, env.horizon)
         _, rewards = jax.lax.scan(advance, env.initial_state(key=start_key), inputs)

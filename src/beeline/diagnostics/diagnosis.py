@@ -16,7 +16,7 @@ from beeline.diagnostics.landscape import (
     policy_direction,
     policy_landscape,
 )
-from beeline.envs import Environment
+from beeline.envs import Environment, reward_of
 from beeline.gradients import Objective, draw_noise
 from beeline.models import WorldModel
 from beeline.policies import Policy
@@ -184,7 +184,7 @@ def _landscapes(
     values = jnp.linspace(-1.0, 1.0, points)
     along_action = {
         name: first_action_landscape(
-            model, subject.env.reward, draws.states[0], draws.actions[0], values
+            model, reward_of(subject.env), draws.states[0], draws.actions[0], values
         )
         for name, model in subject.models.items()
     }
@@ -215,7 +215,7 @@ def _landscape(along: str, at: Array, returns: Mapping[str, Array]) -> Landscape
 
 
 def _objective(subject: Subject) -> Objective:
-    return Objective(subject.env.reward, jnp.ones(()), jnp.zeros(()))
+    return Objective(reward_of(subject.env), jnp.ones(()), jnp.zeros(()))
 
 
 def _enough(curve: Mapping[int, np.ndarray]) -> bool:

@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline.compute.microbatch import group_size
-from beeline.gradients import Objective, RewardFunction, open_loop, rollout
+from beeline.gradients import Objective, RewardFunction, open_loop, rewards_along, rollout
 from beeline.models import WorldModel
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
@@ -43,7 +43,7 @@ def first_action_landscape(
 
     Args:
         model: The world model.
-        reward: Reward of a state, an action and a step index.
+        reward: Reward of a state, an action and a step index, and of the next state if it asks.
         state: The initial state.
         actions: The actions taken otherwise; their number is the horizon.
         values: Values of the first action, in [-1, 1].
@@ -57,7 +57,7 @@ def first_action_landscape(
         chosen = actions.at[0, entry].set(value)
         after = open_loop(model, state, chosen)
         states = jnp.concatenate([state[None], after[:-1]])
-        return jax.vmap(reward)(states, chosen, jnp.arange(chosen.shape[0])).sum()
+        return rewards_along(reward, states, chosen, after[-1]).sum()
 
     # In groups: a landscape of hundreds of points would otherwise hold as many caches.
     group = group_size(values.shape[0], actions.shape[0])

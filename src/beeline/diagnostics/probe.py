@@ -70,7 +70,7 @@ def probe(
 
     def rewards(weights):
         live = eqx.combine(weights, rest)
-        states, actions, _ = rollout(
+        states, actions, *_ = rollout(
             live, model, state, noise, through_policy=through_policy, through_states=1.0
         )
         return jax.vmap(reward)(states, actions, times), (states, actions)

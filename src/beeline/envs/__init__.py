@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from beeline.envs._contract import check
     from beeline.envs._control_system import ControlSystem, ControlTask
     from beeline.envs._make import make
+    from beeline.envs._transition import reward_of
     from beeline.envs._violations import CheckReport, ContractError, Violation
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "descriptions",
     "make",
     "names",
+    "reward_of",
 ]
 
 _HOMES = {
@@ -38,6 +40,7 @@ _HOMES = {
     "Violation": "beeline.envs._violations",
     "check": "beeline.envs._contract",
     "make": "beeline.envs._make",
+    "reward_of": "beeline.envs._transition",
 }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from beeline.envs._base import Environment
 from beeline.envs._probing import Probe, draw_actions, live, outputs, slopes
+from beeline.envs._transition import move, reward_of, reward_with
 from beeline.envs._violations import CheckReport, ContractError, Violation
 
 _PROBES = 8
@@ -29,7 +30,8 @@ def check(
 
     Args:
         env: The environment, an `Environment` if it is any good.
-        clips_actions: Whether it promises to clip actions outside [-1, 1], which is then tried.
+        clips_actions: Whether it promises to clip actions outside their bounds, which is then
+            tried.
         raises: Whether to raise if a rule is broken.
         seed: Seed of the actions.
 
@@ -69,6 +71,7 @@ def _attributes(env: Any) -> Iterator[Violation]:
 
 
 def _signatures(env: Environment) -> Iterator[Violation]:
+    reward = reward_of(env)
     for double in (False, True):
         with jax.enable_x64(double):
             kind, key, t = jnp.zeros(()).dtype, jax.random.key(0), jnp.asarray(0)
@@ -76,8 +79,8 @@ def _signatures(env: Environment) -> Iterator[Violation]:
             given = f"a state and an action of {kind}, and a traced t"
             calls: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
                 "initial_state": (lambda s, a, t, k: env.initial_state(key=k), state.shape),
-                "step": (lambda s, a, t, k: env.step(s, a, t, key=k), state.shape),
-                "reward": (lambda s, a, t, k: env.reward(s, a, t), ()),
+                "step": (lambda s, a, t, k: move(env, s, a, t, key=k), state.shape),
+                "reward": (lambda s, a, t, k: reward_with(reward, s, a, t, lambda: s), ()),
             }
             for name, (function, shape) in calls.items():
                 try:
@@ -103,7 +106,7 @@ def _behaviour(
     except Exception as error:
         yield Violation("horizon", f"an episode of {env.horizon} steps raises {_said(error)}")
         return
-    yield from _finite(states, actions, rewards)
+    yield from _finite(env, states, actions, rewards)
     episodes = generator.integers(len(states), size=_PROBES).tolist()
     times = [0, env.horizon - 1, *generator.integers(env.horizon, size=_PROBES - 2).tolist()]
     places = [p for p in zip(episodes, times, strict=True) if np.isfinite(states[p]).all()]
@@ -117,7 +120,9 @@ def _behaviour(
         yield from _clipping(env, probes)
 
 
-def _finite(states: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> Iterator[Violation]:
+def _finite(
+    env: Environment, states: np.ndarray, actions: np.ndarray, rewards: np.ndarray
+) -> Iterator[Violation]:
     good = np.asarray(np.isfinite(states).all(axis=-1))
     if not good[:, 0].all():
         yield Violation("finite", f"initial_state gives {states[0, 0].tolist()}")
@@ -126,7 +131,7 @@ def _finite(states: np.ndarray, actions: np.ndarray, rewards: np.ndarray) -> Ite
         if bad.any():
             place = tuple(np.argwhere(bad)[0].tolist())
             probe = Probe(states[place], actions[place], place[1])
-            yield Violation("finite", f"{name} gives {values[place].tolist()}", str(probe))
+            yield Violation("finite", f"{name} gives {values[place].tolist()}", probe.given(env))
 
 
 def _repetition(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
@@ -134,7 +139,7 @@ def _repetition(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
         once, again = (_eagerly(env, probe) for _ in range(2))
         if not np.array_equal(once, again, equal_nan=True):
             what = f"step and reward give {once.tolist()} and then {again.tolist()}"
-            yield Violation("determinism", what, str(probe))
+            yield Violation("determinism", what, probe.given(env))
             return
 
 
@@ -149,7 +154,7 @@ def _compilation(
         jitted = np.asarray(jax.jit(lambda x, t: outputs(env, x, t))(inputs, t))
         rule, other = ("vmap", together) if _close(alone, jitted) else ("jit", jitted)
         what = f"step and reward give {alone.tolist()}, and {other.tolist()} under jax.{rule}"
-        yield Violation(rule, what, str(probe))
+        yield Violation(rule, what, probe.given(env))
         return
 
 
@@ -159,7 +164,8 @@ def _derivatives(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
     try:
         found = slopes(env, probes)
     except Exception as error:
-        yield Violation("derivative", f"differentiating raises {_said(error)}", str(probes[0]))
+        what = f"differentiating raises {_said(error)}"
+        yield Violation("derivative", what, probes[0].given(env))
         return
     # Past the edge of a domain a difference is not a number, and the other side decides.
     lowest, highest = np.fmin(found.left, found.right), np.fmax(found.left, found.right)
@@ -168,12 +174,19 @@ def _derivatives(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
     wrong = outside | ~np.isfinite(found.derivative)
     for output, entry in np.argwhere(wrong.any(axis=0)).tolist():
         at = int(np.argmax(wrong[:, output, entry]))
-        of = f"entry {output} of step" if output < env.state_dim else "reward"
-        by = f"state entry {entry}" if entry < env.state_dim else "action entry "
-        by += "" if entry < env.state_dim else str(entry - env.state_dim)
+        of = f"{_entry(env, output)} of step" if output < env.state_dim else "reward"
+        by = f"{'state' if entry < env.state_dim else 'action'} {_entry(env, entry)}"
         got, left, right = (float(x[at, output, entry]) for x in found[:3])
         what = f"{of} by {by} is {got:.6g}, and by differences {left:.6g} to {right:.6g}"
-        yield Violation("derivative", what, str(probes[at]))
+        yield Violation("derivative", what, probes[at].given(env))
+
+
+def _entry(env: Environment, number: int) -> str:
+    # The entries of a state come first, and then those of an action.
+    in_state = number < env.state_dim
+    names = env.state_names if in_state else env.action_names
+    number -= 0 if in_state else env.state_dim
+    return f"entry {number}" + (f" ({names[number]})" if names else "")
 
 
 def _clipping(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
@@ -183,12 +196,12 @@ def _clipping(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
         try:
             outside = _eagerly(env, beyond)
         except Exception as error:
-            yield Violation("clipping", f"raises {_said(error)}", str(beyond))
+            yield Violation("clipping", f"raises {_said(error)}", beyond.given(env))
             return
         inside = _eagerly(env, probe._replace(action=edge))
         if not _close(inside, outside):
             what = f"step and reward give {outside.tolist()}, and {inside.tolist()} at the edge"
-            yield Violation("clipping", what, str(beyond))
+            yield Violation("clipping", what, beyond.given(env))
             return
 
 

@@ -22,6 +22,7 @@ from beeline.envs._checks import (
     check_state,
     check_step_index,
 )
+from beeline.envs._declared import scale
 from beeline.envs._system_checks import check_system
 
 Bounds = tuple[tuple[float, float], ...]
@@ -147,6 +148,8 @@ class ControlTask(Environment):
         action_dim: How many entries an action has.
         horizon: H, the number of steps, at least 2, and enough for the system's longest step.
         dt: T / H, the length of one step, in the system's unit of time.
+        state_names: Those of the system, as are the units, the controls' and that of time.
+        deterministic: Whether there is no process noise.
 
     Raises:
         ValueError: If an argument is out of range, or a step longer than the system allows; by
@@ -160,6 +163,12 @@ class ControlTask(Environment):
     action_dim: int = eqx.field(static=True)
     horizon: int = eqx.field(static=True)
     dt: float = eqx.field(static=True)
+    state_names = property(lambda self: self.system.state_names)
+    state_units = property(lambda self: self.system.state_units)
+    action_names = property(lambda self: self.system.control_names)
+    action_units = property(lambda self: self.system.control_units)
+    time_unit = property(lambda self: self.system.time_unit)
+    deterministic = property(lambda self: self.process_noise == 0)
 
     def __init__(self, system: ControlSystem, horizon: SupportsIndex, process_noise: float = 0.0):
         self.system = system
@@ -219,7 +228,7 @@ class ControlTask(Environment):
         last = jnp.asarray(t) == self.horizon - 1
         return -running - jnp.where(last, terminal, jnp.zeros_like(terminal))
 
-    def control(self, action: Float[Array, "action"]) -> Float[Array, "action"]:
+    def control(self, action: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
         """Scale an action to a control.
 
         Args:
@@ -228,8 +237,13 @@ class ControlTask(Environment):
         Returns:
             The control in the system's own units, within its bounds.
         """
-        low, high = _columns(self.system.control_bounds, action)
-        return low + 0.5 * (action + 1.0) * (high - low)
+        return scale(action, *_columns(self.system.control_bounds, action))
+
+    @override
+    def physical_action(
+        self, action: Float[Array, "*batch action"]
+    ) -> Float[Array, "*batch action"]:
+        return self.control(action)
 
     def time(self, t: Int[ArrayLike, ""], like: Float[Array, "..."]) -> Float[Array, ""]:
         """Convert a step index to a time.

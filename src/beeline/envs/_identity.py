@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from beeline.envs._base import Environment
+from beeline.envs._declared import is_plain
+from beeline.envs._transition import transition
 
 _STEPS = 10
 _TOLERANCE = 1e-6
@@ -30,7 +32,7 @@ def equations(env: Environment) -> str:
         action = jnp.zeros(env.action_dim, state.dtype)
 
         def once(state, action, t, key):
-            return env.step(state, action, t, key=key), env.reward(state, action, t)
+            return transition(env, state, action, t, key=key)
 
         traced = jax.make_jaxpr(once)(state, action, jnp.asarray(0), key)
         # Where functions happen to lie in memory is not part of what they compute.
@@ -48,13 +50,14 @@ def identity(env: Environment) -> str:
         env: The environment.
 
     Returns:
-        Its sizes, its equations' fingerprint, the version of JAX that traced them and what a few
-        steps earn, as `name=value` with spaces between.
+        Its sizes and the bounds that it declares, its equations' fingerprint, the version of JAX
+        that traced them and what a few steps earn, as `name=value` with spaces between.
     """
     parts = {
         "state_dim": env.state_dim,
         "action_dim": env.action_dim,
         "dt": env.dt,
+        **_bounds(env),
         "equations": equations(env),
         "jax": jax.__version__,
         "probe": _probe(env),
@@ -80,7 +83,7 @@ def differences(ours: str, theirs: str) -> list[str]:
     )
     found = [
         f"{name} ({before.get(name)}, not {after.get(name)})"
-        for name in ("state_dim", "action_dim", "dt")
+        for name in ("state_dim", "action_dim", "dt", "action_low", "action_high")
         if before.get(name) != after.get(name)
     ]
     if before.get("equations") != after.get("equations"):
@@ -90,6 +93,16 @@ def differences(ours: str, theirs: str) -> list[str]:
     return found
 
 
+def _bounds(env: Environment) -> dict[str, str]:
+    # Environments of before there were any are still to be known by the same line.
+    if is_plain(env.action_low, env.action_high):
+        return {}
+    return {
+        name: ",".join(str(float(bound)) for bound in np.ravel(getattr(env, name)))
+        for name in ("action_low", "action_high")
+    }
+
+
 def _probe(env: Environment) -> float:
     with jax.enable_x64(True):
         key = jax.random.key(0, impl="threefry2x32")
@@ -97,7 +110,7 @@ def _probe(env: Environment) -> float:
 
         def advance(state, inputs):
             action, t = inputs
-            return env.step(state, action, t, key=key), env.reward(state, action, t)
+            return transition(env, state, action, t, key=key)
 
         steps = min(_STEPS, env.horizon)
         inputs = jnp.asarray(actions[:steps]), jnp.arange(steps)

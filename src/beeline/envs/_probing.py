@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline.envs._base import Environment
+from beeline.envs._declared import scale
+from beeline.envs._transition import transition
 
 _EPISODES = 8
 _MOST_CORNERS = 16
@@ -16,19 +18,23 @@ _DIFFERENCE = 1e-6
 
 
 class Probe(NamedTuple):
-    """One input of `step` and `reward`."""
+    """One input of `step` and `reward`, as the library has it: the action in [-1, 1]."""
 
     state: np.ndarray
     action: np.ndarray
     t: int
 
-    def __str__(self) -> str:
+    def given(self, env: Environment) -> str:
         """Write it so that it can be tried by hand.
 
+        Args:
+            env: The environment.
+
         Returns:
-            Its three parts.
+            Its three parts, the action within the bounds of the environment.
         """
-        return f"state {self.state.tolist()}, action {self.action.tolist()}, t {self.t}"
+        action = np.asarray(scale(jnp.asarray(self.action), env.action_low, env.action_high))
+        return f"state {self.state.tolist()}, action {action.tolist()}, t {self.t}"
 
 
 class Slopes(NamedTuple):
@@ -53,7 +59,8 @@ def draw_actions(
         few: Whether to choose only four, for episodes that take long.
 
     Returns:
-        Corners of the box held all the time, then corners in turn, then actions from within.
+        Corners of the box held all the time, then corners in turn, then actions from within, all
+        in [-1, 1].
     """
     size = (_EPISODES, env.horizon, env.action_dim)
     signs = itertools.product((-1.0, 1.0), repeat=env.action_dim)
@@ -84,8 +91,7 @@ def live(
     def episode(actions: Array) -> tuple[Array, Array]:
         def move(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
             t, action = inputs
-            reward = env.reward(state, action, t)
-            after = env.step(state, action, t, key=key_at(t))
+            after, reward = transition(env, state, action, t, key=key_at(t))
             return after, (after, reward)
 
         first = env.initial_state(key=jax.random.key(0))
@@ -113,8 +119,7 @@ def outputs(env: Environment, inputs: Array, t: Int[Array, ""]) -> Float[Array, 
         The next state and then the reward.
     """
     state, action = inputs[: env.state_dim], inputs[env.state_dim :]
-    after = env.step(state, action, t, key=key_at(t))
-    return jnp.append(after, env.reward(state, action, t))
+    return jnp.append(*transition(env, state, action, t, key=key_at(t)))
 
 
 def key_at(t: Int[Array, ""]) -> PRNGKeyArray:

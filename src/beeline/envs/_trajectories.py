@@ -1,15 +1,16 @@
 """Panels for the states and controls of an episode, with their names and units."""
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from beeline._drawing import Axes, Figure, MaxNLocator, default_style
 from beeline.envs._base import Environment
-from beeline.envs._control_system import ControlTask
 
 _COLOUR = "#1f6fb4"
 
@@ -88,10 +89,8 @@ def controls_of(
     Returns:
         The controls, the last one twice to draw its whole step.
     """
-    if isinstance(env, ControlTask):
-        low, high = np.transpose(env.system.control_bounds)
-        actions = low + 0.5 * (actions + 1) * (high - low)
-    return np.concatenate([actions, actions[..., -1:, :]], axis=-2)
+    controls = np.asarray(env.physical_action(jnp.asarray(actions)))
+    return np.concatenate([controls, controls[..., -1:, :]], axis=-2)
 
 
 @default_style()
@@ -130,15 +129,13 @@ def draw_episode(
 
 
 def _axes_of(env: Environment) -> tuple[_Axis, list[_Axis], list[_Axis]]:
-    if isinstance(env, ControlTask):
-        system = env.system
-        return (
-            _Axis("time", system.time_unit),
-            [_Axis(*pair) for pair in zip(system.state_names, system.state_units, strict=True)],
-            [_Axis(*pair) for pair in zip(system.control_names, system.control_units, strict=True)],
-        )
     return (
-        _Axis("time", ""),
-        [_Axis(f"state {entry}", "") for entry in range(env.state_dim)],
-        [_Axis(f"action {entry}", "") for entry in range(env.action_dim)],
+        _Axis("time", env.time_unit),
+        _axes("state", env.state_dim, env.state_names, env.state_units),
+        _axes("action", env.action_dim, env.action_names, env.action_units),
     )
+
+
+def _axes(kind: str, count: int, names: Sequence[str], units: Sequence[str]) -> list[_Axis]:
+    names = names or [f"{kind} {entry}" for entry in range(count)]
+    return [_Axis(*both) for both in zip(names, units or [""] * count, strict=True)]

@@ -109,6 +109,7 @@ class DoublePendulum(Environment):
     state_dim = 4
     action_dim = 1
     dt = _DT
+    deterministic = True
 
     def __check_init__(self) -> None:
         """Refuse a scene that makes no sense.

@@ -18,6 +18,7 @@ from beeline.envs._control_system import ControlTask
 from beeline.envs._given import given_environment
 from beeline.envs._make import check_options, make
 from beeline.envs._registry import ENTRIES
+from beeline.envs._transition import transition
 
 RENDER_MODES = {"rgb_array": "The figure of the episode so far, as an array of pixels."}
 
@@ -231,7 +232,6 @@ def _advance(
 ) -> Float[Array, " outcome"]:
     # One array for all there is to tell, for each costs as much to fetch as the step to compute.
     key = jax.random.fold_in(jax.random.key(seed), t)
-    reward = task.reward(state, action, t)
-    following = task.step(state, action, t, key=key)
+    following, reward = transition(task, state, action, t, key=key)
     time = (t + 1).astype(jnp.float32) / task.horizon
     return jnp.concatenate([following, time[None], reward[None]])

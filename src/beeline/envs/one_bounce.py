@@ -80,6 +80,7 @@ class OneBounce(Environment):
     state_dim = 2
     action_dim = 1
     dt = _DT
+    deterministic = True
 
     def __check_init__(self) -> None:
         """Refuse a scene that makes no sense.

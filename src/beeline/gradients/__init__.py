@@ -6,6 +6,7 @@ from beeline.gradients._base import (
     PolicyGradient,
     RewardFunction,
     draw_noise,
+    rewards_along,
 )
 from beeline.gradients._rollout import open_loop, rollout
 from beeline.gradients.direct import Direct
@@ -20,5 +21,6 @@ __all__ = [
     "Unrolled",
     "draw_noise",
     "open_loop",
+    "rewards_along",
     "rollout",
 ]

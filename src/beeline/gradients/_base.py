@@ -1,35 +1,54 @@
 """The interface of the policy gradient's routes, and the objective that they share."""
 
 import abc
-from typing import NamedTuple, Protocol, final, runtime_checkable
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, final
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline._module import Module
+from beeline.envs._declared import takes_next_state
 from beeline.models import WorldModel
 from beeline.policies import Policy
 
+RewardFunction = Callable[..., Float[Array, ""]]
+"""The reward of a state, an action in [-1, 1] and a step index; known and differentiable.
 
-@runtime_checkable
-class RewardFunction(Protocol):
-    """The reward of a state, an action and a step index; known and differentiable."""
+One that has a parameter `next_state` is given the state after the action as well. That of an
+environment is `beeline.envs.reward_of(env)`.
+"""
 
-    def __call__(
-        self, state: Float[Array, " state"], action: Float[Array, " action"], t: Int[Array, ""]
-    ) -> Float[Array, ""]:
-        """Reward one step.
 
-        Args:
-            state: State before the action.
-            action: Action in [-1, 1].
-            t: Index of the step.
+def rewards_along(
+    reward: RewardFunction,
+    states: Float[Array, "time state"],
+    actions: Float[Array, "time action"],
+    last: Float[Array, " state"] | None = None,
+) -> Float[Array, " time"]:
+    """Reward every step of an episode.
 
-        Returns:
-            The reward.
-        """
-        ...
+    Args:
+        reward: The reward.
+        states: State before each action.
+        actions: Actions in [-1, 1].
+        last: State after the last action, for a reward that takes the next state.
+
+    Returns:
+        The rewards.
+
+    Raises:
+        ValueError: If the reward takes the next state and there is no last one.
+    """
+    times = jnp.arange(actions.shape[0])
+    if not takes_next_state(reward):
+        return jax.vmap(reward)(states, actions, times)
+    if last is None:
+        raise ValueError("the reward takes the next state: give the state after the last action")
+    following = jnp.concatenate([states[1:], last[None]])
+    return jax.vmap(reward)(states, actions, times, next_state=following)
 
 
 class Imagined(NamedTuple):
@@ -58,6 +77,7 @@ class Objective(Module):
         states: Float[Array, "batch time state"],
         actions: Float[Array, "batch time action"],
         entropy: Float[Array, "batch time"],
+        last: Float[Array, "batch state"] | None = None,
     ) -> tuple[Float[Array, ""], Imagined]:
         """Score episodes.
 
@@ -65,14 +85,12 @@ class Objective(Module):
             states: State before each action.
             actions: Actions taken.
             entropy: Entropy estimates of the policy there.
+            last: State after the last action, for a reward that takes the next state.
 
         Returns:
             The objective, and the episodes with their returns.
         """
-        over_time = jax.vmap(self.reward)
-        rewards = jax.vmap(over_time, in_axes=(0, 0, None))(
-            states, actions, jnp.arange(actions.shape[1])
-        )
+        rewards = jax.vmap(partial(rewards_along, self.reward))(states, actions, last)
         returns = rewards.sum(axis=1)
         value = returns.mean() / self.return_scale + self.entropy_weight * entropy.mean()
         return value, Imagined(states, actions, entropy, returns)

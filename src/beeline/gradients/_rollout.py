@@ -32,7 +32,12 @@ def rollout(
     *,
     through_policy: float,
     through_states: float,
-) -> tuple[Float[Array, "time state"], Float[Array, "time action"], Float[Array, " time"]]:
+) -> tuple[
+    Float[Array, "time state"],
+    Float[Array, "time action"],
+    Float[Array, " time"],
+    Float[Array, " state"],
+]:
     """Unroll one episode, the model's room growing in stages.
 
     Args:
@@ -44,7 +49,7 @@ def rollout(
         through_states: Share that passes through predicted states fed back to the model.
 
     Returns:
-        The state before each action, the actions, and their entropy estimates.
+        The state before each action, the actions, their entropy estimates, and the last state.
     """
 
     def step(loop, inputs):
@@ -56,18 +61,17 @@ def rollout(
         return (carry, next_state), (state, action, entropy)
 
     times = jnp.arange(noise.shape[0])
+    stages = model.stages(noise.shape[0])
     first, parts = 0, []
-    loop = None
-    for last in model.stages(noise.shape[0]):
-        if loop is None:
-            loop = (model.start(state, last), state)
-        else:
+    loop = (model.start(state, stages[0]), state)
+    for last in stages:
+        if first:
             loop = (model.reserve(loop[0], last), loop[1])
         loop, part = jax.lax.scan(step, loop, (times[first:last], noise[first:last]))
         parts.append(part)
         first = last
     states, actions, entropy = (jnp.concatenate(piece) for piece in zip(*parts, strict=True))
-    return states, actions, entropy
+    return states, actions, entropy, loop[1]
 
 
 def open_loop(

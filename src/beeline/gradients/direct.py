@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from typing_extensions import override
 
 from beeline.compute.microbatch import group_size, mean_in_groups
+from beeline.envs._declared import takes_next_state
 from beeline.gradients._base import Imagined, Objective, PolicyGradient
 from beeline.gradients._rollout import rollout
 from beeline.models import WorldModel
@@ -52,14 +53,19 @@ class Direct(PolicyGradient):
         def live(state, draws):
             return rollout(policy, model, state, draws, through_policy=0.0, through_states=0.0)
 
-        visited, _, _ = jax.lax.stop_gradient(jax.vmap(live)(initial_states, noise))
+        visited, *_ = jax.lax.stop_gradient(jax.vmap(live)(initial_states, noise))
 
         def value(policy: Policy, visited: Array, noise: Array) -> tuple[Array, Imagined]:
             times = jnp.broadcast_to(jnp.arange(noise.shape[1]), noise.shape[:2])
             actions, entropy = policy.sample(visited, times, noise)
-            predicted = jax.vmap(model.predict)(visited[:, :-1], actions[:, :-1])
-            states = jnp.concatenate([visited[:, :1], predicted], axis=1)
-            return objective(states, actions, entropy)
+            # What the last action leads to matters to a reward of the next state alone.
+            to_the_end = takes_next_state(objective.reward)
+            steps = noise.shape[1] if to_the_end else -1
+            predicted = jax.vmap(model.predict)(visited[:, :steps], actions[:, :steps])
+            states, last = jnp.concatenate([visited[:, :1], predicted], axis=1), None
+            if to_the_end:
+                states, last = states[:, :-1], states[:, -1]
+            return objective(states, actions, entropy, last)
 
         def group(visited: Array, noise: Array) -> tuple[tuple[Array, Policy], Imagined]:
             gradient = eqx.filter_value_and_grad(value, has_aux=True)

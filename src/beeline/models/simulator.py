@@ -9,6 +9,7 @@ References:
     Paper, Eq. 1, Proposition 1 and its proof in Appendix A.
 """
 
+from functools import partial
 from typing import ClassVar, final
 
 import equinox as eqx
@@ -19,6 +20,7 @@ from jaxtyping import Array, Float, Int
 from typing_extensions import override
 
 from beeline.envs import Environment
+from beeline.envs._transition import move
 from beeline.models._base import WorldModel, check_length
 from beeline.networks.scaling import StateScaling
 
@@ -48,8 +50,8 @@ class SimulatorModel(WorldModel[None]):
         self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
     ) -> Float[Array, "time state"]:
         check_length(actions.shape[0], self.horizon)
-        step = jax.vmap(self.environment.step)
-        return self.scaling.encode(step(states, actions, jnp.arange(actions.shape[0])))
+        every = jax.vmap(partial(move, self.environment))
+        return self.scaling.encode(every(states, actions, jnp.arange(actions.shape[0])))
 
     @override
     def start(self, state: Float[Array, " state"], length: int) -> None:
@@ -63,7 +65,7 @@ class SimulatorModel(WorldModel[None]):
         action: Float[Array, " action"],
         t: Int[ArrayLike, ""],
     ) -> tuple[None, Float[Array, " state"]]:
-        return None, self.environment.step(state, action, t)
+        return None, move(self.environment, state, action, t)
 
 
 @final
@@ -96,7 +98,7 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
         check_length(actions.shape[0], self.horizon)
 
         def advance(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-            state = self.environment.step(state, *inputs)
+            state = move(self.environment, state, *inputs)
             return state, state
 
         inputs = (actions, jnp.arange(actions.shape[0]))
@@ -116,5 +118,5 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
         t: Int[ArrayLike, ""],
     ) -> tuple[Float[Array, " state"], Float[Array, " state"]]:
         del state  # The hidden state stands in its place, as in any model of actions.
-        next_state = self.environment.step(carry, action, t)
+        next_state = move(self.environment, carry, action, t)
         return next_state, next_state

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
+from beeline.envs._transition import transition
 from beeline.online_dt._decision_transformer import DecisionTransformer, Gaussian
 from beeline.online_dt._imitation import Imitation, Losses, Student
 from beeline.training import Buffer, Episode, Exploration, play
@@ -209,8 +210,7 @@ def _live(
         to_go, states, actions = history
         t, step_key = inputs
         action = decide(policy.choose(to_go, states[:-1], actions, t), t)
-        reward = env.reward(states[t], action, t)
-        after = env.step(states[t], action, t, key=step_key)
+        after, reward = transition(env, states[t], action, t, key=step_key)
         history = (
             # After the last step this is out of bounds, and is dropped.
             to_go.at[t + 1].set(to_go[t] - reward),

@@ -126,7 +126,8 @@ class Evaluation(ArraysInside):
 
     states: Float[np.ndarray, "seed times state"]
     actions: Float[np.ndarray, "seed time action"]
-    """Of the first episode of each."""
+    """Of the first episode of each, in [-1, 1] whatever the bounds of the environment:
+    `env.physical_action` converts them."""
     return_: Float[np.ndarray, " seed"]
     """Mean over the episodes."""
     normalized_return: Float[np.ndarray, " seed"]

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
+from beeline.envs._transition import transition
 from beeline.policies import Policy
 
 Sequences = tuple[Float[Array, "*batch times state"], Float[Array, "*batch time action"]]
@@ -127,8 +128,8 @@ def _live(env, choose, given, *, key) -> Episode:
     def step(state, inputs):
         t, given, step_key = inputs
         action = choose(state, t, given)
-        reward = env.reward(state, action, t)
-        return env.step(state, action, t, key=step_key), (state, action, reward)
+        after, reward = transition(env, state, action, t, key=step_key)
+        return after, (state, action, reward)
 
     first = env.initial_state(key=first_key)
     keys = jax.random.split(steps_key, env.horizon)

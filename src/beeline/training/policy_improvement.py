@@ -13,7 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 from typing_extensions import override
 
 from beeline.compute.devices import mean_over_devices
-from beeline.envs import Environment
+from beeline.envs import Environment, reward_of
 from beeline.gradients import Imagined, Objective, PolicyGradient, draw_noise
 from beeline.models import WorldModel
 from beeline.policies import Policy, Widened
@@ -66,7 +66,7 @@ class PolicyImprovement(Learner):
             The scaled return and the entropy beside it.
         """
         return Objective(
-            context.weights.get("reward", self.env.reward),
+            context.weights.get("reward", reward_of(self.env)),
             jnp.asarray(context.return_scale),
             jnp.asarray(self.entropy_weight, dtype=float),
         )

@@ -16,6 +16,7 @@ PUBLIC = {
         "RunError",
         "StorageError",
         "control",
+        "diagnose",
         "envs",
         "evaluate",
         "fit",

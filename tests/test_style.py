@@ -57,7 +57,7 @@ FLOORS = (
     {"theory"},
     {"online_dt", "sac"},
     {"build"},
-    {"diagnose", "run"},
+    {"examine", "run"},
     {"cli"},
 )
 """Each imports from those before it only; files with an underscore serve all."""

@@ -12,6 +12,7 @@ from beeline.envs._gymnasium_names import register_tasks
 if TYPE_CHECKING:
     from beeline import control, envs
     from beeline.config import Config, preset
+    from beeline.examine import diagnose
     from beeline.run import DivergedError, Run, RunError, StorageError, load, resume, train
     from beeline.run import evaluate_run as evaluate
     from beeline.training import fit
@@ -23,6 +24,7 @@ __all__ = [
     "RunError",
     "StorageError",
     "control",
+    "diagnose",
     "envs",
     "evaluate",
     "fit",
@@ -39,6 +41,7 @@ _HOMES = {
     "RunError": ("beeline.run", "RunError"),
     "StorageError": ("beeline.run", "StorageError"),
     "control": ("beeline.control", None),
+    "diagnose": ("beeline.examine", "diagnose"),
     "envs": ("beeline.envs", None),
     "evaluate": ("beeline.run", "evaluate_run"),
     "fit": ("beeline.training", "fit"),

@@ -1,7 +1,7 @@
 """One way to look a name up, and one error for a name that is not there."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -23,7 +23,22 @@ def choose(kind: str, name: str, options: Mapping[str, T]) -> T:
     """
     if name in options:
         return options[name]
-    near = [option for option in sorted(options) if name and name in option]
-    near = near or difflib.get_close_matches(name, options, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(name, options)
+    hint = f"did you mean {near!r}? " if near else ""
     raise ValueError(f"unknown {kind} {name!a}: {hint}choose from {', '.join(sorted(options))}")
+
+
+def nearest(name: str, options: Iterable[str]) -> str | None:
+    """Guess what was meant by a name that is not there.
+
+    Args:
+        name: The name given.
+        options: What is allowed.
+
+    Returns:
+        The option that is most like it; None if none is.
+    """
+    known = sorted(options)
+    near = [option for option in known if name and name in option]
+    near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return near[0] if near else None

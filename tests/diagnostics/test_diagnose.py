@@ -8,10 +8,10 @@ import pytest
 
 from beeline.build import build_model, build_policy
 from beeline.config import Config
-from beeline.diagnose import diagnose
-from beeline.diagnose._subjects import of_run, of_task
 from beeline.diagnostics.diagnosis import TRUTH, measure
 from beeline.envs import make
+from beeline.examine import diagnose
+from beeline.examine._subjects import of_environment, of_run
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,9 @@ def test_diagnosing_a_task(tmp_path, models):
 
 
 def test_all_models_see_the_same_draws():
-    subject = of_task(
-        "one-bounce",
+    subject = of_environment(
+        make("one-bounce", horizon=3),
         [],
-        3,
         transitions=12,
         fit_steps=0,
         preset_name="default",
@@ -96,7 +95,7 @@ def test_subjects_of_a_run():
         ({"fit_steps": -1}, "fit-steps is -1"),
         ({"samples": 1}, "samples is 1: give an integer of at least 2"),
         ({"points": 1}, "points is 1"),
-        ({"task_or_run": "one-bonce"}, "unknown task 'one-bonce'"),
+        ({"subject": "one-bonce"}, "unknown task 'one-bonce'"),
         ({"preset_name": "papr"}, "unknown preset 'papr'"),
         ({"horizons": [3, 2]}, "horizon is 2, but one-bounce takes at least 3"),
         ({"seed": 2**32}, "seed is 4294967296: give an integer from 0 to 4294967295"),
@@ -105,15 +104,15 @@ def test_subjects_of_a_run():
 )
 def test_refusals(tmp_path, change, message, monkeypatch):
     # Before any work.
-    monkeypatch.delattr("beeline.diagnose._diagnose.of_task")
-    given = {"task_or_run": "one-bounce", "models": [], "horizons": [3], "out": tmp_path / "out"}
+    monkeypatch.delattr("beeline.examine._diagnose.of_environment")
+    given = {"subject": "one-bounce", "models": [], "horizons": [3], "out": tmp_path / "out"}
     with pytest.raises(ValueError, match=message):
         diagnose(**(given | change))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_directory_that_cannot_be_made_is_refused_before_any_work(tmp_path, monkeypatch):
-    monkeypatch.delattr("beeline.diagnose._diagnose.of_task")
+    monkeypatch.delattr("beeline.examine._diagnose.of_environment")
     (tmp_path / "file").touch()
     for out in ("file", "file/below/it"):
         with pytest.raises(ValueError, match=r"file is a file: name a directory with --out"):

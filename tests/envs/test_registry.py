@@ -81,6 +81,7 @@ def test_public_names():
         "descriptions",
         "make",
         "names",
+        "register",
         "reward_of",
     }
     assert all(getattr(envs, name) is not None for name in envs.__all__)

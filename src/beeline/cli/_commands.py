@@ -13,7 +13,8 @@ class Train(Fields):
     """Train policies through learned world models."""
 
     task: tyro.conf.Positional[str] = Fields.task
-    """Name of the task (`beeline list` shows them), or module:Name of an environment."""
+    """Name of the task (`beeline list` shows them), or module:Name of an environment. `--env.NAME
+    VALUE` changes a constant of it, such as `--env.delta 0.3` (`beeline list --env TASK`)."""
     environment: tyro.conf.Suppress[str] = Fields.environment
     out: Path | None = None
     """Directory of the run; runs/TASK-hHORIZON-MODEL-seedSEED if not given."""
@@ -34,7 +35,8 @@ class Resume:
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
     env: str | None = None
-    """module:Name of the environment, if the run was trained on one of one\'s own."""
+    """module:Name of the environment, if the run was trained on one of one's own, and `--env.NAME
+    VALUE` for each constant that it was trained with."""
     env_steps: int | None = None
     """Environment steps in all, more than the run has; the learning rates follow the new length."""
     checkpoint_steps: int | None = None
@@ -50,7 +52,8 @@ class Evaluate:
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
     env: str | None = None
-    """module:Name of the environment, if the run was trained on one of one\'s own."""
+    """module:Name of the environment, if the run was trained on one of one's own, and `--env.NAME
+    VALUE` for each constant that it was trained with."""
     json: bool = False
     """Whether to print JSON."""
 
@@ -62,7 +65,8 @@ class Plot:
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Directories of the runs."""
     env: str | None = None
-    """module:Name of the environment, if the run was trained on one of one's own."""
+    """module:Name of the environment, if the run was trained on one of one's own, and `--env.NAME
+    VALUE` for each constant that it was trained with."""
     out: Path = Path("learning_curves.png")
     """Where to put the figure of several runs."""
 
@@ -72,9 +76,10 @@ class Diagnose:
     """Measure the gradients that world models give, beside the true dynamics."""
 
     task_or_run: tyro.conf.Positional[str]
-    """Name of a task, or directory of a run."""
+    """Name of a task, module:Name of an environment, or directory of a run."""
     env: str | None = None
-    """module:Name of the environment, if the run was trained on one of one's own."""
+    """module:Name of the environment, if the run was trained on one of one's own, and `--env.NAME
+    VALUE` for each constant that it was trained with."""
     models: tuple[str, ...] = ()
     """Names of models, for a task; a run has its own."""
     horizons: tuple[int, ...] = (5, 10, 20, 40)
@@ -98,3 +103,6 @@ class Diagnose:
 @dataclass(frozen=True)
 class List:
     """List the tasks, models and presets."""
+
+    env: str | None = None
+    """Name of a task or module:Name of an environment, to list its constants instead."""

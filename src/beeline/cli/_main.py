@@ -14,7 +14,7 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,10 +23,19 @@ import tyro
 from beeline import config as configuration
 from beeline._choices import choose
 from beeline.cli._commands import Diagnose, Evaluate, List, Plot, Resume, Train
+from beeline.cli._environments import (
+    describe,
+    environment,
+    handed_over,
+    split_constants,
+    subject,
+)
+from beeline.cli._mistakes import CommandError, mistakes
 from beeline.cli._parser_boxes import one_line
 from beeline.cli._streams import BROKEN_PIPE, flush_streams, prepare_streams
 from beeline.config import BASELINES, MODELS, PRESETS, Config
 from beeline.envs import descriptions
+from beeline.envs._registry import ENTRIES
 
 _DESCRIPTION = """Learn control policies by backpropagating through learned world models.
 
@@ -40,7 +49,7 @@ _STRICTNESS = ("JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION", "JAX_TRA
 _FLAG = re.compile(r"--horizon(=|$)")
 
 _COMMANDS = ("train", "resume", "evaluate", "plot", "diagnose", "list")
-_USER_ERROR, _FAILURE, _INTERRUPTED, _TERMINATED = 2, 1, 130, 143
+_FAILURE, _INTERRUPTED, _TERMINATED = 1, 130, 143
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,8 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_versions())
         return 0
     try:
-        return _do(_parse(given), given)
-    except _CommandError as error:
+        others, constants = split_constants(given)
+        return _do(_parse(others), others, constants)
+    except CommandError as error:
         return _refuse(str(error), error.code)
     except KeyboardInterrupt as error:
         # An interrupted run says which signal it was; Python itself raises this for Ctrl-C only.
@@ -73,16 +83,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"out of memory: {error}".removesuffix(": "), _FAILURE)
 
 
-def _do(command: Any, given: Sequence[str]) -> int:
-    do: dict[type, Callable[[Any], int]] = {
-        Train: lambda command: _train(command, any(_FLAG.match(argument) for argument in given)),
+def _do(command: Any, given: Sequence[str], constants: Mapping[str, str]) -> int:
+    if isinstance(command, List):
+        return _list(command)
+    if isinstance(command, Train):
+        return _train(command, constants, any(_FLAG.match(argument) for argument in given))
+    do: dict[type, Callable[[Any, Mapping[str, str]], int]] = {
         Resume: _resume,
         Evaluate: _evaluate,
         Plot: _plot,
         Diagnose: _diagnose,
-        List: _list,
     }
-    return do[type(command)](command)
+    return do[type(command)](command, constants)
 
 
 def _versions() -> str:
@@ -108,12 +120,6 @@ def script() -> None:
     sys.exit(code)
 
 
-class _CommandError(Exception):
-    def __init__(self, message: str, code: int = _USER_ERROR) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 def _parse(arguments: list[str]) -> Any:
     commands: Any = (
         Annotated[Train, tyro.conf.subcommand("train", default=_defaults(arguments))]
@@ -124,17 +130,15 @@ def _parse(arguments: list[str]) -> Any:
         | Annotated[List, tyro.conf.subcommand("list")]
     )
     if arguments and not arguments[0].startswith("-"):
-        try:
+        with mistakes():
             choose("command", arguments[0], dict.fromkeys(_COMMANDS))
-        except ValueError as error:
-            raise _CommandError(str(error)) from None
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             return tyro.cli(commands, args=arguments, prog="beeline", description=_DESCRIPTION)
     except SystemExit as end:
         if end.code:
-            raise _CommandError(one_line(said.getvalue())) from None
+            raise CommandError(one_line(said.getvalue())) from None
         raise
 
 
@@ -146,37 +150,40 @@ def _defaults(arguments: list[str]) -> Train:
             name = arguments[position + 1]
         elif argument.startswith("--preset="):
             name = argument.partition("=")[2]
-    try:
-        chosen = configuration.preset(name)
-    except ValueError as error:
-        raise _CommandError(str(error)) from None
-    return Train(**_shared_fields(chosen))
+    with mistakes():
+        return Train(**_shared_fields(configuration.preset(name)))
 
 
 def _config(command: Train) -> Config:
-    try:
+    with mistakes():
         return Config(**_shared_fields(command))
-    except (TypeError, ValueError) as error:
-        raise _CommandError(str(error)) from None
 
 
 def _shared_fields(source: Config | Train) -> dict[str, Any]:
     return {field.name: getattr(source, field.name) for field in dataclasses.fields(Config)}
 
 
-def _train(command: Train, with_horizon: bool) -> int:
-    env = None
-    if ":" in command.task:
-        env = _imported(command.task, command.horizon if with_horizon else None)
+def _train(command: Train, constants: Mapping[str, str], with_horizon: bool) -> int:
+    task, name = None, command.task
+    if ":" not in name:
+        with mistakes():
+            choose("task", name, descriptions())
+    if constants or name not in ENTRIES:
+        env = environment(name, command.horizon if with_horizon else None, constants)
+        # A registered name is what the run is called; with other constants, or as module:Name, it
+        # has the environment's own.
+        task = env if constants or ":" in name else name
         command = dataclasses.replace(command, task=Train.task, horizon=env.horizon)
+        name = env.name if task is env else name
     config = _config(command)
-    task = config.task if env is None else re.sub(r"[^\w.-]", "-", env.name)
     from beeline import run
 
-    default = Path("runs", f"{task}-h{config.horizon}-{config.model}-seed{config.seed}")
+    slug = re.sub(r"[^\w.-]", "-", name)
+    default = Path("runs", f"{slug}-h{config.horizon}-{config.model}-seed{config.seed}")
     return _finish(
         lambda: run.train(
-            task=env,
+            task=task,
+            horizon=config.horizon,
             config=config,
             check=command.check,
             out=command.out or default,
@@ -187,22 +194,14 @@ def _train(command: Train, with_horizon: bool) -> int:
     )
 
 
-def _imported(path: str, horizon: int | None) -> Any:
-    from beeline.envs._given import given_environment
-
-    try:
-        return given_environment(path, horizon=horizon)
-    except (TypeError, ValueError) as error:
-        raise _CommandError(str(error)) from None
-
-
-def _resume(command: Resume) -> int:
+def _resume(command: Resume, constants: Mapping[str, str]) -> int:
     from beeline import run
 
+    env = handed_over(command.run, command.env, constants)
     return _finish(
         lambda: run.resume(
             command.run,
-            env=command.env,
+            env=env,
             env_steps=command.env_steps,
             checkpoint_steps=command.checkpoint_steps,
             checkpoint_minutes=command.checkpoint_minutes,
@@ -217,9 +216,9 @@ def _finish(training: Callable[[], Any]) -> int:
         with _warnings_in_one_line():
             trained = training()
     except run.RunError as error:
-        raise _CommandError(str(error)) from None
+        raise CommandError(str(error)) from None
     except run.DivergedError as error:
-        raise _CommandError(str(error), _FAILURE) from None
+        raise CommandError(str(error), _FAILURE) from None
     summary = trained.summary or {}
     print(f"run       {trained.path}")
     for name in ("learning_curve.png", "trajectories.png"):
@@ -256,15 +255,16 @@ def _warnings_in_one_line() -> Iterator[None]:
         yield
 
 
-def _evaluate(command: Evaluate) -> int:
+def _evaluate(command: Evaluate, constants: Mapping[str, str]) -> int:
     from beeline import run
     from beeline.run.directory.records import plain
 
+    env = handed_over(command.run, command.env, constants)
     try:
         with _warnings_in_one_line():
-            loaded = run.load(command.run, env=command.env)
+            loaded = run.load(command.run, env=env)
     except run.RunError as error:
-        raise _CommandError(str(error)) from None
+        raise CommandError(str(error)) from None
     measured = run.evaluate_run(loaded)
     result = {
         "seeds": loaded.seeds,
@@ -307,44 +307,49 @@ def _print_returns(result: dict[str, Any], reference: str) -> None:
             )
 
 
-def _plot(command: Plot) -> int:
+def _plot(command: Plot, constants: Mapping[str, str]) -> int:
     from beeline import run
 
     if not command.runs:
-        raise _CommandError("name at least one run directory to plot")
+        raise CommandError("name at least one run directory to plot")
     try:
         with _warnings_in_one_line():
             if len(command.runs) == 1:
-                drawn = run.draw_run(run.load(command.runs[0], env=command.env))
+                env = handed_over(command.runs[0], command.env, constants)
+                drawn = run.draw_run(run.load(command.runs[0], env=env))
             else:
                 run.draw_curves(command.runs, command.out)
                 drawn = (command.out,)
     except run.RunError as error:
-        raise _CommandError(str(error)) from None
+        raise CommandError(str(error)) from None
+    except CommandError:
+        raise
     except Exception as error:
-        raise _CommandError(f"cannot draw: {error}", _FAILURE) from error
+        raise CommandError(f"cannot draw: {error}", _FAILURE) from error
     for file in drawn:
         print(file)
     return 0
 
 
-def _diagnose(command: Diagnose) -> int:
+def _diagnose(command: Diagnose, constants: Mapping[str, str]) -> int:
     from beeline.run.directory.layout import expand
 
-    task = command.task_or_run in descriptions()
-    try:
-        if not task and not expand(command.task_or_run).is_dir():
-            choose("task or run", command.task_or_run, descriptions())
+    given = command.task_or_run
+    of_run = given not in descriptions() and expand(given).is_dir()
+    with mistakes():
+        if not of_run and ":" not in given:
+            choose("task or run", given, descriptions())
         for name in command.models:
             choose("model", name, MODELS)
-        from beeline import run
-        from beeline.diagnose import diagnose
-        from beeline.run._compiling import require_devices
+    from beeline import diagnose, run
+    from beeline.run._compiling import require_devices
 
+    try:
         require_devices()
         with _warnings_in_one_line():
+            env = handed_over(Path(given), command.env, constants) if of_run else None
             report = diagnose(
-                command.task_or_run if task else run.load(command.task_or_run, env=command.env),
+                run.load(given, env=env) if of_run else subject(given, constants),
                 command.models,
                 command.horizons,
                 expand(command.out),
@@ -357,7 +362,7 @@ def _diagnose(command: Diagnose) -> int:
                 say=lambda line: print(line, file=sys.stderr, flush=True),
             )
     except ValueError as error:
-        raise _CommandError(str(error)) from None
+        raise CommandError(str(error)) from None
     for name in ("growth-laws", "alignment", "landscapes"):
         if name in report.tables:
             print(f"{report.tables[name].text()}\n")
@@ -367,13 +372,14 @@ def _diagnose(command: Diagnose) -> int:
 
 
 def _list(command: List) -> int:
-    del command
-    tables = {
+    tables: dict[str, Mapping[str, str]] = {
         "tasks": descriptions(),
         "models": {name: entry.description for name, entry in MODELS.items()},
         "baselines": {name: entry.description for name, entry in BASELINES.items()},
         "presets": {name: text for name, (text, _) in PRESETS.items()},
     }
+    if command.env is not None:
+        tables = {f"constants of {command.env}": describe(command.env)}
     for title, entries in tables.items():
         print(title)
         for name, text in entries.items():

@@ -22,8 +22,7 @@ from beeline.config._groups import Exploration, Fitting, Improvement, Model, Pol
 from beeline.config._names import NONFINITE, REFERENCES, REWARDS
 from beeline.config._presets import PRESETS
 from beeline.config._unused import check_unused
-from beeline.envs import names as task_names
-from beeline.envs._registry import check_least_horizon
+from beeline.envs._registered import check_task
 
 _LARGEST_SEED = 2**32 - 1
 """Of 32 bits, as JAX and PyTorch take them."""
@@ -84,8 +83,7 @@ class Config(Fields):
         for name, value in normalised(self).items():
             object.__setattr__(self, name, value)
         if not self.environment:
-            choose("task", self.task, dict.fromkeys(task_names()))
-            check_least_horizon(self.task, self.horizon)
+            check_task(self.task, self.horizon)
         if self.seed + self.seeds - 1 > _LARGEST_SEED:
             raise ValueError(
                 f"seed is {self.seed} and seeds {self.seeds}, but the last may be at most "

@@ -1,13 +1,13 @@
 """Tasks to learn: finite-horizon decision processes as pure, differentiable functions.
 
-`names` and `descriptions` list them without importing JAX; everything else is imported when it is
-first asked for.
+`names` and `descriptions` list them without importing JAX, and `register` adds to them; everything
+else is imported when it is first asked for.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from beeline.envs._registry import descriptions, names
+from beeline.envs._registered import descriptions, names, register
 
 if TYPE_CHECKING:
     from beeline.envs._base import Environment
@@ -28,6 +28,7 @@ __all__ = [
     "descriptions",
     "make",
     "names",
+    "register",
     "reward_of",
 ]
 

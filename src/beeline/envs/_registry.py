@@ -1,4 +1,4 @@
-"""The tasks by name. Nothing here imports JAX, so that listing them is quick."""
+"""The library's own tasks by name. Nothing here imports JAX, so that listing them is quick."""
 
 from typing import NamedTuple
 
@@ -79,29 +79,11 @@ ENTRIES: dict[str, Entry] = {
 }
 
 
-def names() -> tuple[str, ...]:
-    """List the tasks that `make` knows.
-
-    Returns:
-        Their names, sorted.
-    """
-    return tuple(sorted(ENTRIES))
-
-
-def descriptions() -> dict[str, str]:
-    """Say in one line each what the tasks are.
-
-    Returns:
-        A description by task name, sorted by name.
-    """
-    return {name: ENTRIES[name].description for name in names()}
-
-
 def check_least_horizon(name: str, horizon: int) -> None:
     """Refuse a horizon with which a task means nothing, without making the task.
 
     Args:
-        name: One of `names()`.
+        name: One of `ENTRIES`.
         horizon: The number of steps in an episode.
 
     Raises:

@@ -16,8 +16,8 @@ from beeline.envs._base import Environment
 from beeline.envs._checks import check_action
 from beeline.envs._control_system import ControlTask
 from beeline.envs._given import given_environment
-from beeline.envs._make import check_options, make
-from beeline.envs._registry import ENTRIES
+from beeline.envs._making import check_options, made
+from beeline.envs._registered import factory_of
 from beeline.envs._transition import transition
 
 RENDER_MODES = {"rgb_array": "The figure of the episode so far, as an array of pixels."}
@@ -192,12 +192,12 @@ def _task(
     given: str | Environment, horizon: SupportsIndex | None, options: dict[str, Any]
 ) -> Environment:
     if isinstance(given, str):
-        choose("task", given, ENTRIES)
+        factory = factory_of(given)
         try:
-            check_options(given, options)
+            check_options(factory, given, options)
         except ValueError as error:
             raise TypeError(str(error)) from None
-        return make(given, horizon=100 if horizon is None else horizon, **options)
+        return made(factory, given, horizon=horizon, options=options)
     if options:
         raise TypeError(f"{given.name} is made already: leave out {', '.join(options)}")
     return given_environment(given, horizon=horizon)

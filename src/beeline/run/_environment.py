@@ -1,6 +1,7 @@
-"""The environment of a run: a task by name, or one of the user's own, which has to be handed over.
+"""The environment of a run: a task by name, or one of the user's own.
 
-A run's files tell what its environment was, never where to import it from.
+A run's files tell what its environment was, never where to import it from: one of the user's own
+has to be handed over, or be known by the name that the files give it.
 """
 
 import dataclasses
@@ -8,32 +9,46 @@ from pathlib import Path
 from typing import Any
 
 from beeline.config import Config
-from beeline.envs import Environment, check
-from beeline.envs._given import given_environment, name_of
+from beeline.envs import Environment, check, make, names
+from beeline.envs._given import UNTRACED, fields_of, given_environment, name_of
 from beeline.envs._identity import differences, identity
+from beeline.envs._making import USUAL_HORIZON
+from beeline.envs._registry import ENTRIES
 from beeline.run._errors import RunError
 
-_UNKNOWN = "not traced yet"
 
-
-def fields_of(env: Environment) -> dict[str, Any]:
-    """Name an environment in a configuration, before anything is computed.
+def chosen(
+    given: Any, horizon: int | None, config: Config | None
+) -> tuple[Environment | None, dict[str, Any]]:
+    """Find what is to be trained on, and name it in a configuration, before anything is computed.
 
     Args:
-        env: The environment that was handed over.
+        given: An environment, a name or `module:Name`; None for that of the configuration, which
+            is looked up by its name.
+        horizon: Steps in an episode, if they were given.
+        config: The configuration that was given, if any.
 
     Returns:
-        Fields of the configuration; what it is made of is for `identified` to say.
+        The environment, None for a task of the library, which its name tells; and fields of the
+        configuration.
     """
-    own = {} if name_of(env) else {"environment": _UNKNOWN}
-    return {"task": env.name, "horizon": env.horizon, **own}
+    if given is None:
+        if config is None or _is_of_library(config):
+            return None, {}
+        env = make(config.task, horizon=config.horizon if horizon is None else horizon)
+        return env, {"environment": config.environment or UNTRACED}
+    if isinstance(given, str) and given in ENTRIES:
+        return None, {"task": given, "environment": ""}
+    usual = USUAL_HORIZON if config is None else config.horizon
+    env = given_environment(given, horizon=horizon, usual=usual)
+    return env, fields_of(env, given)
 
 
 def identified(config: Config, env: Environment, *, checked: bool) -> Config:
     """Say in a configuration what its environment is, once JAX may compute.
 
     Args:
-        config: The run, with the fields of `fields_of`.
+        config: The run, with the fields of `chosen`.
         env: Its environment.
         checked: Whether to refuse one that breaks the contract.
 
@@ -41,7 +56,7 @@ def identified(config: Config, env: Environment, *, checked: bool) -> Config:
         The configuration; the same for a task of the library's own.
 
     Raises:
-        RunError: If the environment breaks the contract.
+        RunError: If the environment breaks the contract, or is another than the configuration's.
     """
     if not config.environment:
         return config
@@ -51,7 +66,32 @@ def identified(config: Config, env: Environment, *, checked: bool) -> Config:
             f"{env.name} breaks the contract of an environment ({report.violations[0]}): "
             "beeline.envs.check tells all, and check=False or --no-check goes on all the same"
         )
-    return dataclasses.replace(config, environment=identity(env))
+    traced = identity(env)
+    wrong = [] if config.environment == UNTRACED else differences(config.environment, traced)
+    if wrong:
+        raise RunError(
+            f"the configuration is of another {config.task!r} than that of this name, which "
+            f"differs in {', '.join(wrong)}: hand the environment over"
+        )
+    return dataclasses.replace(config, environment=traced)
+
+
+def check_known(config: Config, source: Path) -> None:
+    """Refuse a run whose environment is known by no name, before anything is computed.
+
+    Args:
+        config: The run.
+        source: The run's directory, for errors.
+
+    Raises:
+        RunError: If the environment has to be handed over.
+    """
+    # A name that is looked up, never imported: the file may be somebody else's.
+    if config.task not in names():
+        raise RunError(
+            f"{source} was trained on an environment of its own, {config.task!r}: hand it over "
+            "with env=, or on the command line with --env module:Name"
+        )
 
 
 def environment_of(config: Config, given: Any, source: Path) -> Environment | None:
@@ -59,38 +99,53 @@ def environment_of(config: Config, given: Any, source: Path) -> Environment | No
 
     Args:
         config: The run.
-        given: The environment that was handed over, or `module:Name`; None if none was.
+        given: The environment that was handed over, or what names it; None if none was, for one
+            that is known by its name.
         source: The run's directory, for errors.
 
     Returns:
-        The environment; None for a task, which its name tells.
+        The environment; None for a task of the library, which its name tells.
 
     Raises:
         RunError: If it has to be handed over and was not, or is another than the run's.
     """
-    if given is None:
-        if not config.environment:
-            return None
-        raise RunError(
-            f"{source} was trained on an environment of its own, {config.task!r}: hand it over "
-            "with env=, or on the command line with --env module:Name"
-        )
-    try:
-        env = given_environment(given, horizon=config.horizon)
-    except (TypeError, ValueError) as error:
-        raise RunError(str(error)) from error
-    if env.name != config.task:
-        raise RunError(f"{source} was trained on {config.task!r}, not on {env.name!r}")
-    if not config.environment:
+    of_library = _is_of_library(config)
+    if given is None and of_library:
+        return None
+    env = _found(config, given, source)
+    if of_library:
+        if env.name != config.task:
+            raise RunError(f"{source} was trained on {config.task!r}, not on {env.name!r}")
         if name_of(env) is None:
             raise RunError(
-                f"{source} was trained on the task {config.task!r} as it is: leave env out"
+                f"{source} was trained on the task {config.task!r} as it is: leave env out, and "
+                "every --env.NAME"
             )
         return None
     wrong = differences(config.environment, identity(env))
+    if wrong and given is not None and env.name != config.task:
+        raise RunError(f"{source} was trained on {config.task!r}, not on {env.name!r}")
     if wrong:
+        other = "that of this name" if given is None else "the one handed over"
         raise RunError(
-            f"{source} was trained on another {config.task!r} than the one handed over, which "
-            f"differs in {', '.join(wrong)}"
+            f"{source} was trained on another {config.task!r} than {other}, which differs in "
+            f"{', '.join(wrong)}: give the constants that it was trained with, each as --env.NAME "
+            "VALUE, or hand the environment over with env="
         )
     return env
+
+
+def _found(config: Config, given: Any, source: Path) -> Environment:
+    try:
+        if given is not None:
+            return given_environment(given, horizon=config.horizon)
+        check_known(config, source)
+        return make(config.task, horizon=config.horizon)
+    except RunError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise RunError(str(error)) from error
+
+
+def _is_of_library(config: Config) -> bool:
+    return not config.environment and config.task in ENTRIES

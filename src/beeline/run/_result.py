@@ -151,8 +151,8 @@ def load(path: str | Path, *, env: Environment | str | None = None) -> Run:
 
     Args:
         path: The directory.
-        env: The environment, or `module:Name` of it, if it was trained on one of one's own. Nothing
-            that the run's files name is ever imported.
+        env: The environment, or `module:Name` of it, if it was trained on one of one's own that
+            is not registered. The run's files name it, but never what to import.
 
     Returns:
         The run as of its last checkpoint.

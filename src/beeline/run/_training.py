@@ -18,10 +18,9 @@ from beeline.config._catalogue import entry_of
 from beeline.config._fields import Count
 from beeline.control import is_deterministic
 from beeline.envs import Environment
-from beeline.envs._given import given_environment
 from beeline.run._compiling import compile_cache, require_devices
 from beeline.run._display import Display, display
-from beeline.run._environment import environment_of, fields_of, identified
+from beeline.run._environment import check_known, chosen, environment_of, identified
 from beeline.run._errors import (
     DivergedError,
     Interrupted,
@@ -65,8 +64,9 @@ def train(
     What is left out comes from `config`, or else from the preset.
 
     Args:
-        task: Name of the task, one of `beeline.envs.names()`; an environment; or `module:Name` of
-            one, or of a class that makes one from a horizon.
+        task: Name of the task, one of `beeline.envs.names()`; an environment, such as
+            `beeline.envs.make` gives with other constants; or `module:Name` of one, or of a class
+            that makes one from a horizon.
         horizon: Steps in an episode, at least 2; those of the environment if one is given.
         model: Name of the world model.
         preset: Name of the preset to start from; not together with `config`.
@@ -99,17 +99,14 @@ def train(
     """
     cadence = Cadence(checkpoint_steps, checkpoint_minutes)
     fields = {
-        "task": task,
         "horizon": horizon,
         "model": model,
         "seed": seed,
         "seeds": seeds,
         "env_steps": env_steps,
     }
-    env = None
-    if task is not None and (not isinstance(task, str) or ":" in task):
-        env = given_environment(task, horizon=horizon)
-        fields |= fields_of(env)
+    env, named = chosen(task, horizon, config)
+    fields |= named
     given = {name: value for name, value in fields.items() if value is not None}
     if config is None:
         config = from_preset(preset or "default", **given)
@@ -147,7 +144,8 @@ def resume(
 
     Args:
         path: Directory of the run.
-        env: The environment, or `module:Name` of it, if it was trained on one of one's own.
+        env: The environment, or `module:Name` of it, if it was trained on one of one's own that
+            is not registered.
         env_steps: Environment steps in all, to make the run longer. The learning rates follow
             their cosine over the new length from here on, as if it had been planned: at once
             they rise to where a run of that length would be.
@@ -167,9 +165,10 @@ def resume(
     """
     cadence = Cadence(checkpoint_steps, checkpoint_minutes)
     folder = files.expand(path)
-    _check_packages(files.read_config(folder).model)
+    begun = files.read_config(folder)
+    _check_packages(begun.model)
     if env is None:
-        environment_of(files.read_config(folder), None, folder)
+        check_known(begun, folder)
     with locked(folder):
         config = _lengthened(folder, files.read_config(folder), env_steps)
         devices = devices_then(folder)

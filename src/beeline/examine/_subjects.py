@@ -1,4 +1,4 @@
-"""What there is to examine: models of a task fitted to random episodes, or a trained run's."""
+"""What there is to examine: models fitted to random episodes of an environment, or a run's."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -12,7 +12,8 @@ from beeline._choices import choose
 from beeline.build import build_bpo, build_model, build_policy
 from beeline.config import MODELS, Config, preset
 from beeline.diagnostics.diagnosis import TRUTH, Subject
-from beeline.envs import Environment, make
+from beeline.envs import Environment
+from beeline.envs._given import fields_of
 from beeline.models import SimulatorModel, WorldModel
 from beeline.policies import Policy
 from beeline.training import BPO, fit
@@ -62,10 +63,9 @@ class Trained(Protocol):
         ...
 
 
-def of_task(
-    task: str,
+def of_environment(
+    env: Environment,
     models: Sequence[str],
-    horizon: int,
     *,
     transitions: int,
     fit_steps: int,
@@ -73,12 +73,11 @@ def of_task(
     key: PRNGKeyArray,
     say: Callable[[str], Any],
 ) -> Subject:
-    """Draw models of a task and fit them to episodes of random actions.
+    """Draw models of an environment and fit them to episodes of random actions.
 
     Args:
-        task: Name of the task.
+        env: The environment.
         models: Names of the models.
-        horizon: Steps in an episode.
         transitions: Environment steps to fit to.
         fit_steps: Updates of each model.
         preset_name: Preset that models and fitting are configured by.
@@ -89,15 +88,14 @@ def of_task(
         The fitted models beside the true dynamics, and an untrained policy.
     """
     data_key, policy_key, *keys = jax.random.split(key, 2 + len(models))
-    env = make(task, horizon=horizon)
     fitted: dict[str, WorldModel] = {TRUTH: SimulatorModel(env)}
-    config = _config(task, "markov", horizon, transitions, preset_name)
+    config = _config(env, "markov", transitions, preset_name)
     policy = build_policy(config, env, key=policy_key)
     for name, model_key in zip(models, keys, strict=True):
-        say(f"H = {horizon}: fitting {name}")
-        config = _config(task, name, horizon, transitions, preset_name)
+        say(f"H = {env.horizon}: fitting {name}")
+        config = _config(env, name, transitions, preset_name)
         drawn_key, fit_key = jax.random.split(model_key)
-        algorithm = build_bpo(config)
+        algorithm = build_bpo(config, env)
         model = build_model(config, env, key=drawn_key)
         fitted[name], policy = _fit(algorithm, model, policy, fit_steps, data_key, key=fit_key)
     return Subject(env, fitted, policy)
@@ -121,14 +119,27 @@ def of_run(run: Trained, models: Sequence[str], horizons: Sequence[int]) -> dict
     for name in models:
         if name not in (own, SIMULATOR):
             raise ValueError(f"the run has a {own} model, not {name}: leave --models out")
-    longest = run.config.horizon
+    check_horizons(horizons, run.config.horizon, "run")
+    subject = Subject(run.env, {TRUTH: SimulatorModel(run.env), own: run.model}, run.policy)
+    return dict.fromkeys(horizons, subject)
+
+
+def check_horizons(horizons: Sequence[int], longest: int, whose: str) -> None:
+    """Refuse horizons beyond that of episodes that cannot be longer.
+
+    Args:
+        horizons: The horizons.
+        longest: The longest.
+        whose: What has it, for the error.
+
+    Raises:
+        ValueError: If one is longer.
+    """
     for horizon in horizons:
         if horizon > longest:
             raise ValueError(
-                f"horizon {horizon} is beyond the run's own {longest}: give shorter ones"
+                f"horizon {horizon} is beyond the {whose}'s own {longest}: give shorter ones"
             )
-    subject = Subject(run.env, {TRUTH: SimulatorModel(run.env), own: run.model}, run.policy)
-    return dict.fromkeys(horizons, subject)
 
 
 def check_names(models: Sequence[str]) -> None:
@@ -141,18 +152,12 @@ def check_names(models: Sequence[str]) -> None:
         choose("model", name, MODELS)
 
 
-def _config(task: str, model: str, horizon: int, transitions: int, preset_name: str) -> Config:
+def _config(env: Environment, model: str, transitions: int, preset_name: str) -> Config:
     chosen = preset(preset_name)
     exploration = dataclasses.replace(chosen.exploration, warmup_steps=transitions)
-    room = max(2, -(-transitions // horizon)) * horizon + horizon
-    return preset(
-        preset_name,
-        task=task,
-        model=model,
-        horizon=horizon,
-        env_steps=room,
-        exploration=exploration,
-    )
+    room = max(2, -(-transitions // env.horizon)) * env.horizon + env.horizon
+    named = fields_of(env)
+    return preset(preset_name, model=model, env_steps=room, exploration=exploration, **named)
 
 
 def _fit(

@@ -1,5 +1,6 @@
-"""Examine the world models of a task, or of a trained run."""
+"""Examine the world models of an environment, or of a trained run."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,18 +10,25 @@ import jax
 
 from beeline._choices import choose
 from beeline.config import PRESETS
-from beeline.diagnose._subjects import SIMULATOR, Trained, check_names, of_run, of_task
 from beeline.diagnostics.diagnosis import measure
 from beeline.diagnostics.report import Report, write
-from beeline.envs import descriptions
-from beeline.envs._registry import check_least_horizon
+from beeline.envs import Environment
+from beeline.envs._given import given_environment, given_factory
+from beeline.examine._subjects import (
+    SIMULATOR,
+    Trained,
+    check_horizons,
+    check_names,
+    of_environment,
+    of_run,
+)
 
 
 def diagnose(
-    task_or_run: str | Trained,
-    models: Sequence[str],
-    horizons: Sequence[int],
-    out: str | Path,
+    subject: str | Environment | Trained | Callable[..., Environment],
+    models: Sequence[str] = (),
+    horizons: Sequence[int] = (5, 10, 20, 40),
+    out: str | Path = "diagnosis",
     *,
     transitions: int = 20_000,
     fit_steps: int = 1000,
@@ -30,18 +38,20 @@ def diagnose(
     seed: int = 0,
     say: Callable[[str], Any] = lambda line: None,
 ) -> Report:
-    """Examine world models of a task, or the one of a trained run, beside the true dynamics.
+    """Examine world models of an environment or of a trained run, beside the true dynamics.
 
-    For a task, each model is drawn anew at each horizon and fitted to episodes of random actions;
-    the policy is an untrained one. For a run, its own model and policy are examined, and a
-    horizon shorter than its own cuts the episodes off.
+    Where the environment can be made with any horizon, it is made with each, and models are drawn
+    anew and fitted to episodes of random actions; the policy is an untrained one. What has a
+    horizon of its own, an environment that is made already or a run, is examined once, and a
+    shorter horizon cuts its episodes off. Of a run, its own model and policy are examined.
 
     Args:
-        task_or_run: Name of a task, or a run as `beeline.load` gives it.
+        subject: Name of a task, `module:Name` of an environment, or a class or function that makes
+            one from `horizon=`; an environment; or a run as `beeline.load` gives it.
         models: Names of models; for a run, its own or none. The true dynamics are always there.
         horizons: Steps in an episode, each at least 2; a growth law needs four different ones.
         out: Directory for the files; made if there is none.
-        transitions: Environment steps of random actions to fit a task's models to.
+        transitions: Environment steps of random actions to fit models to.
         fit_steps: Updates of each model; 0 leaves them untrained.
         samples: Random action sequences and noise draws for each horizon.
         points: Points of each landscape.
@@ -53,38 +63,47 @@ def diagnose(
         The measurements, the tables, and the files written.
 
     Raises:
+        TypeError: If what is named or given makes no environment.
         ValueError: If a name is unknown, a number out of range, or a run is asked for what it
             does not have.
     """
     _check(horizons, transitions, fit_steps, samples, points, seed)
     check_names(models)
     choose("preset", preset_name, PRESETS)
-    if isinstance(task_or_run, str):
-        choose("task", task_or_run, descriptions())
-        for horizon in horizons:
-            check_least_horizon(task_or_run, horizon)
+    wanted = sorted(set(horizons))
+    if isinstance(subject, str):
+        named = given_factory(subject)
+        subject = named if isinstance(named, Environment) else subject
+    envs = _environments(subject, wanted)
     _check_out(Path(out))
     fit_key, measure_key = jax.random.split(jax.random.key(seed))
-    wanted = sorted(set(horizons))
-    if isinstance(task_or_run, str):
-        names = [name for name in dict.fromkeys(models) if name != SIMULATOR]
-        subjects = {
-            horizon: of_task(
-                task_or_run,
-                names,
-                horizon,
-                transitions=transitions,
-                fit_steps=fit_steps,
-                preset_name=preset_name,
-                key=fit_key,
-                say=say,
-            )
-            for horizon in wanted
-        }
+    fit = functools.partial(
+        of_environment,
+        models=[name for name in dict.fromkeys(models) if name != SIMULATOR],
+        transitions=transitions,
+        fit_steps=fit_steps,
+        preset_name=preset_name,
+        key=fit_key,
+        say=say,
+    )
+    if isinstance(subject, Environment):
+        subjects = dict.fromkeys(wanted, fit(subject))
+    elif isinstance(subject, Trained):
+        subjects = of_run(subject, models, wanted)
     else:
-        subjects = of_run(task_or_run, models, wanted)
+        subjects = {horizon: fit(env) for horizon, env in envs.items()}
     measured = measure(subjects, samples=samples, points=points, key=measure_key, say=say)
     return write(measured, Path(out).expanduser())
+
+
+def _environments(subject: Any, horizons: Sequence[int]) -> dict[int, Environment]:
+    # What can be made with any horizon: all are made before any is fitted to, which takes minutes.
+    if isinstance(subject, Environment):
+        check_horizons(horizons, subject.horizon, "environment")
+        return {}
+    if isinstance(subject, Trained):
+        return {}
+    return {horizon: given_environment(subject, horizon=horizon) for horizon in horizons}
 
 
 def _check(

@@ -10,6 +10,9 @@ entries:
     variants = ["default", "default improvement.through_policy=1.0"]
     seeds = 3
 
+A task is a name, of those that installed packages name too, or `module:Name` of an environment: a
+grid file says what to import, as a command line does, so that nobody should run one of a stranger.
+
 The variants of a block are tried against each other, and the best counts. What is to be told apart
 stands in blocks of its own, with a `label`. A variant is a preset, followed by fields of the
 configuration that differ from it, as JSON without spaces: its name says all that there is to know.
@@ -23,6 +26,9 @@ from typing import Any, NamedTuple
 
 from beeline._choices import choose
 from beeline.config import Config, preset
+from beeline.envs import Environment
+from beeline.envs._given import fields_of, given_environment
+from beeline.envs._registry import ENTRIES
 from beeline.run.directory.config_file import from_json, to_json
 from beeline.run.directory.layout import SCHEMA
 
@@ -32,8 +38,8 @@ TASKS = (
 )  # fmt: skip
 """The paper's benchmark, in the paper's order."""
 
-_FIXED = ("task", "horizon", "model", "preset", "seed", "seeds")
-_ENTRIES = {
+_FIXED = ("task", "environment", "horizon", "model", "preset", "seed", "seeds")
+_KEYS = {
     "label": str,
     "tasks": str,
     "horizons": int,
@@ -57,6 +63,20 @@ class Cell(NamedTuple):
     seed: int
 
     @property
+    def env(self) -> Environment | None:
+        """What it trains on, where that is not a task of the library.
+
+        Returns:
+            The environment; None for a task, which its name tells.
+
+        Raises:
+            ValueError: If there is no such environment.
+        """
+        if self.task in ENTRIES:
+            return None
+        return given_environment(self.task, horizon=self.horizon)
+
+    @property
     def config(self) -> Config:
         """What it is.
 
@@ -69,6 +89,9 @@ class Cell(NamedTuple):
         name, *fields = self.variant.split() or [""]
         data = to_json(preset(name))
         data |= {name: getattr(self, name) for name in ("task", "horizon", "model", "seed")}
+        env = self.env
+        if env is not None:
+            data |= fields_of(env, self.task)
         groups = {key: value for key, value in data.items() if isinstance(value, dict)}
         places = {
             f"{group}.{key}": (groups[group], key) for group in groups for key in groups[group]
@@ -109,7 +132,8 @@ class Cell(NamedTuple):
             The name.
         """
         variant = self.variant.replace(" ", "_")
-        return f"{self.task}-h{self.horizon}-{self.model}-{variant}-seed{self.seed}"
+        task = self.task.replace(":", "-")
+        return f"{task}-h{self.horizon}-{self.model}-{variant}-seed{self.seed}"
 
     def __str__(self) -> str:
         return f"{self.task} H={self.horizon} {self.model}, {self.variant}, seed {self.seed}"
@@ -167,7 +191,7 @@ def read_blocks(file: Path, scale: str) -> list[Block]:
         try:
             blocks.append(_block(entry))
             _check(blocks[-1], checked)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise GridError(f"{file}, [[{scale}]] number {number}: {error}") from None
     return blocks
 
@@ -191,9 +215,9 @@ def read_grid(file: Path, scale: str) -> list[Cell]:
 
 def _block(entry: dict[str, Any]) -> Block:
     given = {"label": "", "tasks": list(TASKS)} | entry
-    for name in (*given, *_ENTRIES):
-        if name not in _ENTRIES:
-            raise ValueError(f"unknown entry {name!r}: choose from {', '.join(_ENTRIES)}")
+    for name in (*given, *_KEYS):
+        if name not in _KEYS:
+            raise ValueError(f"unknown entry {name!r}: choose from {', '.join(_KEYS)}")
         _check_entry(name, given.get(name))
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     return Block(label=given["label"], seeds=given["seeds"], **lists)
@@ -209,7 +233,7 @@ def _check(block: Block, checked: set[Any]) -> None:
 
 
 def _check_entry(name: str, value: Any) -> None:
-    kind = _ENTRIES[name]
+    kind = _KEYS[name]
     alone = name in ("label", "seeds")
     entries = [value] if alone else value
     if not isinstance(entries, list) or not entries or any(type(e) is not kind for e in entries):

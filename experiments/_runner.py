@@ -21,6 +21,8 @@ import numpy as np
 from rich.console import Console
 
 import beeline
+from beeline.compute.devices import use_every_core
+from beeline.control import is_deterministic
 from beeline.run.directory.layout import METRICS, SUMMARY
 from experiments._grid import Cell, GridError, read_grid
 from experiments._results import SCALES, machine
@@ -31,6 +33,10 @@ RESULTS = Path(__file__).parent / "results"
 
 _POINTS = 60
 _INTERRUPTED = 130
+_NO_SCALE = (
+    "{} has no scale to measure returns on: say in its variant which return counts as 1, such as "
+    "'default reference=-0.3'"
+)
 
 
 def main(folder: Path, description: str) -> None:
@@ -70,10 +76,16 @@ def run(cells: list[Cell], store: Store, *, seeds_together: bool = False) -> Non
         cells: What to train.
         store: Where to record it.
         seeds_together: Whether cells that differ by their seeds alone are trained side by side.
+
+    Raises:
+        GridError: If the results cannot be used, or a cell has no scale to measure returns on.
     """
     console = Console(soft_wrap=True, highlight=False)
     store.curves()
-    groups = _groups(_missing(cells, store), seeds_together)
+    missing = _missing(cells, store)
+    for cell in {(cell.task, cell.variant): cell for cell in missing}.values():
+        _check_scale(cell)
+    groups = _groups(missing, seeds_together)
     for position, group in enumerate(groups, 1):
         with contextlib.ExitStack() as locks:
             mine = [c for c in group if locks.enter_context(store.locked(c.slug, wait=False))]
@@ -97,6 +109,17 @@ def _missing(cells: list[Cell], store: Store) -> list[Cell]:
     return [cell for cell in cells if cell not in finals]
 
 
+def _check_scale(cell: Cell) -> None:
+    config, env = cell.config, cell.env
+    by_chance = False
+    if config.reference == "optimum" and env is not None:
+        # The cores are shared out before anything is computed.
+        use_every_core(config.fitting_batch, config.improvement_batch)
+        by_chance = not is_deterministic(env)
+    if config.reference == "none" or by_chance:
+        raise GridError(_NO_SCALE.format(cell))
+
+
 def _groups(cells: list[Cell], seeds_together: bool) -> list[list[Cell]]:
     # Seeds in a row can be side by side: those as far ahead of the number seen before them.
     groups: dict[Cell, list[Cell]] = {}
@@ -116,7 +139,7 @@ def _train(side: list[Cell], store: Store) -> str:
     folder = store.folder / ".running" / first.slug
     diverged = False
     try:
-        _train_or_resume(config, folder)
+        _train_or_resume(first, config, folder)
     except beeline.DivergedError:
         if beside:
             # It ended them all, so that only alone can the others go on.
@@ -130,6 +153,9 @@ def _train(side: list[Cell], store: Store) -> str:
     for position, cell in enumerate(side):
         records = [_of_seed(row, position) for row in rows]
         records = [row for row in records if row["normalized_return"] is not None]
+        if not records and not diverged:
+            shutil.rmtree(folder)
+            raise GridError(_NO_SCALE.format(cell))
         if not records:
             records = [_as_begun(cell, folder, position)]
         last = records[-1]
@@ -157,7 +183,7 @@ def _of_seed(row: dict[str, Any], position: int) -> dict[str, Any]:
 
 def _as_begun(cell: Cell, folder: Path, position: int) -> dict[str, Any]:
     # It diverged in its first iteration, and has the policy that it began with.
-    found = beeline.evaluate(folder)
+    found = beeline.evaluate(folder, env=cell.env)
     return {
         "env_steps": cell.config.warmup_episodes * cell.horizon,
         "wall_seconds": 0.0,
@@ -166,14 +192,18 @@ def _as_begun(cell: Cell, folder: Path, position: int) -> dict[str, Any]:
     }
 
 
-def _train_or_resume(config: beeline.Config, folder: Path) -> None:
+def _train_or_resume(cell: Cell, config: beeline.Config, folder: Path) -> None:
+    env = cell.env
     # A run that was killed goes on, unless the recipe has changed since or it cannot.
     if folder.exists():
         with contextlib.suppress(beeline.RunError):
-            if beeline.load(folder).config == config:
-                beeline.resume(folder)
+            begun = beeline.load(folder, env=env).config
+            # It says what its environment is made of, which is that of the cell, or it is refused.
+            if begun == dataclasses.replace(config, environment=begun.environment):
+                beeline.resume(folder, env=env)
                 return
-    beeline.train(config=config, out=folder, overwrite=True)
+    own = {} if env is None else {"task": cell.task, "horizon": cell.horizon}
+    beeline.train(**own, config=config, out=folder, overwrite=True)
 
 
 def _curve(records: list[dict[str, Any]]) -> dict[str, list[float]]:

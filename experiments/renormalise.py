@@ -3,7 +3,8 @@
 A normalised return depends on the best return that the search for an optimum knows. Where that now
 finds a better one, this restates the rows of `finals.csv` and `curves.csv`: a final value from the
 return recorded beside it, a curve in proportion, for random actions stay at 0. Rows that agree with
-today's optima are left as they are, so that running it again changes nothing.
+today's optima are left as they are, so that running it again changes nothing, and so are rows of
+other environments than the library's tasks and with a reference of their own.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from beeline import envs
+from beeline.envs._registry import ENTRIES
 from beeline.run._reference import Reference
 from experiments._grid import Cell, GridError
 from experiments._runner import RESULTS
@@ -60,7 +62,7 @@ def renormalise(store: Store, scale: Scale) -> dict[Cell, tuple[float, float]]:
     finals, curves = store.finals(), store.curves()
     restated = {}
     for cell, row in finals.items():
-        if row["normalized_return"]:
+        if row["normalized_return"] and _is_of_optimum(cell):
             old = float(row["normalized_return"])
             new = scale(cell.task, cell.horizon, float(row["return"]))
             if not _same(old, new):
@@ -82,6 +84,11 @@ def _ratio(cell: Cell, restated: dict[Cell, tuple[float, float]]) -> float:
     if not _same(old * part / whole, new):
         raise GridError(f"{cell} was measured on another scale than others of its kind")
     return part / whole
+
+
+def _is_of_optimum(cell: Cell) -> bool:
+    # Other environments are not imported: the results may be somebody else's.
+    return cell.task in ENTRIES and "reference=" not in cell.variant
 
 
 def _same(one: float, other: float) -> bool:

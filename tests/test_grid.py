@@ -253,7 +253,7 @@ def test_a_run_that_diverged_at_once_counts_with_the_policy_it_began_with(
 ):
     begun = SimpleNamespace(return_=np.array([-3.0]), normalized_return=np.array([0.25]))
     monkeypatch.setattr(beeline, "train", trainer([], DIVERGED))
-    monkeypatch.setattr(beeline, "evaluate", lambda folder: begun)
+    monkeypatch.setattr(beeline, "evaluate", lambda folder, env: begun)
     runner.run([cell], store)
     row = store.finals()[cell]
     assert (row["return"], row["normalized_return"]) == ("-3", "0.25000")
@@ -282,8 +282,8 @@ def test_a_killed_run_goes_on_if_it_is_still_the_same(same, monkeypatch, runner,
     folder = store.folder / ".running" / cell.slug
     trainer([0.5])(cell.config, folder, overwrite=True)
     config = cell.config if same else cell._replace(seed=9).config
-    monkeypatch.setattr(beeline, "load", lambda path: SimpleNamespace(config=config))
-    monkeypatch.setattr(beeline, "resume", lambda path: trainer([0.7])(cell.config, path, True))
+    monkeypatch.setattr(beeline, "load", lambda path, env: SimpleNamespace(config=config))
+    monkeypatch.setattr(beeline, "resume", lambda p, env: trainer([0.7])(cell.config, p, True))
     monkeypatch.setattr(beeline, "train", trainer([0.6]))
     runner.run([cell], store)
     assert store.finals()[cell]["return"] == ("0.7" if same else "0.6")

@@ -33,8 +33,10 @@ def split_constants(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]
             others.append(argument)
             continue
         name, equals, value = argument.partition("=")
-        value = value if equals else next(left, "--")
-        if not value or value.startswith("--"):
+        if not equals:
+            following = next(left, "")
+            value = "" if following.startswith("--") else following
+        if not value:
             raise CommandError(f"{name} has no value: give one, such as {name} 0.5")
         constants[name.removeprefix(_FLAG).replace("-", "_")] = value
     return others, constants

@@ -14,7 +14,7 @@ import pytest
 
 from beeline.compute import devices, memory
 from beeline.run._stop import stopping
-from beeline.run.directory.keeper import Cadence, keeper
+from beeline.run.directory.keeper import Cadence, keeping
 from beeline.storage import atomic
 from beeline.storage.atomic import replacing
 from beeline.storage.untrusted import UntrustedError, read_bytes
@@ -72,7 +72,7 @@ def test_files_are_written_and_read_without(lacking, tmp_path):
 
 def test_records_are_kept_without(lacking, copied, trained, tmp_path):
     (copied / "metrics.jsonl").unlink()
-    with keeper(copied, trained.config, Cadence(), {}) as kept:
+    with keeping(copied, trained.config, Cadence(), {}) as kept:
         kept.save(trained.state, kept.append(trained.records[0]))
     assert (copied / "metrics.jsonl").read_bytes().count(b"\n") == 1
 

@@ -15,7 +15,7 @@ import pytest
 import beeline
 from beeline.run import Interrupted, RunError, RunWarning, draw_run
 from beeline.run import _training as training
-from beeline.run.directory.keeper import Cadence, Keeper, keeper
+from beeline.run.directory.keeper import Cadence, Keeper, keeping
 from beeline.run.directory.lock import locked
 from beeline.run.directory.restore import devices_then
 from beeline.storage import checkpoint
@@ -173,7 +173,7 @@ def test_the_checkpoint_before_the_last_is_the_second_chance(copied, trained):
 
 
 def test_the_last_two_checkpoints_are_kept(copied, trained):
-    with keeper(copied, trained.config, Cadence(steps=20, minutes=9.0), {}) as kept:
+    with keeping(copied, trained.config, Cadence(steps=20, minutes=9.0), {}) as kept:
         due = []
         for row in trained.records[:5]:
             position = kept.append(row)

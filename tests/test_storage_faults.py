@@ -13,7 +13,7 @@ import jax
 import pytest
 
 from beeline.run import StorageError
-from beeline.run.directory.keeper import Cadence, Position, keeper
+from beeline.run.directory.keeper import Cadence, Position, keeping
 from beeline.storage import checkpoint
 
 ROOT = os.geteuid() == 0
@@ -52,7 +52,7 @@ def fill(folder, *, leave):
 
 def keep_on(folder, trained, spoil, *, saving=True):
     """Go on keeping a run until what is done to its disk stops it; the message."""
-    with keeper(folder, trained.config, Cadence(), {}) as kept:
+    with keeping(folder, trained.config, Cadence(), {}) as kept:
         kept.save(trained.state, kept.append(trained.records[0]))
         spoil()
         with pytest.raises(StorageError) as stopped:
@@ -98,7 +98,7 @@ def test_a_disk_that_is_full(fresh, trained):
     # With room again it goes on from there.
     (fresh / "ballast").unlink()
     about = checkpoint.peek(fresh / "checkpoint.npz").about
-    with keeper(fresh, trained.config, Cadence(), {}) as kept:
+    with keeping(fresh, trained.config, Cadence(), {}) as kept:
         kept.begin_at(Position(1, about["records"]["bytes"], about["records"]["sha256"]))
         kept.save(trained.state, kept.append(trained.records[1]))
     assert_still_good(fresh, trained, 2)

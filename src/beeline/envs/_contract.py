@@ -22,7 +22,7 @@ def check(
 ) -> CheckReport:
     """Check an environment of one's own before training on it.
 
-    Episodes are lived through with random actions and with actions from the corners of their
+    Episodes are rolled out with random actions and with actions from the corners of their
     box, and every rule is tried on what they visit: attributes, shapes and precision; the same
     answer to the same input, whether under `jax.jit` and `jax.vmap` or not; finite numbers; and,
     in double precision, derivatives of `step` and `reward` against finite differences. At a kink

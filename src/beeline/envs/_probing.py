@@ -77,7 +77,7 @@ def draw_actions(
 def live(
     env: Environment, actions: Float[np.ndarray, "episode time action"], *, compiled: bool
 ) -> tuple[Float[np.ndarray, "episode times state"], Float[np.ndarray, "episode time"]]:
-    """Live through episodes in single precision.
+    """Roll episodes out in single precision.
 
     Args:
         env: The environment.

@@ -138,7 +138,7 @@ class ReturnSeeker(Module):
     def act(
         self, policy: DecisionTransformer, noise: Float[Array, "time action"], *, key: PRNGKeyArray
     ) -> Episode:
-        """Live through an episode, asking for the policy's target.
+        """Roll an episode out, asking for the policy's target.
 
         Args:
             policy: The policy.
@@ -183,7 +183,7 @@ class ReturnSeeker(Module):
 
 
 def evaluate(env: Environment, policy: DecisionTransformer, *, key: PRNGKeyArray) -> Episode:
-    """Live through an episode with the policy's deterministic actions, asking for its target.
+    """Roll an episode out with the policy's deterministic actions, asking for its target.
 
     Args:
         env: The environment.

@@ -101,5 +101,5 @@ def _measured(row: dict[str, Any]) -> str:
 
 
 def _median(values: list[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{np.median(known):.3f}" if known else "none"
+    finite = [value for value in values if value is not None]
+    return f"{np.median(finite):.3f}" if finite else "none"

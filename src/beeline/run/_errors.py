@@ -35,12 +35,12 @@ class DivergedError(ArithmeticError):
         quantity: str,
         seed: int,
         iteration: int,
-        kept: str = "",
+        stored: str = "",
         advice: str = "lower the learning rates",
     ) -> None:
         # The arguments themselves, for a copy in another process is made from them.
-        super().__init__(quantity, seed, iteration, kept, advice)
-        self._rest = f"{advice}{kept}"
+        super().__init__(quantity, seed, iteration, stored, advice)
+        self._rest = f"{advice}{stored}"
         self.quantity = quantity
         self.seed = seed
         self.iteration = iteration
@@ -63,8 +63,8 @@ class Interrupted(KeyboardInterrupt):
         self, iterations: int, of: int, path: Path | None, number: signal.Signals = signal.SIGINT
     ) -> None:
         super().__init__(iterations, of, path, number)
-        kept = "" if path is None else f"; {how_to_go_on(path)}"
-        self._message = f"interrupted after {iterations} of {of} iterations{kept}"
+        stored = "" if path is None else f"; {how_to_go_on(path)}"
+        self._message = f"interrupted after {iterations} of {of} iterations{stored}"
         self.signal = number
 
     def __str__(self) -> str:

@@ -44,14 +44,14 @@ def recover(
         DivergedError: If the run has to stop.
     """
     remedy = _REMEDIES[config.nonfinite]
-    kept = "" if path is None else f"; {path / files.CHECKPOINT} holds what was good"
+    stored = "" if path is None else f"; {path / files.CHECKPOINT} holds what was good"
     for fault in faults:
         seed = seeds_of(config)[fault.position]
         if remedy is None:
-            raise DivergedError(fault.quantity, seed, iteration, kept, advice=fault.advice)
+            raise DivergedError(fault.quantity, seed, iteration, stored, advice=fault.advice)
         if before.rate[fault.position] <= 0.5**_HALVINGS:
             advice = f"its learning rates were halved {_HALVINGS} times already"
-            raise DivergedError(fault.quantity, seed, iteration, kept, advice=advice)
+            raise DivergedError(fault.quantity, seed, iteration, stored, advice=advice)
         after = remedy.apply(before, after, fault)
         told = (fault.quantity, seed, iteration, remedy.told)
         _LOG.warning("%s of seed %d is not finite in iteration %d: %s", *told)

@@ -176,7 +176,7 @@ def load(path: str | Path, *, env: Environment | str | None = None) -> Run:
 
 
 def evaluate_run(run: Run | str | Path, *, env: Environment | str | None = None) -> Evaluation:
-    """Live through real episodes with the deterministic policy of each seed.
+    """Roll real episodes out with the deterministic policy of each seed.
 
     Args:
         run: The run, or its directory.

@@ -18,7 +18,7 @@ def summarise(
     rows: list[dict[str, Any]],
     reference: Reference,
     compile_seconds: float,
-    kept: Keeper,
+    keeper: Keeper,
     origin: dict[str, Any],
     *,
     evaluation_episodes: int,
@@ -30,7 +30,7 @@ def summarise(
         rows: Its records.
         reference: What returns are compared with.
         compile_seconds: What compiling took.
-        kept: What kept it on disk.
+        keeper: What stored it on disk.
         origin: Where the result comes from.
         evaluation_episodes: Episodes that a policy was measured in after each iteration.
 
@@ -49,9 +49,9 @@ def summarise(
         "evaluation_steps": len(rows) * config.horizon * evaluation_episodes,
         "wall_seconds": rows[-1]["wall_seconds"],
         "compile_seconds": round(compile_seconds, 3),
-        "saves": kept.saves,
-        "save_seconds": round(kept.save_seconds, 3),
-        "checkpoint_bytes": kept.save_bytes,
+        "saves": keeper.saves,
+        "save_seconds": round(keeper.save_seconds, 3),
+        "checkpoint_bytes": keeper.save_bytes,
         "return": rows[-1]["return"],
         "normalized_return": rows[-1]["normalized_return"],
         "skipped_updates": total(rows, "skipped_updates", config.seeds).astype(int).tolist(),
@@ -75,10 +75,10 @@ def check_summary(
     Raises:
         RunError: If they contradict each other.
     """
-    known = {name: getattr(config, name) for name in ("task", "horizon", "model", "preset")}
-    known |= {name: last[name] for name in ("env_steps", "return", "normalized_return")}
-    known |= {"seeds": seeds_of(config), "iterations": last["iteration"]}
-    for name, value in known.items():
+    expected = {name: getattr(config, name) for name in ("task", "horizon", "model", "preset")}
+    expected |= {name: last[name] for name in ("env_steps", "return", "normalized_return")}
+    expected |= {"seeds": seeds_of(config), "iterations": last["iteration"]}
+    for name, value in expected.items():
         if name not in summary or summary[name] != value:
             raise RunError(f"{file}: {name} is {shorten(summary.get(name))}, not that of the run")
     for name in ("optimal_return", "random_return", "wall_seconds", "compile_seconds"):

@@ -1,4 +1,4 @@
-"""Training from a configuration to a result, with everything kept on the way."""
+"""Training from a configuration to a result, with everything stored on the way."""
 
 import dataclasses
 import signal
@@ -35,7 +35,7 @@ from beeline.run._result import Run
 from beeline.run._stop import stopping
 from beeline.run._summary import summarise
 from beeline.run.directory import layout as files
-from beeline.run.directory.keeper import START, Cadence, Keeper, keeper, storing
+from beeline.run.directory.keeper import START, Cadence, Keeper, keeping, storing
 from beeline.run.directory.lock import locked
 from beeline.run.directory.records import row
 from beeline.run.directory.restore import Restored, devices_then, restore
@@ -165,10 +165,10 @@ def resume(
     """
     cadence = Cadence(checkpoint_steps, checkpoint_minutes)
     folder = files.expand(path)
-    begun = files.read_config(folder)
-    _check_packages(begun.model)
+    config_then = files.read_config(folder)
+    _check_packages(config_then.model)
     if env is None:
-        check_known(begun, folder)
+        check_known(config_then, folder)
     with locked(folder):
         config = _lengthened(folder, files.read_config(folder), env_steps)
         devices = devices_then(folder)
@@ -224,39 +224,39 @@ def _train(
     keep_freed_memory()
     algorithm = build(config, env)
     _check_optimum(config, algorithm)
-    begun = restore(path, config, algorithm) if resumed and path is not None else None
-    if resumed and begun is None:
+    restored = restore(path, config, algorithm) if resumed and path is not None else None
+    if resumed and restored is None:
         warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=3)
-    if begun is not None:
-        _check_learner(path, algorithm, begun)
+    if restored is not None:
+        _check_learner(path, algorithm, restored)
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")
         beside = entry_of(config.model).packages
-        known = in_background(
+        prepared = in_background(
             lambda: (Reference.of(algorithm.env, config.reference), provenance(beside))
         )
-        state = None if begun is None else begun.state
+        state = None if restored is None else restored.state
         began = time.perf_counter()
         in_background(lambda: algorithm.prepare(seeds_of(config), state))()
         compile_seconds = time.perf_counter() - began
         shown.phase("solving for the optimum")
-        reference, origin = known()
-        if begun is not None:
-            _check_origin(path, begun, origin)
+        reference, origin = prepared()
+        if restored is not None:
+            _check_origin(path, restored, origin)
         shown.phase("training")
         if path is not None:
             with storing(path):
                 (files.reopen if resumed else files.begin)(path, config)
-        with keeper(path, config, cadence, origin) as kept:
-            rows = [] if begun is None else begun.rows
-            kept.begin_at(START if begun is None else begun.position)
-            state = _iterate(algorithm, state, reference, rows, kept, shown)
+        with keeping(path, config, cadence, origin) as keeper:
+            rows = [] if restored is None else restored.rows
+            keeper.begin_at(START if restored is None else restored.position)
+            state = _iterate(algorithm, state, reference, rows, keeper, shown)
             summary = summarise(
                 config,
                 rows,
                 reference,
                 compile_seconds,
-                kept,
+                keeper,
                 origin,
                 evaluation_episodes=algorithm.evaluation_episodes,
             )
@@ -299,17 +299,17 @@ def _check_optimum(config: Config, algorithm: Algorithm) -> None:
         )
 
 
-def _check_learner(path: Path | None, algorithm: Algorithm, begun: Restored) -> None:
-    if not algorithm.can_go_on(begun.state):
+def _check_learner(path: Path | None, algorithm: Algorithm, restored: Restored) -> None:
+    if not algorithm.can_go_on(restored.state):
         raise RunError(
             f"{path} was saved with its policy alone, by an older version of beeline: evaluate it, "
             "or train it again with --overwrite"
         )
 
 
-def _check_origin(path: Path | None, begun: Restored, now: dict[str, Any]) -> None:
+def _check_origin(path: Path | None, restored: Restored, now: dict[str, Any]) -> None:
     for field in ("versions", "devices", "precision"):
-        if field in begun.about and begun.about[field] != now[field]:
+        if field in restored.about and restored.about[field] != now[field]:
             warnings.warn(
                 f"{path} was trained with other {field} than there are now: "
                 "it goes on, but not with the same bits",
@@ -320,17 +320,17 @@ def _check_origin(path: Path | None, begun: Restored, now: dict[str, Any]) -> No
 
 def _iterate(
     algorithm: Algorithm,
-    begun: State | None,
+    restored: State | None,
     reference: Reference,
     rows: list[dict[str, Any]],
-    kept: Keeper,
+    keeper: Keeper,
     shown: Display,
 ) -> State:
     config = algorithm.config
     before = rows[-1]["wall_seconds"] if rows else 0.0
     began = time.perf_counter()
     # Together in one object, for an interrupt may come between any two assignments.
-    good = algorithm.warm_up() if begun is None else begun, kept.position
+    good = algorithm.warm_up() if restored is None else restored, keeper.position
     fault = None if rows else algorithm.fault_of_warmup(good[0])
     if fault is not None:
         raise DivergedError(fault.quantity, config.seed + fault.position, 0, advice=fault.advice)
@@ -340,7 +340,9 @@ def _iterate(
             for index in range(len(rows), config.iterations):
                 after, record, found = algorithm.iterate(good[0], index)
                 faults = algorithm.faults(record, found, after)
-                after = recover(config, good[0], after, faults, iteration=index + 1, path=kept.path)
+                after = recover(
+                    config, good[0], after, faults, iteration=index + 1, path=keeper.path
+                )
                 rows.append(
                     {
                         "iteration": index + 1,
@@ -349,16 +351,16 @@ def _iterate(
                         **row(record, reference),
                     }
                 )
-                good = after, kept.append(rows[-1])
-                if kept.due():
-                    kept.save(*good)
+                good = after, keeper.append(rows[-1])
+                if keeper.due():
+                    keeper.save(*good)
                 shown.iteration(rows[-1])
                 stop.heed()
         except KeyboardInterrupt:
             asked = stop.signal or signal.SIGINT
             done = good[1].iterations
-            raise Interrupted(done, config.iterations, kept.path, asked) from None
+            raise Interrupted(done, config.iterations, keeper.path, asked) from None
         finally:
             # Also after a failure: it is what the last good iteration left.
-            kept.save(*good)
+            keeper.save(*good)
     return good[0]

@@ -1,4 +1,4 @@
-"""Real episodes: how they are lived through, and the buffer that keeps them."""
+"""Real episodes: how they are rolled out, and the buffer that stores them."""
 
 from collections.abc import Callable
 from typing import NamedTuple, final
@@ -35,7 +35,7 @@ class Episode(NamedTuple):
 
 
 def play(env: Environment, actions: Float[Array, "time action"], *, key: PRNGKeyArray) -> Episode:
-    """Live through an episode with given actions.
+    """Roll an episode out with given actions.
 
     Args:
         env: The environment.
@@ -45,7 +45,7 @@ def play(env: Environment, actions: Float[Array, "time action"], *, key: PRNGKey
     Returns:
         The episode.
     """
-    return _live(env, lambda state, t, given: given, actions, key=key)
+    return _roll_out(env, lambda state, t, given: given, actions, key=key)
 
 
 def act(
@@ -56,7 +56,7 @@ def act(
     *,
     key: PRNGKeyArray,
 ) -> Episode:
-    """Live through an episode with a policy that explores.
+    """Roll an episode out with a policy that explores.
 
     Args:
         env: The environment.
@@ -73,11 +73,11 @@ def act(
         draw, offset = given
         return jnp.clip(policy.sample(state, t, draw)[0] + offset, -1, 1)
 
-    return _live(env, choose, (noise, offsets), key=key)
+    return _roll_out(env, choose, (noise, offsets), key=key)
 
 
 def evaluate(env: Environment, policy: Policy, *, key: PRNGKeyArray) -> Episode:
-    """Live through an episode with the policy's deterministic actions.
+    """Roll an episode out with the policy's deterministic actions.
 
     Args:
         env: The environment.
@@ -88,7 +88,7 @@ def evaluate(env: Environment, policy: Policy, *, key: PRNGKeyArray) -> Episode:
         The episode.
     """
     nothing = jnp.zeros((env.horizon, 0))
-    return _live(env, lambda state, t, given: policy.mode(state, t), nothing, key=key)
+    return _roll_out(env, lambda state, t, given: policy.mode(state, t), nothing, key=key)
 
 
 class Measured(NamedTuple):
@@ -122,7 +122,7 @@ def mean_return(
     return Measured(played.return_.mean(), played.return_.std(ddof=1), played)
 
 
-def _live(env, choose, given, *, key) -> Episode:
+def _roll_out(env, choose, given, *, key) -> Episode:
     first_key, steps_key = jax.random.split(key)
 
     def step(state, inputs):

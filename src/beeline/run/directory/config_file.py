@@ -94,20 +94,20 @@ def _group(group: type, data: Any, prefix: str) -> Any:
     return group(**{name: _value(types[name], data[name], prefix + name) for name in names})
 
 
-def _value(wanted: Any, value: Any, path: str) -> Any:
-    if dataclasses.is_dataclass(wanted):
-        return _group(typing.cast(type, wanted), value, path + ".")
-    if typing.get_origin(wanted) is tuple and isinstance(value, list):
+def _value(expected: Any, value: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(expected):
+        return _group(typing.cast(type, expected), value, path + ".")
+    if typing.get_origin(expected) is tuple and isinstance(value, list):
         if len(value) > _LONGEST:
             raise ValueError(f"{path} has {len(value)} entries, more than {_LONGEST}")
-        entry = typing.get_args(wanted)[0]
+        entry = typing.get_args(expected)[0]
         return tuple(_value(entry, item, path) for item in value)
-    if wanted is float and value in ("inf", "-inf", "nan"):
+    if expected is float and value in ("inf", "-inf", "nan"):
         return float(value)
-    if wanted is float and type(value) is int and abs(value) <= _LARGEST:
+    if expected is float and type(value) is int and abs(value) <= _LARGEST:
         return float(value)
-    if not isinstance(wanted, type) or type(value) is not wanted:
-        kind = getattr(wanted, "__name__", wanted)
+    if not isinstance(expected, type) or type(value) is not expected:
+        kind = getattr(expected, "__name__", expected)
         raise TypeError(f"{path} is {shorten(value)}, not of type {kind}")
     if isinstance(value, str) and len(value) > _LONGEST_TEXT:
         raise ValueError(f"{path} has {len(value)} characters, more than {_LONGEST_TEXT}")

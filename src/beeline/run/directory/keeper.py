@@ -186,7 +186,7 @@ class Keeper:
 
 
 @contextlib.contextmanager
-def keeper(
+def keeping(
     path: Path | None, config: Config, cadence: Cadence, about: dict[str, Any]
 ) -> Iterator[Keeper]:
     """Open the records of a run for as long as it goes.

@@ -92,17 +92,17 @@ def _restore(folder: Path, file: Path, config: Config, algorithm: Algorithm) -> 
     then = _config_then(folder, file, peek, config)
     _check_sizes(then, folder, file, peek)
     builder = algorithm if then == config else build(then, algorithm.env)
-    kept = checkpoint.load(file, builder.saved_skeleton(peek.arrays.keys()))
-    state: State = kept.tree
-    iterations = _count(file, kept.about, "iterations", then.iterations)
-    rows, position = _records(folder, file, kept.about, iterations, config.seeds)
+    loaded = checkpoint.load(file, builder.saved_skeleton(peek.arrays.keys()))
+    state: State = loaded.tree
+    iterations = _count(file, loaded.about, "iterations", then.iterations)
+    rows, position = _records(folder, file, loaded.about, iterations, config.seeds)
     episodes = builder.episodes_kept(state)
     seen = then.warmup_episodes + iterations - total(rows, "discarded_episodes", config.seeds)
     if episodes is not None and (episodes != seen).any():
         raise RunError(f"{file}: iterations is {iterations}, but 'buffer.count' says otherwise")
     if then != config and builder.can_go_on(state):
         state = algorithm.enlarged(state)
-    return Restored(state, rows, position, kept.about)
+    return Restored(state, rows, position, loaded.about)
 
 
 def _config_then(folder: Path, file: Path, peek: checkpoint.Peek, config: Config) -> Config:
@@ -161,18 +161,18 @@ def _records(
 ) -> tuple[list[dict[str, Any]], Position]:
     records = folder / files.METRICS
     most = iterations * 4096 * (1 + seeds)
-    said = about.get("records")
-    wanted = most if said is None else _count(file, said, "bytes", most)
+    stated = about.get("records")
+    length = most if stated is None else _count(file, stated, "bytes", most)
     try:
         with opened(records) as (source, size):
-            if said is not None and size < wanted:
-                raise UntrustedError(f"has {size} bytes, fewer than the {wanted} of {file}")
-            content = source.read(wanted)
-        if said is None:
+            if stated is not None and size < length:
+                raise UntrustedError(f"has {size} bytes, fewer than the {length} of {file}")
+            content = source.read(length)
+        if stated is None:
             # Schema 1 does not say how far its records go.
             content = b"".join(content.splitlines(keepends=True)[:iterations])
         digest = hashlib.sha256(content).hexdigest()
-        if said is not None and said.get("sha256") != digest:
+        if stated is not None and stated.get("sha256") != digest:
             raise UntrustedError(f"does not have the checksum that {file} gives")
     except FileNotFoundError:
         raise RunError(f"{records} is missing") from None

@@ -18,13 +18,13 @@ _KINDS: dict[Any, str] = {
 }
 
 
-def constant(flag: str, text: str, known: inspect.Parameter | None) -> Any:
+def constant(flag: str, text: str, parameter: inspect.Parameter | None) -> Any:
     """Read a constant as what its class or function annotates, or else as what it has by itself.
 
     Args:
         flag: What it is called, for the error.
         text: What was given: a number, true or false, none, numbers with commas between, a text.
-        known: What is known of it, if anything is.
+        parameter: As the class or function declares it; None where it takes any.
 
     Returns:
         The value.
@@ -32,15 +32,17 @@ def constant(flag: str, text: str, known: inspect.Parameter | None) -> Any:
     Raises:
         ValueError: If the text is of another type.
     """
-    annotated, default = (known.annotation, known.default) if known else (Any, Any)
-    kind = annotated if _is_known(annotated) else _kind_of(default)
+    annotated, default = (Any, inspect.Parameter.empty)
+    if parameter is not None:
+        annotated, default = parameter.annotation, parameter.default
+    kind = annotated if _is_readable(annotated) else _kind_of(default)
     try:
         return _as(kind, _literal(text), text)
     except ValueError:
         several = typing.get_origin(kind) is tuple
         wanted = "numbers with commas between" if several else _KINDS.get(kind, "another")
-        usual = "" if default is inspect.Parameter.empty else f", such as {default!r}"
-        raise ValueError(f"{flag} is {text!r}: give {wanted}{usual}") from None
+        example = "" if default is inspect.Parameter.empty else f", such as {default!r}"
+        raise ValueError(f"{flag} is {text!r}: give {wanted}{example}") from None
 
 
 def _literal(text: str) -> Any:
@@ -84,7 +86,7 @@ def _first(kinds: tuple[Any, ...], value: Any, text: str) -> Any:
     raise ValueError(f"{text} is of none of the types {kinds}")
 
 
-def _is_known(annotation: Any) -> bool:
+def _is_readable(annotation: Any) -> bool:
     simple = any(annotation is kind for kind in _KINDS)
     return simple or typing.get_origin(annotation) is tuple or _is_union(annotation)
 

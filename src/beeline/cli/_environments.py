@@ -135,8 +135,8 @@ def read(given: str, constants: Mapping[str, str]) -> dict[str, Any]:
         # Not one to be made: whoever takes it says so.
         return dict(constants)
     check_options(factory, given, constants)
-    known = constants_of(factory)
-    return {name: constant(flag(name), text, known.get(name)) for name, text in constants.items()}
+    takes = constants_of(factory)
+    return {name: constant(flag(name), text, takes.get(name)) for name, text in constants.items()}
 
 
 def describe(given: str) -> dict[str, str]:
@@ -146,7 +146,7 @@ def describe(given: str) -> dict[str, str]:
         given: A name, or `module:Name`.
 
     Returns:
-        The usual value of each by its flag.
+        The default of each by its flag.
 
     Raises:
         CommandError: If there is no such environment.
@@ -156,10 +156,10 @@ def describe(given: str) -> dict[str, str]:
 
     with mistakes():
         factory = given_factory(given)
-        known = constants(factory) if callable(factory) else {}
+        takes = constants(factory) if callable(factory) else {}
     return {
         flag(name): "has to be given" if one.default is one.empty else repr(one.default)
-        for name, one in known.items()
+        for name, one in takes.items()
     }
 
 

@@ -9,7 +9,7 @@ import equinox as eqx
 
 from beeline.envs._base import Environment
 from beeline.envs._make import make
-from beeline.envs._making import USUAL_HORIZON, made
+from beeline.envs._making import DEFAULT_HORIZON, made
 from beeline.envs._registered import factory_of, imported
 from beeline.envs._registry import ENTRIES
 
@@ -21,7 +21,7 @@ def given_environment(
     given: Any,
     *,
     horizon: SupportsIndex | None = None,
-    usual: int = USUAL_HORIZON,
+    default: int = DEFAULT_HORIZON,
     options: Mapping[str, Any] | None = None,
 ) -> Environment:
     """Take an environment, or make the one that is named.
@@ -31,7 +31,7 @@ def given_environment(
             `module:Name` of an environment, class or function. Nothing but what the caller wrote
             may be handed in: it is imported.
         horizon: Steps in an episode, at least 2; left out, those of the environment.
-        usual: Those of one that has none by itself.
+        default: Those of one that has none by itself, where none were given.
         options: Constants of the environment by name, for one that is yet to be made.
 
     Returns:
@@ -44,7 +44,7 @@ def given_environment(
     """
     label = given if isinstance(given, str) else "what was given as an environment"
     factory = given_factory(given) if isinstance(given, str) else given
-    return made(factory, label, horizon=horizon, usual=usual, options=options)
+    return made(factory, label, horizon=horizon, default=default, options=options)
 
 
 def given_factory(given: str) -> Any:

@@ -10,7 +10,7 @@ from beeline.envs._checks import check_horizon
 from beeline.envs._control_system import ControlSystem, ControlTask
 from beeline.envs._registered import check_registered
 
-USUAL_HORIZON = 100
+DEFAULT_HORIZON = 100
 """Of an environment that has none by itself, where none was given."""
 
 _HORIZON, _NOISE = "horizon", "process_noise"
@@ -21,7 +21,7 @@ def made(
     label: str,
     *,
     horizon: SupportsIndex | None = None,
-    usual: int = USUAL_HORIZON,
+    default: int = DEFAULT_HORIZON,
     options: Mapping[str, Any] | None = None,
 ) -> Environment:
     """Make an environment, or take one that is made.
@@ -30,8 +30,8 @@ def made(
         factory: An environment; a class or function that makes one; or a class of control systems.
         label: What the user called it, for errors.
         horizon: Steps in an episode, at least 2; left out, those that it has by itself.
-        usual: Those where it has none by itself.
-        options: Its constants by name, where they are not as usual.
+        default: Those where it has none by itself and none were given.
+        options: Its constants by name, where they differ from its defaults.
 
     Returns:
         The environment.
@@ -47,7 +47,7 @@ def made(
         raise ValueError(f"{label} is made already: leave out {', '.join(given)}")
     if callable(factory) and not isinstance(factory, Environment):
         check_options(factory, label, given)
-        env = _called(factory, label, steps, usual, given)
+        env = _called(factory, label, steps, default, given)
     if not isinstance(env, Environment):
         lacks = [name for name in ("initial_state", "step", "reward") if not hasattr(env, name)]
         missing = f" and lacks {', '.join(lacks)}" if lacks else ""
@@ -91,21 +91,21 @@ def check_options(factory: Any, label: str, options: Iterable[str]) -> None:
     """
     if any(one.kind is one.VAR_KEYWORD for one in _signature(factory).parameters.values()):
         return
-    known = constants(factory)
+    allowed = constants(factory)
     for option in options:
-        if not known:
+        if not allowed:
             raise ValueError(f"{label} has no options: leave out {option}")
-        choose(f"option of {label}", option, known)
+        choose(f"option of {label}", option, allowed)
 
 
 def _called(
-    factory: Any, label: str, steps: int | None, usual: int, options: Mapping[str, Any]
+    factory: Any, label: str, steps: int | None, default: int, options: Mapping[str, Any]
 ) -> Any:
     signature = _signature(factory)
     given = dict(options)
     takes = signature.parameters.get(_HORIZON)
     if takes is not None and (steps is not None or takes.default is takes.empty):
-        given[_HORIZON] = usual if steps is None else steps
+        given[_HORIZON] = default if steps is None else steps
     try:
         signature.bind(**given)
     except TypeError as error:

@@ -97,13 +97,13 @@ def descriptions() -> dict[str, str]:
     Returns:
         A description by task name, sorted by name.
     """
-    known = {
+    found = {
         name: f"Of the installed package {' and of '.join(entries)}."
         for name, entries in _installed().items()
     }
-    known |= {name: one.description for name, one in _REGISTERED.items()}
-    known |= {name: entry.description for name, entry in ENTRIES.items()}
-    return dict(sorted(known.items()))
+    found |= {name: one.description for name, one in _REGISTERED.items()}
+    found |= {name: entry.description for name, entry in ENTRIES.items()}
+    return dict(sorted(found.items()))
 
 
 def check_task(name: str, horizon: int) -> None:

@@ -170,9 +170,9 @@ def _fit(
     key: PRNGKeyArray,
 ) -> tuple[WorldModel, Policy]:
     state = eqx.filter_jit(algorithm.init)(model, policy, key=data_key)
-    seen = jax.tree.map(lambda x: x[: algorithm.warmup_episodes], state.buffer)
-    fitting = dataclasses.replace(algorithm.fitting, dyna=None)
-    fitted = fit(
-        state.model, seen.states, seen.actions, fitting, updates=updates, standardise=False, key=key
+    seen = (
+        entry[: algorithm.warmup_episodes] for entry in (state.buffer.states, state.buffer.actions)
     )
+    fitting = dataclasses.replace(algorithm.fitting, dyna=None)
+    fitted = fit(state.model, *seen, fitting, updates=updates, standardise=False, key=key)
     return fitted, state.policy

@@ -12,7 +12,7 @@ from beeline.config import Config
 from beeline.envs import Environment, check, make, names
 from beeline.envs._given import UNTRACED, fields_of, given_environment, name_of
 from beeline.envs._identity import differences, identity
-from beeline.envs._making import USUAL_HORIZON
+from beeline.envs._making import DEFAULT_HORIZON
 from beeline.envs._registry import ENTRIES
 from beeline.run._errors import RunError
 
@@ -39,8 +39,8 @@ def chosen(
         return env, {"environment": config.environment or UNTRACED}
     if isinstance(given, str) and given in ENTRIES:
         return None, {"task": given, "environment": ""}
-    usual = USUAL_HORIZON if config is None else config.horizon
-    env = given_environment(given, horizon=horizon, usual=usual)
+    default = DEFAULT_HORIZON if config is None else config.horizon
+    env = given_environment(given, horizon=horizon, default=default)
     return env, fields_of(env, given)
 
 

@@ -165,10 +165,10 @@ def resume(
     """
     cadence = Cadence(checkpoint_steps, checkpoint_minutes)
     folder = files.expand(path)
-    config_then = files.read_config(folder)
-    _check_packages(config_then.model)
+    recorded = files.read_config(folder)
+    _check_packages(recorded.model)
     if env is None:
-        check_known(config_then, folder)
+        check_known(recorded, folder)
     with locked(folder):
         config = _lengthened(folder, files.read_config(folder), env_steps)
         devices = devices_then(folder)

@@ -312,4 +312,5 @@ def test_the_command_line_has_every_field_with_the_same_default():
         "check",
         "checkpoint_steps",
         "checkpoint_minutes",
+        "policy_factory",
     }

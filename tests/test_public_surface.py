@@ -22,6 +22,7 @@ PUBLIC = {
         "fit",
         "load",
         "preset",
+        "register_model",
         "resume",
         "train",
     },

@@ -99,7 +99,7 @@ def test_module_classes_are_abstract_or_final():
 
 
 def is_plain(member):
-    return member is not None and not callable(member) and not isinstance(member, property)
+    return not callable(member) and not isinstance(member, property)
 
 
 def test_public_methods_have_a_docstring_of_their_own_or_inherit_one():
@@ -118,7 +118,7 @@ def test_public_methods_have_a_docstring_of_their_own_or_inherit_one():
         if not name.startswith("_")
         and (callable(member) or isinstance(member, property))
         # A property in the place of a plain attribute is described by the class that has it.
-        and not any(is_plain(vars(base).get(name)) for base in one.__mro__[1:])
+        and not any(name in vars(base) and is_plain(vars(base)[name]) for base in one.__mro__[1:])
     ]
     assert len(methods) > 200
     assert not [f"{one.__name__}.{n}" for one, n in methods if not inspect.getdoc(getattr(one, n))]

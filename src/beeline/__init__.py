@@ -11,7 +11,7 @@ from beeline.envs._gymnasium_names import register_tasks
 
 if TYPE_CHECKING:
     from beeline import control, envs
-    from beeline.config import Config, preset
+    from beeline.config import Config, preset, register_model
     from beeline.examine import diagnose
     from beeline.run import DivergedError, Run, RunError, StorageError, load, resume, train
     from beeline.run import evaluate_run as evaluate
@@ -30,6 +30,7 @@ __all__ = [
     "fit",
     "load",
     "preset",
+    "register_model",
     "resume",
     "train",
 ]
@@ -47,6 +48,7 @@ _HOMES = {
     "fit": ("beeline.training", "fit"),
     "load": ("beeline.run", "load"),
     "preset": ("beeline.config", "preset"),
+    "register_model": ("beeline.config", "register_model"),
     "resume": ("beeline.run", "resume"),
     "train": ("beeline.run", "train"),
 }

@@ -3,7 +3,10 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray, UInt32
 
@@ -46,18 +49,36 @@ _ONE_STEP_RATE = 2e-3
 """Adam's step size for the model that imagines episodes."""
 
 
-def build_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+class Draws(NamedTuple):
+    """What a user draws in the place of the library, by a function of an environment and a key."""
+
+    model: Callable[..., Any] | None = None
+    """The world model; None for that of the configuration's name."""
+    policy: Callable[..., Any] | None = None
+    """The policy; None for the library's."""
+
+
+NO_DRAWS = Draws()
+
+
+def build_model(
+    config: Config, env: Environment, *, key: PRNGKeyArray, draws: Draws = NO_DRAWS
+) -> WorldModel:
     """Draw the world model.
 
     Args:
         config: The run.
         env: Its environment.
         key: Random key.
+        draws: What the user draws.
 
     Returns:
         The model, in physical units until it is standardised.
     """
-    return choose("model", config.model, MODELS).make(config, env, key=key)
+    if draws.model is not None:
+        return draws.model(env, key=key)
+    entry = choose("model", config.model, MODELS)
+    return entry.make(config, env, key=key) if entry.own is None else entry.own(env, key=key)
 
 
 def actions_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
@@ -125,17 +146,22 @@ def simulator_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> W
     return SimulatorModel(env)
 
 
-def build_policy(config: Config, env: Environment, *, key: PRNGKeyArray) -> Policy:
+def build_policy(
+    config: Config, env: Environment, *, key: PRNGKeyArray, draws: Draws = NO_DRAWS
+) -> Policy:
     """Draw the policy.
 
     Args:
         config: The run.
         env: Its environment.
         key: Random key.
+        draws: What the user draws.
 
     Returns:
         The policy, in physical units until it is standardised.
     """
+    if draws.policy is not None:
+        return draws.policy(env, key=key)
     fields = config.policy
     return SquashedGaussian(
         env.state_dim,
@@ -175,12 +201,13 @@ def build_reward(config: Config, env: Environment, *, key: PRNGKeyArray) -> Rewa
     )
 
 
-def build(config: Config, env: Environment | None = None) -> Algorithm:
+def build(config: Config, env: Environment | None = None, draws: Draws = NO_DRAWS) -> Algorithm:
     """Set up what a run trains with.
 
     Args:
         config: The run.
         env: Its environment; left out, the task of its name.
+        draws: What the user draws.
 
     Returns:
         Algorithm 1, or a baseline that takes its place.
@@ -188,31 +215,34 @@ def build(config: Config, env: Environment | None = None) -> Algorithm:
     env = make(config.task, horizon=config.horizon) if env is None else env
     if config.model in BASELINES:
         return BASELINES[config.model].make(config, env, _evaluation_episodes(config, env))
-    return SideBySide(config, build_bpo(config, env), functools.partial(_draw, config, env))
+    draw = functools.partial(_draw, config, env, draws)
+    return SideBySide(config, build_bpo(config, env, draws), draw)
 
 
-def _draw(config: Config, env: Environment, seed: UInt32[Array, ""]) -> Networks:
+def _draw(config: Config, env: Environment, draws: Draws, seed: UInt32[Array, ""]) -> Networks:
     model_key, policy_key, key = jax.random.split(jax.random.key(seed), 3)
     return Networks(
-        build_model(config, env, key=model_key),
-        build_policy(config, env, key=policy_key),
+        build_model(config, env, key=model_key, draws=draws),
+        build_policy(config, env, key=policy_key, draws=draws),
         build_reward(config, env, key=jax.random.fold_in(model_key, 1)),
         key,
     )
 
 
-def build_bpo(config: Config, env: Environment | None = None) -> BPO:
+def build_bpo(config: Config, env: Environment | None = None, draws: Draws = NO_DRAWS) -> BPO:
     """Set Algorithm 1 up.
 
     Args:
         config: The run, of a world model.
         env: Its environment; left out, the task of its name.
+        draws: What the user draws.
 
     Returns:
         The algorithm; `init` it with a model and a policy.
     """
     env = make(config.task, horizon=config.horizon) if env is None else env
-    model = jax.eval_shape(lambda: build_model(config, env, key=jax.random.key(0)))
+    draw = functools.partial(build_model, config, env, draws=draws)
+    model = eqx.filter_eval_shape(lambda: draw(key=jax.random.key(0)))
     noise = _exploration(config)
     fitting, one_step = fitting_of(config), None
     if not model.learned:

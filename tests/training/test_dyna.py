@@ -221,7 +221,7 @@ def test_a_model_of_the_users_own_is_taught_unless_it_says_otherwise(monkeypatch
 
     for kind, taught in ((Own, True), (OneStep, False)):
         own = kind(plain, plain.scaling)
-        entry = dataclasses.replace(MODELS["gru-awm"], factory=lambda *_, own=own, **__: own)
+        entry = dataclasses.replace(MODELS["gru-awm"], own=lambda env, *, key, own=own: own)
         monkeypatch.setitem(MODELS, "gru-awm", entry)
         assert (build_bpo(config).fitting.dyna is not None) == taught
 

@@ -16,6 +16,10 @@ class Train(Fields):
     """Name of the task (`beeline list` shows them), or module:Name of an environment. `--env.NAME
     VALUE` changes a constant of it, such as `--env.delta 0.3` (`beeline list --env TASK`)."""
     environment: tyro.conf.Suppress[str] = Fields.environment
+    own_model: tyro.conf.Suppress[str] = Fields.own_model
+    own_policy: tyro.conf.Suppress[str] = Fields.own_policy
+    policy_factory: str | None = None
+    """module:name of a function that draws a policy of one's own."""
     out: Path | None = None
     """Directory of the run; runs/TASK-hHORIZON-MODEL-seedSEED if not given."""
     overwrite: bool = False
@@ -37,6 +41,10 @@ class Resume:
     env: str | None = None
     """module:Name of the environment, if the run was trained on one of one's own, and `--env.NAME
     VALUE` for each constant that it was trained with."""
+    model: str | None = None
+    """module:name of the function that draws its world model, if that is of one's own."""
+    policy_factory: str | None = None
+    """module:name of the function that draws its policy, if that is of one's own."""
     env_steps: int | None = None
     """Environment steps in all, more than the run has; the learning rates follow the new length."""
     checkpoint_steps: int | None = None
@@ -54,6 +62,10 @@ class Evaluate:
     env: str | None = None
     """module:Name of the environment, if the run was trained on one of one's own, and `--env.NAME
     VALUE` for each constant that it was trained with."""
+    model: str | None = None
+    """module:name of the function that draws its world model, if that is of one's own."""
+    policy_factory: str | None = None
+    """module:name of the function that draws its policy, if that is of one's own."""
     json: bool = False
     """Whether to print JSON."""
 
@@ -67,6 +79,10 @@ class Plot:
     env: str | None = None
     """module:Name of the environment, if the run was trained on one of one's own, and `--env.NAME
     VALUE` for each constant that it was trained with."""
+    model: str | None = None
+    """module:name of the function that draws its world model, if that is of one's own."""
+    policy_factory: str | None = None
+    """module:name of the function that draws its policy, if that is of one's own."""
     out: Path = Path("learning_curves.png")
     """Where to put the figure of several runs."""
 
@@ -80,8 +96,13 @@ class Diagnose:
     env: str | None = None
     """module:Name of the environment, if the run was trained on one of one's own, and `--env.NAME
     VALUE` for each constant that it was trained with."""
+    model: str | None = None
+    """module:name of the function that draws its world model, if that is of one's own."""
+    policy_factory: str | None = None
+    """module:name of the function that draws its policy, if that is of one's own."""
     models: tuple[str, ...] = ()
-    """Names of models, for a task; a run has its own."""
+    """Names of models, or module:name of functions that draw them, for a task; a run has its own.
+    """
     horizons: tuple[int, ...] = (5, 10, 20, 40)
     """Steps in an episode; a growth law needs four different numbers."""
     out: Path = Path("diagnosis")

@@ -30,8 +30,10 @@ from beeline.cli._environments import (
     split_constants,
     subject,
 )
+from beeline.cli._factories import drawn, names_of_models, own_of
 from beeline.cli._mistakes import CommandError, mistakes
 from beeline.cli._parser_boxes import one_line
+from beeline.cli._returns import print_returns
 from beeline.cli._streams import BROKEN_PIPE, flush_streams, prepare_streams
 from beeline.config import BASELINES, MODELS, PRESETS, Config
 from beeline.envs import descriptions
@@ -175,7 +177,9 @@ def _train(command: Train, constants: Mapping[str, str], with_horizon: bool) -> 
         task = env if constants or ":" in name else name
         command = dataclasses.replace(command, task=Train.task, horizon=env.horizon)
         name = env.name if task is env else name
-    config = _config(command)
+    with mistakes():
+        own, fields = drawn(command)
+    config = _config(dataclasses.replace(command, **fields))
     from beeline import run
 
     slug = re.sub(r"[^\w.-]", "-", name)
@@ -185,6 +189,7 @@ def _train(command: Train, constants: Mapping[str, str], with_horizon: bool) -> 
             task=task,
             horizon=config.horizon,
             config=config,
+            **own,
             check=command.check,
             out=command.out or default,
             overwrite=command.overwrite,
@@ -202,6 +207,7 @@ def _resume(command: Resume, constants: Mapping[str, str]) -> int:
         lambda: run.resume(
             command.run,
             env=env,
+            **own_of(command),
             env_steps=command.env_steps,
             checkpoint_steps=command.checkpoint_steps,
             checkpoint_minutes=command.checkpoint_minutes,
@@ -232,7 +238,7 @@ def _finish(training: Callable[[], Any]) -> int:
         f"saving    a checkpoint of {summary['checkpoint_bytes'] / 1e6:.2f} MB; "
         f"saves: {summary['saves']}, {summary['save_seconds']:.2f} s in all"
     )
-    _print_returns(summary, trained.config.reference)
+    print_returns(summary, trained.config.reference)
     return 0
 
 
@@ -262,7 +268,7 @@ def _evaluate(command: Evaluate, constants: Mapping[str, str]) -> int:
     env = handed_over(command.run, command.env, constants)
     try:
         with _warnings_in_one_line():
-            loaded = run.load(command.run, env=env)
+            loaded = run.load(command.run, env=env, **own_of(command))
     except run.RunError as error:
         raise CommandError(str(error)) from None
     measured = run.evaluate_run(loaded)
@@ -281,30 +287,8 @@ def _evaluate(command: Evaluate, constants: Mapping[str, str]) -> int:
     if command.json:
         print(json.dumps(result))
     else:
-        _print_returns(result, loaded.config.reference)
+        print_returns(result, loaded.config.reference)
     return 0
-
-
-def _print_returns(result: dict[str, Any], reference: str) -> None:
-    best, kind = result["optimal_return"], "optimum" if reference == "optimum" else "reference"
-    known = "" if best is None else f"{kind:<9} {best:.6g}, "
-    print(f"{known}random {result['random_return']:.6g}")
-    for seed, return_, normalized in zip(
-        result["seeds"], result["return"], result["normalized_return"], strict=True
-    ):
-        if return_ is None:
-            print(f"seed {seed:<4} return not finite")
-        else:
-            share = "" if normalized is None else f", {normalized:.2%} of the way to the {kind}"
-            print(f"seed {seed:<4} return {return_:.6g}{share}")
-    for seed, error, worst in zip(
-        result["seeds"], result.get("standard_error", ()), result.get("worst", ()), strict=False
-    ):
-        if error is not None and worst is not None:
-            print(
-                f"seed {seed:<4} mean of {result['episodes']} episodes, "
-                f"standard error {error:.2g}, worst {worst:.6g}"
-            )
 
 
 def _plot(command: Plot, constants: Mapping[str, str]) -> int:
@@ -316,7 +300,7 @@ def _plot(command: Plot, constants: Mapping[str, str]) -> int:
         with _warnings_in_one_line():
             if len(command.runs) == 1:
                 env = handed_over(command.runs[0], command.env, constants)
-                drawn = run.draw_run(run.load(command.runs[0], env=env))
+                drawn = run.draw_run(run.load(command.runs[0], env=env, **own_of(command)))
             else:
                 run.draw_curves(command.runs, command.out)
                 drawn = (command.out,)
@@ -339,8 +323,12 @@ def _diagnose(command: Diagnose, constants: Mapping[str, str]) -> int:
     with mistakes():
         if not of_run and ":" not in given:
             choose("task or run", given, descriptions())
-        for name in command.models:
-            choose("model", name, MODELS)
+        models = names_of_models(command.models)
+        if not of_run and any(own_of(command).values()):
+            raise ValueError(
+                "--model and --policy-factory are for a run: name models of a task, or "
+                "module:name of functions that draw them, with --models"
+            )
     from beeline import diagnose, run
     from beeline.run._compiling import require_devices
 
@@ -349,8 +337,10 @@ def _diagnose(command: Diagnose, constants: Mapping[str, str]) -> int:
         with _warnings_in_one_line():
             env = handed_over(Path(given), command.env, constants) if of_run else None
             report = diagnose(
-                run.load(given, env=env) if of_run else subject(given, constants),
-                command.models,
+                run.load(given, env=env, **own_of(command))
+                if of_run
+                else subject(given, constants),
+                models,
                 command.horizons,
                 expand(command.out),
                 transitions=command.transitions,

@@ -1,7 +1,7 @@
 """What a training run is made of: fields declared once, presets, and checks before any work."""
 
 from beeline.config._baselines import OnlineDecisionTransformer, SoftActorCritic
-from beeline.config._catalogue import BASELINES, MODELS
+from beeline.config._catalogue import BASELINES, MODELS, register_model
 from beeline.config._config import Config, preset
 from beeline.config._groups import Exploration, Fitting, Improvement, Model, Policy
 from beeline.config._names import NONFINITE, OPTIMISERS, REFERENCES, REWARDS, SQUASHES
@@ -25,4 +25,5 @@ __all__ = [
     "Policy",
     "SoftActorCritic",
     "preset",
+    "register_model",
 ]

@@ -6,7 +6,9 @@ of models starts no JAX.
 
 import importlib
 import importlib.util
+import inspect
 import operator
+import re
 from collections import ChainMap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +28,15 @@ WORLD_MODEL = (
 """Fields, or whole groups, that world models have beside what all have."""
 
 
+OWN_MODEL = (
+    *(name for name in WORLD_MODEL if name != "world_model"),
+    "world_model.standardise",
+    "world_model.hidden",
+    "world_model.frequencies",
+)
+"""Those of a model of the user's own: of its group, what the models beside it are made with."""
+
+
 @final
 @dataclass(frozen=True)
 class Core:
@@ -42,6 +53,11 @@ class Core:
     source: str = ""
     """What to say of its model of actions."""
 
+
+_TRUTH = "truth"
+"""What diagnoses call the true dynamics."""
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 CORES = {
     "transformer": Core(
@@ -85,8 +101,8 @@ class Entry:
     """One line for lists."""
     label: str
     """What it is called in figures."""
-    factory: str | Callable[..., Any]
-    """What makes it from a configuration and an environment, or where that is, as `module:name`."""
+    factory: str = ""
+    """Where what makes it from a configuration and an environment is, as `module:name`."""
     options: tuple[str, ...] = WORLD_MODEL
     """Fields of the configuration, or whole groups, that it has beside what all have."""
     packages: tuple[str, ...] = ()
@@ -95,6 +111,8 @@ class Entry:
     """The extra that installs them."""
     core: Core | None = None
     """What it draws its sequence core from, if it has one."""
+    own: Callable[..., Any] | None = None
+    """What draws it from an environment alone, if a user registered it."""
 
     def make(self, *arguments: Any, **options: Any) -> Any:
         """Make what it describes.
@@ -106,8 +124,7 @@ class Entry:
         Returns:
             A world model, newly drawn, or what trains a baseline.
         """
-        factory = located(self.factory) if isinstance(self.factory, str) else self.factory
-        return factory(*arguments, **options)
+        return located(self.factory)(*arguments, **options)
 
     def missing_package(self) -> str | None:
         """Look for the packages that it needs.
@@ -171,16 +188,71 @@ CATALOGUE = ChainMap(MODELS, BASELINES)
 """All of them by name."""
 
 
-def entry_of(model: str) -> Entry:
-    """Look a model or baseline up.
+def entry_of(config: Any) -> Entry:
+    """Look up what a run trains.
 
     Args:
-        model: Its name.
+        config: The run.
 
     Returns:
-        Its entry.
+        The entry of its model or baseline, or one for a model of the user's own.
     """
-    return choose("model", model, CATALOGUE)
+    if config.own_model:
+        return Entry("Of one's own.", config.model, options=OWN_MODEL)
+    return choose("model", config.model, CATALOGUE)
+
+
+def is_of_library(model: str) -> bool:
+    """Say whether a name stands for something of the library's own.
+
+    Args:
+        model: Any name.
+
+    Returns:
+        Whether it does.
+    """
+    return model == _TRUTH or (model in CATALOGUE and CATALOGUE[model].own is None)
+
+
+def register_model(name: str, draw: Callable[..., Any], *, description: str = "") -> None:
+    """Make a name for a world model of one's own, for as long as the process lasts.
+
+    Configurations, `beeline.train`, `load` and `resume` know it from then on. What is registered
+    again replaces itself, so that a cell of a notebook can run twice.
+
+    Args:
+        name: The name, of letters, digits, ".", "_" and "-".
+        draw: A function of an environment and `key=` that draws a `beeline.models.WorldModel`.
+        description: One line for lists of models; left out, the first line of the docstring.
+
+    Raises:
+        TypeError: If that is no function.
+        ValueError: If the name cannot be one, or is taken.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} cannot name a model: give letters, digits, '.', '_' and '-', such as 'mine'"
+        )
+    if not callable(draw):
+        raise TypeError(
+            f"{draw!r} draws no model: give a function draw(env, key) that draws one, for each "
+            "seed has its own"
+        )
+    if is_of_library(name):
+        raise ValueError(f"{name!r} is a model of the library: register yours under another name")
+    before = CATALOGUE[name].own if name in CATALOGUE else draw
+    if _place(before) != _place(draw):
+        raise ValueError(
+            f"{name!r} is the name of {_place(before)} already: register {_place(draw)} under "
+            "another name"
+        )
+    text = description or (inspect.getdoc(draw) or "Of one's own.").partition("\n")[0]
+    MODELS[name] = Entry(text, name, options=OWN_MODEL, own=draw)
+
+
+def _place(draw: Any) -> str:
+    kind = draw if hasattr(draw, "__qualname__") else type(draw)
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def located(path: str) -> Any:

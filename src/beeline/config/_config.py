@@ -6,7 +6,6 @@ from typing import Any, final
 
 from beeline._choices import choose
 from beeline.config._baselines import OnlineDecisionTransformer, SoftActorCritic
-from beeline.config._catalogue import CATALOGUE
 from beeline.config._fields import (
     Choice,
     ChoiceOrNumber,
@@ -21,7 +20,7 @@ from beeline.config._fields import (
 from beeline.config._groups import Exploration, Fitting, Improvement, Model, Policy
 from beeline.config._names import NONFINITE, REFERENCES, REWARDS
 from beeline.config._presets import PRESETS
-from beeline.config._unused import check_unused
+from beeline.config._unused import check_model, check_unused
 from beeline.envs._registered import check_task
 
 _LARGEST_SEED = 2**32 - 1
@@ -41,8 +40,12 @@ class Fields:
     """What an environment of one's own is, as `beeline.envs` compares it; empty for a task."""
     horizon: int = field(100, Count(2))
     """Steps in an episode, at least 2; `invasive-plant` takes 10, `one-bounce` 3."""
-    model: str = field("transformer-awm", Choice(CATALOGUE))
-    """Name of the world model."""
+    model: str = field("transformer-awm", Text())
+    """Name of the world model (`beeline list` shows them), or module:name of what draws one."""
+    own_model: str = field("", Text(), since=3, before="")
+    """What a world model of one's own is, as it was traced; empty for one of the library's."""
+    own_policy: str = field("", Text(), since=3, before="")
+    """What a policy of one's own is, likewise."""
     reward: str = field("known", Choice(REWARDS))
     """The task's own reward function, or `learned`: a model of the rewards seen."""
     preset: str = field("default", Choice(PRESETS))
@@ -84,6 +87,7 @@ class Config(Fields):
             object.__setattr__(self, name, value)
         if not self.environment:
             check_task(self.task, self.horizon)
+        check_model(self)
         if self.seed + self.seeds - 1 > _LARGEST_SEED:
             raise ValueError(
                 f"seed is {self.seed} and seeds {self.seeds}, but the last may be at most "

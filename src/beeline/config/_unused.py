@@ -1,13 +1,40 @@
-"""Options that a model or baseline does not have."""
+"""Which options a run has: those of its model or baseline, and of its policy."""
 
 from typing import Any
 
-from beeline.config._catalogue import CATALOGUE, entry_of
+from beeline._choices import choose
+from beeline.config._catalogue import BASELINES, CATALOGUE, entry_of, is_of_library
 from beeline.config._fields import flag, leaves
+
+_POLICY = "policy"
+
+
+def check_model(config: Any) -> None:
+    """Refuse a model that there is none of, or a policy of one's own where it has no place.
+
+    Args:
+        config: The configuration.
+
+    Raises:
+        ValueError: If there is no such model, one of the user's own has the name of another, or a
+            baseline is given a policy.
+    """
+    if not config.own_model:
+        choose("model", config.model, CATALOGUE)
+    elif is_of_library(config.model):
+        raise ValueError(
+            f"model is {config.model!a}, which is one of the library's: give the function that "
+            "draws yours another name"
+        )
+    if config.own_policy and config.model in BASELINES:
+        raise ValueError(
+            f"the model {config.model!a} has policies of its own kind: leave yours out, or choose "
+            "a world model"
+        )
 
 
 def check_unused(config: Any, *defaults: Any) -> None:
-    """Refuse options that the model or baseline does not have.
+    """Refuse options that the model, the baseline or the policy does not have.
 
     Args:
         config: The configuration.
@@ -19,24 +46,30 @@ def check_unused(config: Any, *defaults: Any) -> None:
     known = [dict(leaves(fields)) for fields in defaults]
     for path, value in leaves(config):
         asked = all(value != fields[path] for fields in known)
-        if asked and not plays_a_part(path, config.model):
+        if asked and not plays_a_part(path, config):
+            whose = f"the model {config.model!a}"
+            if config.own_policy and _group(path) == _POLICY:
+                whose = "a policy of one's own"
             raise ValueError(
-                f"{flag(path)} is {value}, but the model {config.model!r} has no such option: "
-                "leave it out"
+                f"{flag(path)} is {value}, but {whose} has no such option: leave it out"
             )
 
 
-def plays_a_part(path: str, model: str) -> bool:
-    """Say whether a field means something to a model.
+def plays_a_part(path: str, config: Any) -> bool:
+    """Say whether a field means something to a run.
 
     Args:
         path: The field, with its group before it.
-        model: Name of the model or baseline.
+        config: The run.
 
     Returns:
-        Whether it is an option of that model, or of none in particular.
+        Whether it is an option of what is trained, or of nothing in particular.
     """
-    own = entry_of(model).options
+    own = set(entry_of(config).options) - ({_POLICY} if config.own_policy else set())
     anyones = {option for entry in CATALOGUE.values() for option in entry.options}
-    ways = {path, path.partition(".")[0]}
-    return bool(ways & set(own)) or not ways & anyones
+    ways = {path, _group(path)}
+    return bool(ways & own) or not ways & anyones
+
+
+def _group(path: str) -> str:
+    return path.partition(".")[0]

@@ -170,9 +170,10 @@ def _fit(
     key: PRNGKeyArray,
 ) -> tuple[WorldModel, Policy]:
     state = eqx.filter_jit(algorithm.init)(model, policy, key=data_key)
-    seen = (
+    # The buffer has room for more than the warm-up.
+    states, actions = (
         entry[: algorithm.warmup_episodes] for entry in (state.buffer.states, state.buffer.actions)
     )
     fitting = dataclasses.replace(algorithm.fitting, dyna=None)
-    fitted = fit(state.model, *seen, fitting, updates=updates, standardise=False, key=key)
+    fitted = fit(state.model, states, actions, fitting, updates=updates, standardise=False, key=key)
     return fitted, state.policy

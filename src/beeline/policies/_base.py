@@ -6,6 +6,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from beeline._module import Module
+from beeline.networks.scaling import StateScaling
 
 
 class Policy(Module):
@@ -47,3 +48,15 @@ class Policy(Module):
         Returns:
             The action in [-1, 1].
         """
+
+    def standardise(self, scaling: StateScaling) -> "Policy":
+        """See states in other coordinates, those of the episodes that training begins with.
+
+        Args:
+            scaling: The coordinates.
+
+        Returns:
+            The policy that sees states so; the same, if it has coordinates of its own.
+        """
+        del scaling
+        return self

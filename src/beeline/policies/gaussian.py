@@ -110,3 +110,7 @@ class SquashedGaussian(Policy):
         self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]
     ) -> Float[Array, "*batch action"]:
         return SQUASHES[self.squash].function(self.distribution(state, t)[0])
+
+    @override
+    def standardise(self, scaling: StateScaling) -> "SquashedGaussian":
+        return eqx.tree_at(lambda policy: policy.scaling, self, scaling)

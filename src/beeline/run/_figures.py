@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from beeline._drawing import Axes, Figure, default_style, image_format, literal, save_figure
+from beeline.config import Config
 from beeline.envs._trajectories import controls_of, panels, times
 from beeline.run._errors import RunError
 from beeline.run._reference import Reference
@@ -66,7 +67,7 @@ def draw_curves(paths: Sequence[str | Path], file: str | Path) -> None:
         config = files.read_config(path)
         measured = columns(read_rows(path / files.METRICS, config.seeds))
         colour = _RUNS[position % len(_RUNS)]
-        label = f"{literal(path.name)}: {config.task}, H = {config.horizon}, {config.model}"
+        label = f"{literal(path.name)}: {_what(config)}"
         drawn.append((measured, colour, label))
     scaled = all(np.isfinite(measured["normalized_return"]).any() for measured, _, _ in drawn)
     for measured, colour, label in drawn:
@@ -221,7 +222,11 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _title(run: Run) -> str:
-    return f"{run.config.task}, H = {run.config.horizon}, {run.config.model}"
+    return _what(run.config)
+
+
+def _what(config: Config) -> str:
+    return f"{literal(config.task)}, H = {config.horizon}, {literal(config.model)}"
 
 
 def _count(run: Run) -> str:

@@ -1,5 +1,6 @@
 """A run that was trained, in memory or read from its directory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -16,6 +17,7 @@ from beeline.config import Config
 from beeline.envs import Environment
 from beeline.models import WorldModel
 from beeline.policies import Policy
+from beeline.run import _own as own
 from beeline.run._compiling import compile_cache, require_devices
 from beeline.run._environment import environment_of
 from beeline.run._errors import RunError
@@ -146,13 +148,22 @@ class Evaluation(ArraysInside):
         return self.returns.std(axis=1, ddof=1) / episodes**0.5 if episodes > 1 else None
 
 
-def load(path: str | Path, *, env: Environment | str | None = None) -> Run:
+def load(
+    path: str | Path,
+    *,
+    env: Environment | str | None = None,
+    model: str | Callable[..., WorldModel] | None = None,
+    policy: str | Callable[..., Policy] | None = None,
+) -> Run:
     """Read a run from its directory.
 
     Args:
         path: The directory.
         env: The environment, or `module:Name` of it, if it was trained on one of one's own that
             is not registered. The run's files name it, but never what to import.
+        model: The function that draws its world model, or `module:name` of it, if it has one of
+            one's own.
+        policy: The function that draws its policy, likewise.
 
     Returns:
         The run as of its last checkpoint.
@@ -162,9 +173,12 @@ def load(path: str | Path, *, env: Environment | str | None = None) -> Run:
     """
     folder = files.expand(path)
     config = files.read_config(folder)
+    draws = own.handed_over(config, model, policy, folder)
     require_devices()
-    algorithm = build(config, environment_of(config, env, folder))
-    last = restore(folder, config, algorithm)
+    known = environment_of(config, env, folder)
+    own.check_same(config, draws, known, folder)
+    algorithm = build(config, known, draws)
+    last = restore(folder, config, algorithm, draws)
     if last is None:
         raise RunError(f"there is no checkpoint {folder / files.CHECKPOINT}")
     summary = files.read_summary(folder)
@@ -175,12 +189,20 @@ def load(path: str | Path, *, env: Environment | str | None = None) -> Run:
     return Run(config, algorithm, last.state, last.rows, summary, folder)
 
 
-def evaluate_run(run: Run | str | Path, *, env: Environment | str | None = None) -> Evaluation:
+def evaluate_run(
+    run: Run | str | Path,
+    *,
+    env: Environment | str | None = None,
+    model: str | Callable[..., WorldModel] | None = None,
+    policy: str | Callable[..., Policy] | None = None,
+) -> Evaluation:
     """Roll real episodes out with the deterministic policy of each seed.
 
     Args:
         run: The run, or its directory.
         env: As for `load`.
+        model: As for `load`.
+        policy: As for `load`.
 
     Returns:
         The episodes, their returns, and the optimum to compare them with.
@@ -188,7 +210,7 @@ def evaluate_run(run: Run | str | Path, *, env: Environment | str | None = None)
     Raises:
         RunError: If the directory does not hold a run that can be read.
     """
-    run = run if isinstance(run, Run) else load(run, env=env)
+    run = run if isinstance(run, Run) else load(run, env=env, model=model, policy=policy)
     env, algorithm = run.env, run.algorithm
     count = algorithm.evaluation_episodes
     with compile_cache():

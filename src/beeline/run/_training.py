@@ -4,11 +4,12 @@ import dataclasses
 import signal
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from beeline._attempts import failure_of
-from beeline.build import build
+from beeline.build import Draws, build
 from beeline.compute.background import in_background
 from beeline.compute.devices import use_devices, use_every_core
 from beeline.compute.memory import keep_freed_memory
@@ -18,6 +19,9 @@ from beeline.config._catalogue import entry_of
 from beeline.config._fields import Count
 from beeline.control import is_deterministic
 from beeline.envs import Environment
+from beeline.models import WorldModel
+from beeline.policies import Policy
+from beeline.run import _own as own
 from beeline.run._compiling import compile_cache, require_devices
 from beeline.run._display import Display, display
 from beeline.run._environment import check_known, chosen, environment_of, identified
@@ -46,7 +50,8 @@ def train(
     task: str | Environment | None = None,
     horizon: int | None = None,
     *,
-    model: str | None = None,
+    model: str | Callable[..., WorldModel] | None = None,
+    policy: str | Callable[..., Policy] | None = None,
     preset: str | None = None,
     seed: int | None = None,
     seeds: int | None = None,
@@ -68,7 +73,9 @@ def train(
             `beeline.envs.make` gives with other constants; or `module:Name` of one, or of a class
             that makes one from a horizon.
         horizon: Steps in an episode, at least 2; those of the environment if one is given.
-        model: Name of the world model.
+        model: Name of the world model; or a function of an environment and a key that draws one of
+            one's own, or `module:name` of such a function.
+        policy: A function that draws a policy of one's own, likewise.
         preset: Name of the preset to start from; not together with `config`.
         seed: Seed of the first run.
         seeds: How many runs to train side by side.
@@ -88,22 +95,23 @@ def train(
 
     Raises:
         TypeError: If both a preset and a configuration are given, a count is not an integer, or
-            what is given as an environment is none.
+            what is given as an environment, a model or a policy is none.
         ValueError: If a name is unknown, a value out of range, or an environment breaks the
             contract.
         RunError: If the directory holds another run, or files that are no run, or another
-            process is writing to it.
+            process is writing to it, or a function draws something else than it should.
         StorageError: If the run cannot be written any more; what was saved is whole.
         DivergedError: If a number becomes infinite or NaN; the last good state is saved.
         Interrupted: On Ctrl-C or SIGTERM, after the iteration; the state is saved.
     """
     cadence = Cadence(checkpoint_steps, checkpoint_minutes)
+    draws = own.draws_of(model, policy)
     fields = {
         "horizon": horizon,
-        "model": model,
         "seed": seed,
         "seeds": seeds,
         "env_steps": env_steps,
+        **own.fields_of(model, draws),
     }
     env, named = chosen(task, horizon, config)
     fields |= named
@@ -114,25 +122,28 @@ def train(
         raise TypeError("give a preset or a configuration, not both")
     else:
         config = dataclasses.replace(config, **given)
-    _check_packages(config.model)
+    _check_packages(config)
     use_every_core(config.fitting_batch, config.improvement_batch)
     require_devices()
     if env is not None:
         config = identified(config, env, checked=check)
+    config = own.identified(config, draws, env)
     if out is None:
-        return _train(config, env, None, cadence, progress)
+        return _train(config, env, draws, None, cadence, progress)
     path = files.expand(out)
     files.claim(path, overwrite=overwrite)
     with locked(path):
         # Another process may have been there first.
         files.claim(path, overwrite=overwrite)
-        return _train(config, env, path, cadence, progress)
+        return _train(config, env, draws, path, cadence, progress)
 
 
 def resume(
     path: str | Path,
     *,
     env: Environment | str | None = None,
+    model: str | Callable[..., WorldModel] | None = None,
+    policy: str | Callable[..., Policy] | None = None,
     env_steps: int | None = None,
     checkpoint_steps: int | None = None,
     checkpoint_minutes: float = 1.0,
@@ -146,6 +157,9 @@ def resume(
         path: Directory of the run.
         env: The environment, or `module:Name` of it, if it was trained on one of one's own that
             is not registered.
+        model: The function that draws its world model, or `module:name` of it, if it has one of
+            one's own.
+        policy: The function that draws its policy, likewise.
         env_steps: Environment steps in all, to make the run longer. The learning rates follow
             their cosine over the new length from here on, as if it had been planned: at once
             they rise to where a run of that length would be.
@@ -166,9 +180,10 @@ def resume(
     cadence = Cadence(checkpoint_steps, checkpoint_minutes)
     folder = files.expand(path)
     recorded = files.read_config(folder)
-    _check_packages(recorded.model)
+    _check_packages(recorded)
     if env is None:
         check_known(recorded, folder)
+    draws = own.handed_over(recorded, model, policy, folder)
     with locked(folder):
         config = _lengthened(folder, files.read_config(folder), env_steps)
         devices = devices_then(folder)
@@ -178,16 +193,17 @@ def resume(
             # Sums over shares of a batch have the same bits only if there are as many shares.
             use_devices(devices)
         require_devices()
-        own = environment_of(config, env, folder)
-        return _train(config, own, folder, cadence, progress, resumed=True)
+        known = environment_of(config, env, folder)
+        own.check_same(config, draws, known, folder)
+        return _train(config, known, draws, folder, cadence, progress, resumed=True)
 
 
-def _check_packages(model: str) -> None:
-    entry = entry_of(model)
+def _check_packages(config: Config) -> None:
+    entry = entry_of(config)
     missing = entry.missing_package()
     if missing is not None:
         raise RunError(
-            f"the model {model!r} needs {missing}, which is not installed: "
+            f"the model {config.model!r} needs {missing}, which is not installed: "
             f"pip install 'beeline[{entry.extra}]'"
         )
 
@@ -215,6 +231,7 @@ def _lengthened(folder: Path, config: Config, env_steps: int | None) -> Config:
 def _train(
     config: Config,
     env: Environment | None,
+    draws: Draws,
     path: Path | None,
     cadence: Cadence,
     progress: bool | None,
@@ -222,16 +239,16 @@ def _train(
     resumed: bool = False,
 ) -> Run:
     keep_freed_memory()
-    algorithm = build(config, env)
+    algorithm = build(config, env, draws)
     _check_optimum(config, algorithm)
-    restored = restore(path, config, algorithm) if resumed and path is not None else None
+    restored = restore(path, config, algorithm, draws) if resumed and path is not None else None
     if resumed and restored is None:
         warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=3)
     if restored is not None:
         _check_learner(path, algorithm, restored)
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")
-        beside = entry_of(config.model).packages
+        beside = entry_of(config).packages
         prepared = in_background(
             lambda: (Reference.of(algorithm.env, config.reference), provenance(beside))
         )

@@ -142,7 +142,7 @@ class BPO(Module):
         if self.standardise:
             scaling = StateScaling.fit(episodes.states)
             model = eqx.tree_at(lambda m: m.scaling, model, scaling)
-            policy = eqx.tree_at(lambda p: p.scaling, policy, scaling)
+            policy = policy.standardise(scaling)
         weights: dict[str, Any] = {"model": model, "policy": policy}
         if reward is not None:
             weights["reward"] = reward.standardise(scaling, episodes.rewards)

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from beeline.build import build
+from beeline.build import NO_DRAWS, Draws, build
 from beeline.config import BASELINES, Config
 from beeline.config._fields import numbers_saved
 from beeline.config._unused import plays_a_part
@@ -35,13 +35,16 @@ class Restored(NamedTuple):
     """What its checkpoint says, of which the versions and devices are for others to judge."""
 
 
-def restore(folder: Path, config: Config, algorithm: Algorithm) -> Restored | None:
+def restore(
+    folder: Path, config: Config, algorithm: Algorithm, draws: Draws = NO_DRAWS
+) -> Restored | None:
     """Read the last good state of a run, with room for all iterations that its config asks for.
 
     Args:
         folder: Its directory.
         config: Its configuration.
         algorithm: What trains, built for it.
+        draws: What the user draws.
 
     Returns:
         The state and its records; None if the run has no checkpoint yet.
@@ -52,7 +55,7 @@ def restore(folder: Path, config: Config, algorithm: Algorithm) -> Restored | No
     faults: list[str] = []
     for file in _checkpoints(folder):
         try:
-            restored = _restore(folder, file, config, algorithm)
+            restored = _restore(folder, file, config, algorithm, draws)
         except (RunError, checkpoint.CheckpointError) as error:
             faults.append(str(error))
             continue
@@ -87,11 +90,13 @@ def _checkpoints(folder: Path) -> list[Path]:
     return [file for file in both if file.exists() or file.is_symlink()]
 
 
-def _restore(folder: Path, file: Path, config: Config, algorithm: Algorithm) -> Restored:
+def _restore(
+    folder: Path, file: Path, config: Config, algorithm: Algorithm, draws: Draws
+) -> Restored:
     peek = checkpoint.peek(file)
     then = _config_then(folder, file, peek, config)
     _check_sizes(then, folder, file, peek)
-    builder = algorithm if then == config else build(then, algorithm.env)
+    builder = algorithm if then == config else build(then, algorithm.env, draws)
     loaded = checkpoint.load(file, builder.saved_skeleton(peek.arrays.keys()))
     state: State = loaded.tree
     iterations = _count(file, loaded.about, "iterations", then.iterations)
@@ -136,9 +141,7 @@ def _flat(group: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _check_sizes(config: Config, folder: Path, file: Path, peek: checkpoint.Peek) -> None:
     # Shaping the state takes time and memory that the configuration asks for: a file that is
     # too small to hold such a state is not worth them.
-    sizes = {
-        path: numbers for path, numbers in numbers_saved(config) if plays_a_part(path, config.model)
-    }
+    sizes = {path: numbers for path, numbers in numbers_saved(config) if plays_a_part(path, config)}
     if config.model not in BASELINES:
         sizes["env_steps"] = config.env_steps * config.seeds
     for path, numbers in sizes.items():

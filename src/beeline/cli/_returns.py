@@ -1,0 +1,31 @@
+"""Returns as the command line tells them."""
+
+from typing import Any
+
+
+def print_returns(result: dict[str, Any], reference: str) -> None:
+    """Print the returns of a run's policies, and what they are compared with.
+
+    Args:
+        result: Seeds, returns and their scale, as `beeline evaluate --json` prints them.
+        reference: What they are compared with, as the configuration has it.
+    """
+    best, kind = result["optimal_return"], "optimum" if reference == "optimum" else "reference"
+    known = "" if best is None else f"{kind:<9} {best:.6g}, "
+    print(f"{known}random {result['random_return']:.6g}")
+    for seed, return_, normalized in zip(
+        result["seeds"], result["return"], result["normalized_return"], strict=True
+    ):
+        if return_ is None:
+            print(f"seed {seed:<4} return not finite")
+        else:
+            share = "" if normalized is None else f", {normalized:.2%} of the way to the {kind}"
+            print(f"seed {seed:<4} return {return_:.6g}{share}")
+    for seed, error, worst in zip(
+        result["seeds"], result.get("standard_error", ()), result.get("worst", ()), strict=False
+    ):
+        if error is not None and worst is not None:
+            print(
+                f"seed {seed:<4} mean of {result['episodes']} episodes, "
+                f"standard error {error:.2g}, worst {worst:.6g}"
+            )

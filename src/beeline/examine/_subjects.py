@@ -170,9 +170,8 @@ def _fit(
     key: PRNGKeyArray,
 ) -> tuple[WorldModel, Policy]:
     state = eqx.filter_jit(algorithm.init)(model, policy, key=data_key)
-    seen = (
-        entry[: algorithm.warmup_episodes] for entry in (state.buffer.states, state.buffer.actions)
-    )
+    episodes = algorithm.warmup_episodes
+    states, actions = state.buffer.states[:episodes], state.buffer.actions[:episodes]
     fitting = dataclasses.replace(algorithm.fitting, dyna=None)
-    fitted = fit(state.model, *seen, fitting, updates=updates, standardise=False, key=key)
+    fitted = fit(state.model, states, actions, fitting, updates=updates, standardise=False, key=key)
     return fitted, state.policy

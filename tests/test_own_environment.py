@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import equinox as eqx
@@ -157,6 +158,45 @@ def test_the_command_line_names_it_in_another_process(run, folder):
     )
     assert not done.returncode, done.stderr
     assert f"return {run.summary['return'][0]:.6g}" in done.stdout
+
+
+TRAIN = ["train", "tanks_of_a_test:Tank", "--horizon", "10", "--model", "markov", "--env-steps", "4000", "--exploration.warmup-steps", "100", "--world-model.hidden", "8", "--policy.hidden", "8", "--fitting.batch-size", "4", "--improvement.batch-size", "4", "--out"]
+
+
+def measured(path):
+    lines = (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) | {"wall_seconds": None} for line in lines]
+
+
+def test_a_process_that_is_killed_leaves_a_run_that_others_go_on_with(folder, tmp_path, capsys):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert main([*TRAIN, str(whole)]) == 0
+    command = [sys.executable, "-m", "beeline"]
+    began = subprocess.Popen(
+        [*command, *TRAIN, str(killed), "--checkpoint-steps", "10"],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while began.poll() is None and not (killed / "checkpoint.npz").exists():
+        time.sleep(0.01)
+    began.kill()
+    began.wait()
+    assert (killed / "checkpoint.npz").exists()
+    assert not (killed / "summary.json").exists()
+    handed = ["--env", "tanks_of_a_test:Tank"]
+    done = subprocess.run([*command, "resume", str(killed), *handed], cwd=folder)
+    assert done.returncode == 0
+    uninterrupted, resumed = map(measured, (whole, killed))
+    assert len(resumed) == 390
+    assert resumed == uninterrupted
+    capsys.readouterr()
+    assert main(["evaluate", str(killed), *handed, "--json"]) == 0
+    evaluated = json.loads(capsys.readouterr().out)["return"]
+    assert evaluated == pytest.approx(resumed[-1]["return"], rel=1e-5)
+    (killed / "trajectories.png").unlink()
+    assert main(["plot", str(killed), *handed]) == 0
+    assert (killed / "trajectories.png").exists()
 
 
 def test_its_files_never_say_what_to_import(run, folder, capsys):

@@ -160,7 +160,11 @@ def test_the_command_line_names_it_in_another_process(run, folder):
     assert f"return {run.summary['return'][0]:.6g}" in done.stdout
 
 
-TRAIN = ["train", "tanks_of_a_test:Tank", "--horizon", "10", "--model", "markov", "--env-steps", "4000", "--exploration.warmup-steps", "100", "--world-model.hidden", "8", "--policy.hidden", "8", "--fitting.batch-size", "4", "--improvement.batch-size", "4", "--out"]
+TRAIN = (
+    "train tanks_of_a_test:Tank --horizon 10 --model markov --env-steps 4000 "
+    "--exploration.warmup-steps 100 --world-model.hidden 8 --policy.hidden 8 "
+    "--fitting.batch-size 4 --improvement.batch-size 4 --out "
+)
 
 
 def measured(path):
@@ -170,10 +174,10 @@ def measured(path):
 
 def test_a_process_that_is_killed_leaves_a_run_that_others_go_on_with(folder, tmp_path, capsys):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert main([*TRAIN, str(whole)]) == 0
+    assert main((TRAIN + str(whole)).split()) == 0
     command = [sys.executable, "-m", "beeline"]
     began = subprocess.Popen(
-        [*command, *TRAIN, str(killed), "--checkpoint-steps", "10"],
+        [*command, *f"{TRAIN}{killed} --checkpoint-steps 10".split()],
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -490,7 +490,7 @@ def test_what_is_no_model_is_refused_before_any_work(name, folder, tmp_path, cap
         ("draw_plain", "policy is 'draw_plain': give module:name of a function that draws a pol"),
         ("models_of_a_test:", "policy is 'models_of_a_test:': give module:name of a function"),
         ("no_such_module:draw", "there is no module 'no_such_module' in"),
-        ("failing_of_a_test:draw", "failing_of_a_test cannot be imported .SyntaxError: "),
+        ("failing_of_a_test:draw", "failing_of_a_test cannot be imported: SyntaxError: "),
     ],
 )
 def test_what_is_no_policy_is_refused_before_any_work(policy, message, tmp_path):

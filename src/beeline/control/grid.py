@@ -149,7 +149,7 @@ def solve_grid(env: Environment, grid: Grid, *, levels: int = 11) -> GridSolutio
 def _promised(
     env: Environment,
     grid: Grid,
-    actions: Float[np.ndarray, "choice action"],
+    actions: Float[ArrayLike, "choice action"],
     following: Array,
     state: Array,
     t: ArrayLike,

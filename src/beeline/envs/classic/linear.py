@@ -99,7 +99,7 @@ class DoubleIntegrator(LinearMotion):
     r"""Hold a point still on a line, against noise.
 
     x⁺ = x + v dt and v⁺ = v + u dt + σ ε, with dt = 0.1 s and ε standard normal. What noise does to
-    it adds up: a policy that answers to the state earns 600 times less cost than the best plan.
+    it adds up: over 100 steps the best plan earns -80.6, and the best answer to the state -0.087.
 
     Attributes:
         horizon: H, the number of steps, at least 2.

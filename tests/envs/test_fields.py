@@ -1,19 +1,13 @@
 """Figures of tasks with many entries."""
 
-import dataclasses
-from types import SimpleNamespace
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-import beeline
 from beeline import envs
 from beeline._drawing import pixels
 from beeline.envs import Environment
 from beeline.envs._trajectories import draw_episode, panels
-from beeline.run import _figures
 
 
 class Rods(Environment):
@@ -80,24 +74,3 @@ def test_twelve_entries_have_a_panel_each():
     assert [
         len(group) for group in panels(envs.make("reaction-diffusion", horizon=10, cells=13))[1:]
     ] == [1, 4]
-
-
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_a_run_shows_the_median_seed(seeds):
-    env, random = Rods(), np.random.default_rng(0)
-    returns = np.array([[2.0], [5.0], [3.0]])[:seeds]
-    evaluation = SimpleNamespace(
-        states=random.normal(size=(seeds, 5, 20)),
-        actions=random.uniform(-1, 1, (seeds, 4, 20)),
-        return_=returns[:, 0],
-        returns=returns,
-        normalized_return=returns[:, 0],
-        reference=SimpleNamespace(optimum=None, best_return=None),
-    )
-    config = dataclasses.replace(beeline.preset("default"), seeds=seeds)
-    figure = _figures._trajectories(SimpleNamespace(env=env, config=config), evaluation)
-    median = 2 if seeds == 3 else 0
-    shown = [axes.images[0].get_array() for axes in figure.axes]
-    np.testing.assert_allclose(shown[0], evaluation.states[median].T)
-    np.testing.assert_allclose(shown[1], evaluation.actions[median].T)
-    assert not figure.legends

@@ -97,7 +97,9 @@ class ReactionDiffusion(Environment):
     diffusion: float = eqx.field(default=0.05, converter=float, static=True)
     growth: float = eqx.field(default=2.0, converter=float, static=True)
     name = "reaction-diffusion"
-    state_dim = typing.cast(typing.Any, property(lambda self: self.cells))
+    state_dim = typing.cast(
+        typing.Any, property(lambda self: self.cells, doc="How many entries a state has.")
+    )
     action_dim = len(CENTRES)
     dt = _DT
     state_names = property(lambda self: tuple(f"field at {x:.4g}" for x in _points(self.cells)))

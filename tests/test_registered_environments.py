@@ -676,6 +676,7 @@ def test_a_grid_goes_on_with_an_environment_of_its_own(grid, run, monkeypatch):
         ("tanks_to_name:Tank", "a-tnk", "unknown task 'a-tnk'"),
         ("exploration", "environment=x exploration", "unknown field 'environment'"),
         (":Tank", ":Anywhere", "has no scale to measure returns on: say in its variant"),
+        ("tanks_to_name:Tank", "cart-pole", "has no scale to measure returns on: say in its"),
         ("exploration", "reference=none exploration", "has no scale to measure returns on: say in"),
     ],
 )
@@ -685,6 +686,15 @@ def test_a_grid_refuses_what_it_cannot_train_or_judge(old, new, message, grid, m
         grid.run(grid.cells(GRID.replace(old, new)))
     assert type(refusal.value).__name__ == "GridError"
     assert "\n" not in str(refusal.value)
+
+
+def test_a_grid_takes_what_has_a_reference_where_chance_has_a_part(grid, monkeypatch):
+    def train(**options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(beeline, "train", train)
+    with pytest.raises(ZeroDivisionError):
+        grid.run(grid.cells(GRID.replace("tanks_to_name:Tank", "double-integrator")))
 
 
 def installed(site, package, entries, module=""):

@@ -116,6 +116,8 @@ def test_bounds_are_those_of_the_state_and_of_time():
 def test_what_has_no_bound_says_so(task):
     space = made(task, horizon=20).observation_space
     unbounded = {"double-pendulum": 4, "invasive-plant": 5, "one-bounce": 2}
+    unbounded |= {"cart-pole": 5, "double-integrator": 2, "pendulum": 3}
+    unbounded |= {"reaction-diffusion": 128, "unstable-pole": 2}
     assert np.isinf(space.low).sum() == unbounded.get(task, 0)
     assert np.isinf(space.high).sum() == (unbounded | {"harvest": 1}).get(task, 0)
     greatest = np.finfo(np.float32).max

@@ -41,7 +41,7 @@ def test_the_eight_tasks_are_listed_in_order():
 def test_every_task_is_made_and_described(name):
     env = envs.make(name, horizon=10)
     assert (env.name, env.horizon) == (name, 10)
-    assert env.initial_state().shape == (env.state_dim,)
+    assert env.initial_state(key=jax.random.key(0)).shape == (env.state_dim,)
     line = envs.descriptions()[name]
     assert line.endswith(".")
     assert "\n" not in line

@@ -37,6 +37,16 @@ ENTRIES: dict[str, Entry] = {
         "CancerTreatment",
         "Treat a tumour with as little drug as will do.",
     ),
+    "cart-pole": Entry(
+        "beeline.envs.classic.cart_pole",
+        "CartPole",
+        "Swing a pole up by pushing the cart that it hangs from, and keep the cart in the middle.",
+    ),
+    "double-integrator": Entry(
+        "beeline.envs.classic.linear",
+        "DoubleIntegrator",
+        "Hold a point still on a line, against noise.",
+    ),
     "double-pendulum": Entry(
         "beeline.envs.double_pendulum",
         "DoublePendulum",
@@ -71,10 +81,25 @@ ENTRIES: dict[str, Entry] = {
         least_horizon=3,
         because="with fewer steps the block has not moved when it is rewarded",
     ),
+    "pendulum": Entry(
+        "beeline.envs.classic.pendulum",
+        "Pendulum",
+        "Swing a pendulum up with a weak motor, and hold it there.",
+    ),
+    "reaction-diffusion": Entry(
+        "beeline.envs.classic.reaction_diffusion",
+        "ReactionDiffusion",
+        "Hold a field at 0 that grows by itself, by four actuators.",
+    ),
     "timber-harvest": Entry(
         "beeline.envs.myriad.timber_harvest",
         "TimberHarvest",
         "Re-invest income from timber at first, and take it out later.",
+    ),
+    "unstable-pole": Entry(
+        "beeline.envs.classic.linear",
+        "UnstablePole",
+        "Hold a point at the top of a hill, against noise.",
     ),
 }
 

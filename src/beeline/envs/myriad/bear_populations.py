@@ -27,6 +27,9 @@ class BearPopulations(ControlSystem):
     actions lose (-3300) is nearly all of it. Hunting in the forest is worth the rest: without any,
     the return is -17.0 at horizon 100, and at best -12.1.
 
+    From horizon 5 up no step takes all of the bears. Below, hunting at the highest rate does, and
+    the bound holds them at 0.
+
     Attributes:
         r: Growth rate, per unit of time.
         k: K, the density at which a park or forest is full, above 0.

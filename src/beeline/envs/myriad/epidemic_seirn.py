@@ -28,9 +28,9 @@ class EpidemicSEIRN(ControlSystem):
     With these constants the epidemic dies out by itself: no vaccination at all (action -1) earns
     -13.44 at horizon 100, and the best plan -13.39.
 
-    The source leaves the states unbounded; here they stay at least 0. From horizon 18 up they do so
-    by themselves. Below, a step at the highest rate would vaccinate more than there are, and the
-    bound holds them at 0.
+    The source leaves the states unbounded; here they stay at least 0. From horizon 20 up they do so
+    by themselves. Below, more of the exposed would fall ill in a step than there are, and the bound
+    holds them at 0.
 
     Attributes:
         b: Birth rate.

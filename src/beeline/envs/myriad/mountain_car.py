@@ -24,9 +24,9 @@ class MountainCar(ControlSystem):
 
     Corrected: the testbed follows Gym's mountain car but has a bowl, v̇ = P u - G p, from which the
     engine climbs at once. Here the hill is Gym's, and the start is in the middle of Gym's starts,
-    near the bottom (the testbed's -0.1 would be a third of the way up). The end that the source prescribes,
-    (0.45, 0), is a quadratic terminal cost, whose weights leave the best plan 0.006 short of it. T
-    is 100 rather than 300: two swings suffice, and at horizon 100 a step is Gym's.
+    near the bottom (the testbed's -0.1 would be a third of the way up). The end that the source
+    prescribes, (0.45, 0), is a quadratic terminal cost, whose weights leave the best plan 0.006
+    short of it. T is 100 rather than 300: two swings suffice, and at horizon 100 a step is Gym's.
 
     Explicit Euler adds energy, so that coarse steps need less throttle: the best return is -224 at
     horizon 50, -281 at 100 and -328 at 400.

@@ -26,7 +26,7 @@ class PredatorPrey(ControlSystem):
 
     The source prescribes z(T) = B. Here the distance from it has a quadratic terminal cost, whose
     weight w = 10 leaves the best plan 0.025 short of B; and z, which the source holds to [0, B],
-    where spraying goes on and is no longer counted, has no upper bound.
+    where spraying goes on and is no longer counted, is not held.
 
     Explicit Euler overshoots: it takes the predator higher and the pest lower than they go in
     continuous time, where 0.2 to 0.35 of the pest come back by the end. Up to horizon 101 one step
@@ -49,7 +49,7 @@ class PredatorPrey(ControlSystem):
         |---|---|---|---|
         | 0 | pest x₁ | 1 | [0, 11] |
         | 1 | predator x₂ | 1 | [0, 11] |
-        | 2 | pesticide used z | 1 | [0, ∞) |
+        | 2 | pesticide used z | 1 | unbounded; it stays at least 0 without noise |
 
     Action:
         | entry | meaning | unit | action -1 | action +1 |
@@ -89,7 +89,7 @@ class PredatorPrey(ControlSystem):
     x_0: tuple[float, ...] = eqx.field(default=(10.0, 1.0, 0.0), static=True)
     duration: float = eqx.field(default=10.0, static=True)
     state_bounds: Bounds = eqx.field(
-        default=((0.0, 11.0), (0.0, 11.0), (0.0, math.inf)), static=True
+        default=((0.0, 11.0), (0.0, 11.0), (-math.inf, math.inf)), static=True
     )
     control_bounds: Bounds = eqx.field(default=((0.0, 1.0),), static=True)
 

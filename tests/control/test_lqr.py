@@ -1,6 +1,8 @@
 """The linear quadratic regulator against NumPy, and against all plans at once."""
 
 import itertools
+import re
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -216,3 +218,12 @@ def test_shapes_that_do_not_fit():
         lqr(Linear(), noise_covariance=np.eye(2))
     with pytest.raises(ValueError, match=r"around must have shape \(3,\), got \(2,\)"):
         lqr(Linear(), around=np.zeros(2))
+
+
+def test_the_example_of_the_docs_prints_what_it_says(capsys):
+    text = (Path(__file__).parents[2] / "docs" / "environments.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    (code,) = [block for block in blocks if "lqr(quiet, noise" in block]
+    exec(compile(code, "environments.md", "exec"), {"__name__": "example"})
+    printed = [f"{float(number):.4f}" for number in capsys.readouterr().out.split()]
+    assert f"prints {printed[0]} and {printed[1]}: what the Riccati" in text

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import beeline
-from beeline.control import is_deterministic, random_return, solve_optimum
+from beeline.control import is_deterministic, random_return, reference_return, solve_optimum
 from beeline.diagnostics import first_action_landscape
 from beeline.envs import Environment, check, make, reward_of
 from beeline.envs._identity import differences, equations, identity
@@ -361,6 +361,9 @@ def test_the_examples_of_the_docs_are_what_they_say():
     assert level.get_ylabel() == "level [m]"
     assert inflow.get_ylabel() == "inflow above the\nmean [m³/s]"
     assert inflow.get_xlabel() == "time [s]"
+    steadied = names["Steadied"](horizon=5)
+    assert check(steadied).ok
+    assert random_return(steadied, 100).mean < reference_return(steadied) < 0
 
 
 def test_every_start_is_asked_for_with_a_key():

@@ -26,10 +26,11 @@ from beeline.envs.classic import (
 from beeline.envs.classic.pendulum import RATE
 from beeline.storage.cache import cache_directory
 
-VERSION = 1
+VERSION = 2
 """Raise this when a solver changes what it would find."""
 
-_EPISODES = 1000
+_MANY, _FEW = 10_000, 1000
+"""Episodes that a policy is played in; few of a task whose steps cost much."""
 _ANGLES, _RATES = 181, 161
 
 
@@ -38,7 +39,8 @@ def reference_return(env: Environment, *, cache: bool = True) -> float | None:
 
     An environment of one's own says it by `reference_return`. Of the library's tasks, the linear
     ones and reaction-diffusion have what the linear quadratic regulator earns, clipped, and the
-    pendulum what dynamic programming on a grid does, each in the mean of 1,000 episodes.
+    pendulum what dynamic programming on a grid of 181 angles, 161 rates and 11 torques does: in the
+    mean of 10,000 episodes, of reaction-diffusion 1,000.
 
     Args:
         env: The task.
@@ -51,14 +53,14 @@ def reference_return(env: Environment, *, cache: bool = True) -> float | None:
         ValueError: If it is not finite.
     """
     return_ = env.reference_return
-    solve = _POLICIES.get(type(env))
-    if return_ is None and solve is not None:
+    if return_ is None and type(env) in _POLICIES:
+        solve, episodes = _POLICIES[type(env)]
         with jax.enable_x64(True):
             file = f"reference-{env.name}-h{env.horizon}-v{VERSION}-{equations(env)}.npz"
             path = cache_directory() / file if cache else None
             return_ = _load(path) if path else None
             if return_ is None:
-                return_ = closed_loop_return(env, solve(env).mode, _EPISODES).mean
+                return_ = closed_loop_return(env, solve(env).mode, episodes).mean
                 if path:
                     save(path, {"return_": np.asarray(return_)})
     if return_ is not None and not math.isfinite(return_):
@@ -97,10 +99,10 @@ def _of_pendulum(env: Pendulum) -> Any:
     return solve_grid(env, grid)
 
 
-_POLICIES: dict[type[Environment], Callable[[Any], Any]] = {
-    DoubleIntegrator: _of_linear,
-    Pendulum: _of_pendulum,
-    ReactionDiffusion: _of_field,
-    UnstablePole: _of_linear,
+_POLICIES: dict[type[Environment], tuple[Callable[[Any], Any], int]] = {
+    DoubleIntegrator: (_of_linear, _MANY),
+    Pendulum: (_of_pendulum, _MANY),
+    ReactionDiffusion: (_of_field, _FEW),
+    UnstablePole: (_of_linear, _MANY),
 }
-"""What plays them as well as is known."""
+"""What plays them as well as is known, and in how many episodes."""

@@ -14,7 +14,8 @@ def make(name: str, *, horizon: SupportsIndex, **options: Any) -> Environment:
     Args:
         name: One of `beeline.envs.names()`.
         horizon: The number of steps in an episode, at least 2. More steps cut the same stretch of
-            time finer.
+            time finer, but in the tasks of `beeline.envs.classic` and `double-pendulum` and
+            `one-bounce`: their step has a fixed length.
         **options: What to change in the task: `process_noise`, or a constant of the system under
             the name that its class documents, such as `delta` of "cancer-treatment".
 

@@ -10,7 +10,7 @@ import pytest
 import beeline
 from beeline import envs
 from beeline.control import random_return, reference_return
-from beeline.run import _figures
+from beeline.run import RunError, _figures
 
 SMALL = {"reaction-diffusion": {"cells": 16}}
 NAMES = ("cart-pole", "double-integrator", "pendulum", "reaction-diffusion", "unstable-pole")
@@ -84,3 +84,8 @@ def test_a_run_is_measured_by_the_reference(name, tiny, tmp_path, monkeypatch):
         np.testing.assert_array_equal(
             image.get_array(), measured.states[np.argmin(measured.return_)].T
         )
+
+
+def test_a_model_that_asks_for_the_best_plan_is_refused():
+    with pytest.raises(RunError, match="and 'pendulum' has none, for it starts or moves by chance"):
+        beeline.train("pendulum", horizon=10, model="online-dt")

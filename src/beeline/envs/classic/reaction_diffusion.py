@@ -58,6 +58,10 @@ class ReactionDiffusion(Environment):
 
     where L is the negative second difference with zero ends.
 
+    At H = 100 the linear quadratic regulator of the equation about 0, clipped, earns -0.68 in the
+    mean over starts, and no action -14.9. It knows neither the bounds of the actions nor s³, so
+    that a policy may earn a little more.
+
     Attributes:
         horizon: H, the number of steps, at least 2.
         cells: n, the number of points, at least 3; a step costs n² operations.

@@ -27,7 +27,7 @@ def test_sweeps_settle_where_steps_lead():
     def live(state, draws):
         return rollout(policy, model, state, draws, through_policy=0.0, through_states=0.0)
 
-    states, actions, _ = jax.jit(jax.vmap(live))(starts, noise)
+    states, actions, *_ = jax.jit(jax.vmap(live))(starts, noise)
     settled = jax.jit(lambda: sweep_rollout(policy, model, starts, noise, tolerance=0.0))()
     assert 1 < settled.sweeps <= 10
     np.testing.assert_allclose(settled.actions, actions, atol=1e-12)

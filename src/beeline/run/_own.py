@@ -235,8 +235,9 @@ def _parts(told: str) -> dict[str, str]:
 
 
 def _missing(kind: str, config: Config, told: str) -> str:
-    name = _parts(told).get("name", config.model)
+    name = _parts(told).get("name", config.model if kind == "model" else "")
+    drawn = f", drawn by {name!a}" if name else ""
     return (
-        f"{_KINDS[kind]} of its own, drawn by {name!a}: hand that function over with {kind}=, or "
-        f"on the command line with {_FLAGS[kind]} module:name"
+        f"{_KINDS[kind]} of its own{drawn}: hand that function over with {kind}=, or on the "
+        f"command line with {_FLAGS[kind]} module:name"
     )

@@ -109,7 +109,7 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
             state = move(self.environment, state, *inputs)
             return state, state
 
-        inputs = (actions, first + jnp.arange(actions.shape[0]))
+        inputs = (actions, jnp.asarray(first) + jnp.arange(actions.shape[0]))
         return self.scaling.encode(jax.lax.scan(advance, states[0], inputs)[1])
 
     @override

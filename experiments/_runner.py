@@ -22,7 +22,8 @@ from rich.console import Console
 
 import beeline
 from beeline.compute.devices import use_every_core
-from beeline.control import is_deterministic
+from beeline.control import is_deterministic, reference_return
+from beeline.envs import make
 from beeline.run.directory.layout import METRICS, SUMMARY
 from experiments._grid import Cell, GridError, read_grid
 from experiments._results import SCALES, machine
@@ -110,13 +111,14 @@ def _missing(cells: list[Cell], store: Store) -> list[Cell]:
 
 
 def _check_scale(cell: Cell) -> None:
-    config, env = cell.config, cell.env
-    by_chance = False
-    if config.reference == "optimum" and env is not None:
+    config = cell.config
+    none = config.reference == "none"
+    env = cell.env or make(cell.task, horizon=cell.horizon)
+    if config.reference == "optimum" and env.deterministic is not True:
         # The cores are shared out before anything is computed.
         use_every_core(config.fitting_batch, config.improvement_batch)
-        by_chance = not is_deterministic(env)
-    if config.reference == "none" or by_chance:
+        none = not is_deterministic(env) and reference_return(env) is None
+    if none:
         raise GridError(_NO_SCALE.format(cell))
 
 

@@ -52,3 +52,26 @@ def test_whatever_goes_wrong_with_solving_costs_the_scale_alone(monkeypatch):
         reference = _reference.Reference.of(envs.make("harvest", horizon=20))
     assert reference.best_return is None
     assert reference.random_return == -1
+
+
+def test_what_an_environment_says_goes_before_any_plan(monkeypatch):
+    given(monkeypatch, 7.0)
+    monkeypatch.setattr(_reference, "reference_return", lambda env: 3.0)
+    env = envs.make("harvest", horizon=20)
+    said = _reference.Reference.of(env)
+    assert (said.optimum, said.best_return) == (None, 3.0)
+    np.testing.assert_allclose(said.normalize(np.array([-1.0, 3.0])), [0, 1])
+    # What the user says goes before both.
+    assert _reference.Reference.of(env, "5.0").best_return == 5
+    assert _reference.Reference.of(env, "none").best_return is None
+
+
+def test_an_environment_that_cannot_say_it_is_done_without(monkeypatch):
+    def fail(env):
+        raise ZeroDivisionError("no reference")
+
+    given(monkeypatch, 7.0)
+    monkeypatch.setattr(_reference, "reference_return", fail)
+    with pytest.warns(RunWarning, match="no scale to measure returns on .no reference."):
+        reference = _reference.Reference.of(envs.make("harvest", horizon=20))
+    assert reference.best_return is None

@@ -349,9 +349,8 @@ def _frequencies(config: Config, count: int) -> int | None:
 
 
 def _evaluation_episodes(config: Config, env: Environment) -> int:
-    # A task by its name leaves nothing to chance: only another has to be tried.
-    if config.evaluation_episodes or not config.environment:
-        return config.evaluation_episodes or 1
+    if config.evaluation_episodes:
+        return config.evaluation_episodes
     return 1 if is_deterministic(env) else _EVALUATION_EPISODES
 
 

@@ -89,10 +89,18 @@ def test_a_return_that_is_not_finite_stays_so():
 
 def test_public_names():
     assert set(control.__all__) == {
+        "ClosedLoopReturn",
+        "Grid",
+        "GridSolution",
+        "LinearFeedback",
         "Optimum",
         "RandomReturn",
+        "closed_loop_return",
         "is_deterministic",
+        "lqr",
         "normalized_return",
         "random_return",
+        "reference_return",
+        "solve_grid",
         "solve_optimum",
     }

@@ -1,8 +1,6 @@
 """The eight control tasks against the same equations written out in NumPy."""
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,18 +8,17 @@ import numpy as np
 import pytest
 
 from beeline import envs
+from tests.systems import (
+    Oracle,
+    agrees_with_finite_differences,
+    batched,
+    extreme_actions,
+    play,
+    random_actions,
+    roll,
+)
 
 INF = math.inf
-
-
-class Oracle(NamedTuple):
-    start: list
-    duration: float
-    states: list
-    controls: list
-    slope: Callable
-    cost: Callable
-    final: Callable = lambda x: 0.0
 
 
 def hiv_slope(x, u, t):
@@ -152,41 +149,6 @@ LEAST = {"invasive-plant": 10}
 """Below, the task is refused."""
 
 
-def play(name, actions):
-    """Play an episode in NumPy, in double precision."""
-    task = ORACLES[name]
-    horizon = len(actions)
-    dt = task.duration / horizon
-    low, high = np.array(task.states, float).T
-    least, most = np.array(task.controls, float).T
-    states, rewards = [np.array(task.start, float)], []
-    for k, action in enumerate(actions):
-        x, time = states[-1], k * dt
-        u = (least * (1 - action) + most * (1 + action)) / 2
-        rewards.append(-task.cost(x, u, time) * dt)
-        if k == horizon - 1:
-            rewards[-1] -= task.final(x)
-        states.append(np.minimum(np.maximum(x + dt * task.slope(x, u, time), low), high))
-    return np.array(states), np.array(rewards)
-
-
-def random_actions(name, horizon, seed=0):
-    shape = (horizon, len(ORACLES[name].controls))
-    return np.random.default_rng(seed).uniform(-1, 1, shape)
-
-
-def roll(env, actions):
-    def advance(state, inputs):
-        return env.step(state, *inputs), env.reward(state, *inputs)
-
-    inputs = actions, jnp.arange(env.horizon)
-    return jax.lax.scan(advance, env.initial_state(), inputs)[1]
-
-
-def batched(env):
-    return jax.jit(jax.vmap(lambda *inputs: (env.step(*inputs), env.reward(*inputs))))
-
-
 def interior(name, seed, horizon=100):
     """Draw a state, action and step index whose successor no bound touches."""
     random = np.random.default_rng(seed)
@@ -201,8 +163,8 @@ def interior(name, seed, horizon=100):
 def test_each_step_and_reward_agree_with_numpy(name, horizon):
     horizon = max(horizon, LEAST.get(name, 2))
     env = envs.make(name, horizon=horizon)
-    actions = random_actions(name, horizon)
-    states, rewards = play(name, actions)
+    actions = random_actions(ORACLES[name], horizon)
+    states, rewards = play(ORACLES[name], actions)
     steps = jnp.arange(horizon)
     # From NumPy's own states: the HIV task at 20 steps would amplify rounding 3.4-fold a step.
     moved, paid = batched(env)(states[:-1], actions, steps)
@@ -215,8 +177,8 @@ def test_each_step_and_reward_agree_with_numpy(name, horizon):
 def test_single_precision_is_good_to_its_rounding(name):
     horizon = 20
     env = envs.make(name, horizon=horizon)
-    actions = random_actions(name, horizon)
-    states, rewards = play(name, actions)
+    actions = random_actions(ORACLES[name], horizon)
+    states, rewards = play(ORACLES[name], actions)
     inputs = jnp.asarray(states[:-1]), jnp.asarray(actions), jnp.arange(horizon)
     moved, paid = batched(env)(*inputs)
     assert moved.dtype == paid.dtype == jnp.float32
@@ -242,29 +204,8 @@ def test_constant_actions_earn_what_they_are_known_to(name):
 @pytest.mark.parametrize("name", TASKS)
 def test_derivatives_agree_with_finite_differences(name):
     env = envs.make(name, horizon=100)
-    state, action, t = interior(name, seed=1)
-
-    def both(flat, t):
-        state, action = flat[: env.state_dim], flat[env.state_dim :]
-        return jnp.append(env.step(state, action, t), env.reward(state, action, t))
-
-    flat = np.concatenate([state, action])
-    widths = 1e-5 * np.maximum(np.abs(flat), 0.1)
-    shifts = np.diag(widths)
-
-    @jax.jit
-    def evaluate(flat, moved, t):
-        jacobians = jax.jacfwd(both)(flat, t), jax.jacrev(both)(flat, t)
-        return jax.vmap(both, in_axes=(0, None))(moved, t), jacobians
-
-    for step in (t, env.horizon - 1):
-        moved, jacobians = evaluate(flat, np.concatenate([flat + shifts, flat - shifts]), step)
-        ahead, behind = np.split(np.asarray(moved), 2)
-        slopes = (ahead - behind).T / (2 * widths)
-        scale = 1e-7 * np.abs(slopes).max(axis=1, keepdims=True)
-        for jacobian in jacobians:
-            assert np.all(np.abs(jacobian - slopes) <= 1e-6 * np.abs(slopes) + scale)
-        assert np.any(np.abs(slopes) > 1e-6, axis=1).all()
+    state, action, _ = interior(name, seed=1)
+    agrees_with_finite_differences(env, state, action)
 
 
 @pytest.mark.usefixtures("float64")
@@ -335,21 +276,6 @@ def test_a_coarse_harvest_takes_no_more_than_there_is():
     np.testing.assert_allclose(slope, [[1 - 10 / 13 * 1.2]], rtol=1e-5)
 
 
-def extreme_actions(name, horizon):
-    """Random ones, corners, switches between corners at each step, and constants."""
-    random, size = np.random.default_rng(1), len(ORACLES[name].controls)
-    switching = np.where(np.arange(horizon) % 2, 1.0, -1.0)[:, None] * np.ones(size)
-    constants = [np.full((horizon, size), level) for level in (-1.0, 0.0, 1.0)]
-    many = (40, horizon, size)
-    return np.concatenate(
-        [
-            random.uniform(-1, 1, many),
-            random.choice([-1.0, 1.0], many),
-            np.stack([switching, -switching, *constants]),
-        ]
-    )
-
-
 MEANING = {name: oracle.states for name, oracle in ORACLES.items()} | {
     "harvest": [(0, 0.4)],
     "invasive-plant": [(0, INF)] * 5,
@@ -366,8 +292,8 @@ def test_states_stay_where_they_mean_something_at_every_horizon(name):
             with pytest.raises(ValueError, match=f"{name} needs a horizon of at least"):
                 envs.make(name, horizon=horizon)
             continue
-        for actions in extreme_actions(name, horizon):
-            states, rewards = play(name, actions)
+        for actions in extreme_actions(ORACLES[name], horizon):
+            states, rewards = play(ORACLES[name], actions)
             assert np.all((states >= low - 1e-12) & (states <= high + 1e-12)), horizon
             assert np.all(np.isfinite(rewards))
 

@@ -24,6 +24,7 @@ EIGHT = (
     "mould-fungicide",
     "timber-harvest",
 )
+SYSTEMS = [name for name, entry in ENTRIES.items() if ".myriad." in entry.module]
 
 
 @pytest.fixture
@@ -31,8 +32,9 @@ def env():
     return envs.make("cancer-treatment", horizon=20)
 
 
-def test_the_eight_tasks_are_listed_in_order():
-    assert set(EIGHT) <= set(envs.names())
+def test_the_eight_tasks_and_twelve_more_are_listed_in_order():
+    assert set(EIGHT) < set(SYSTEMS) < set(envs.names())
+    assert len(SYSTEMS) == 20
     assert list(envs.names()) == sorted(envs.names())
     assert tuple(envs.descriptions()) == envs.names()
 
@@ -41,13 +43,13 @@ def test_the_eight_tasks_are_listed_in_order():
 def test_every_task_is_made_and_described(name):
     env = envs.make(name, horizon=10)
     assert (env.name, env.horizon) == (name, 10)
-    assert env.initial_state().shape == (env.state_dim,)
+    assert env.initial_state(key=jax.random.key(0)).shape == (env.state_dim,)
     line = envs.descriptions()[name]
     assert line.endswith(".")
     assert "\n" not in line
 
 
-@pytest.mark.parametrize("name", EIGHT)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_every_system_names_its_entries(name):
     env = envs.make(name, horizon=10)
     system = env.system

@@ -238,7 +238,7 @@ def _finish(training: Callable[[], Any]) -> int:
         f"saving    a checkpoint of {summary['checkpoint_bytes'] / 1e6:.2f} MB; "
         f"saves: {summary['saves']}, {summary['save_seconds']:.2f} s in all"
     )
-    print_returns(summary, trained.config.reference)
+    print_returns(summary, trained.reference_kind)
     return 0
 
 
@@ -287,7 +287,7 @@ def _evaluate(command: Evaluate, constants: Mapping[str, str]) -> int:
     if command.json:
         print(json.dumps(result))
     else:
-        print_returns(result, loaded.config.reference)
+        print_returns(result, loaded.reference_kind)
     return 0
 
 

@@ -3,14 +3,14 @@
 from typing import Any
 
 
-def print_returns(result: dict[str, Any], reference: str) -> None:
+def print_returns(result: dict[str, Any], kind: str) -> None:
     """Print the returns of a run's policies, and what they are compared with.
 
     Args:
         result: Seeds, returns and their scale, as `beeline evaluate --json` prints them.
-        reference: What they are compared with, as the configuration has it.
+        kind: What they are compared with, `optimum` or `reference`.
     """
-    best, kind = result["optimal_return"], "optimum" if reference == "optimum" else "reference"
+    best = result["optimal_return"]
     known = "" if best is None else f"{kind:<9} {best:.6g}, "
     print(f"{known}random {result['random_return']:.6g}")
     for seed, return_, normalized in zip(

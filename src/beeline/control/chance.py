@@ -3,9 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from beeline.envs import Environment
-from beeline.envs._transition import transition
+from beeline.envs._transition import move, transition
 
 
 def is_deterministic(env: Environment) -> bool:
@@ -42,3 +43,26 @@ def is_deterministic(env: Environment) -> bool:
 
         one, other = (jax.tree.leaves(play(jax.random.key(seed))) for seed in (0, 1))
         return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
+
+
+def moves_alike(
+    env: Environment,
+    states: Float[np.ndarray, "probe state"],
+    actions: Float[np.ndarray, "probe action"],
+) -> bool:
+    """Tell whether steps leave nothing to chance, whatever starts do.
+
+    Args:
+        env: The environment. Call this with float64 enabled.
+        states: Where to try it.
+        actions: The actions there.
+
+    Returns:
+        False if a step of two random keys differs anywhere.
+    """
+
+    def twice(state: Array, action: Array) -> Array:
+        return jnp.stack([move(env, state, action, 0, key=jax.random.key(k)) for k in (0, 1)])
+
+    found = np.asarray(jax.jit(jax.vmap(twice))(states, actions))
+    return np.array_equal(found[:, 0], found[:, 1], equal_nan=True)

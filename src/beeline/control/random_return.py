@@ -46,7 +46,7 @@ def random_return(
     if episodes < 2:
         raise ValueError(f"episodes must be at least 2, got {episodes}")
     with jax.enable_x64(True):
-        keys = jax.random.split(_default_key() if key is None else key, episodes)
+        keys = jax.random.split(default_key() if key is None else key, episodes)
         returns = _returns(env, keys)
         mean = float(jnp.mean(returns))
         error = float(jnp.std(returns, ddof=1)) / math.sqrt(episodes)
@@ -76,7 +76,12 @@ def normalized_return(return_: float, random: float, optimal: float) -> float:
     return (return_ - random) / (optimal - random)
 
 
-def _default_key() -> PRNGKeyArray:
+def default_key() -> PRNGKeyArray:
+    """Take the key of all references, so that they are always the same.
+
+    Returns:
+        The key.
+    """
     # The generator is named, for JAX's default can be changed by a setting.
     return jax.random.key(0, impl="threefry2x32")
 

@@ -37,6 +37,8 @@ class Environment(Module):
         action_units: The unit of each action entry, likewise.
         time_unit: The unit of `dt`; empty for none.
         deterministic: Whether nothing is left to chance; None if that is to be tried out.
+        reference_return: The mean return that counts as 1 when returns are normalised, asked for
+            when a run begins; None for that of the best plan where nothing is left to chance.
 
     Raises:
         ValueError: If what is declared means nothing, such as bounds that are upside down, or the
@@ -57,6 +59,7 @@ class Environment(Module):
     action_units = cast(Any, ())
     time_unit = cast(Any, "")
     deterministic = cast(Any, None)
+    reference_return = cast(Any, None)
 
     def __check_init__(self) -> None:
         """Refuse what is declared and means nothing.

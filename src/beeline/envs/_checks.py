@@ -1,5 +1,6 @@
 """Refuse bad inputs where they enter, with one line that says what to pass instead."""
 
+import math
 import operator
 from typing import SupportsIndex
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import PRNGKeyArray
 
 ROUNDING = 1e-6
 """How far past ±1 a concrete action may lie: float32 rounding of a squashed one."""
@@ -70,7 +72,7 @@ def check_state(state: object, state_dim: int) -> None:
     _check_vector("state", state, state_dim)
 
 
-def check_action(action: object, action_dim: int) -> None:
+def check_action(action: object, action_dim: int, bound: float = 1.0) -> None:
     """Refuse an action of the wrong kind, shape or range.
 
     Values are looked at only where there are any: a traced action has none yet.
@@ -78,20 +80,57 @@ def check_action(action: object, action_dim: int) -> None:
     Args:
         action: What was given as one action.
         action_dim: How many entries an action has.
+        bound: The largest magnitude of an entry.
 
     Raises:
         TypeError: If it is not an array of floating-point numbers.
-        ValueError: If it has another shape, or holds NaN or a value outside [-1, 1].
+        ValueError: If it has another shape, or holds NaN or a value beyond the bound.
     """
     array = _check_vector("action", action, action_dim)
     if isinstance(array, Tracer):
         return
     values = np.asarray(array)
-    if not np.all(np.abs(values) <= 1.0 + ROUNDING):
+    if not np.all(np.abs(values) <= bound * (1.0 + ROUNDING)):
         raise ValueError(
-            f"action entries must lie in [-1, 1], got {values.tolist()}: "
+            f"action entries must lie in [{-bound:g}, {bound:g}], got {values.tolist()}: "
             "clip or squash the action first"
         )
+
+
+def check_constant(task: str, name: str, value: float, *, positive: bool = False) -> None:
+    """Refuse a constant with which a task means nothing.
+
+    Args:
+        task: The task's name.
+        name: The constant's name.
+        value: Its value.
+        positive: Whether it has to be above 0.
+
+    Raises:
+        ValueError: If it is not finite, or not above 0 where it has to be.
+    """
+    if not math.isfinite(value) or (positive and value <= 0):
+        kind = "finite and above 0" if positive else "finite"
+        raise ValueError(f"{task}: {name} must be {kind}, got {value}")
+
+
+def check_key(task: str, key: PRNGKeyArray | None, function: str) -> PRNGKeyArray:
+    """Take the key of a function that draws.
+
+    Args:
+        task: The task's name.
+        key: What was given as its key.
+        function: The function's name.
+
+    Returns:
+        The key.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if key is None:
+        raise ValueError(f"{task} leaves something to chance: pass key= to {function}")
+    return key
 
 
 def check_step_index(t: object) -> None:

@@ -37,6 +37,16 @@ ENTRIES: dict[str, Entry] = {
         "CancerTreatment",
         "Treat a tumour with as little drug as will do.",
     ),
+    "cart-pole": Entry(
+        "beeline.envs.classic.cart_pole",
+        "CartPole",
+        "Swing a pole up by pushing the cart that it hangs from, and keep the cart in the middle.",
+    ),
+    "double-integrator": Entry(
+        "beeline.envs.classic.linear",
+        "DoubleIntegrator",
+        "Hold a point still on a line, against noise.",
+    ),
     "double-pendulum": Entry(
         "beeline.envs.double_pendulum",
         "DoublePendulum",
@@ -64,6 +74,66 @@ ENTRIES: dict[str, Entry] = {
         "MouldFungicide",
         "Hold a mould down with a fungicide.",
     ),
+    "bear-populations": Entry(
+        "beeline.envs.myriad.bear_populations",
+        "BearPopulations",
+        "Keep black bears out of town by hunting in a park and a forest.",
+    ),
+    "epidemic-seirn": Entry(
+        "beeline.envs.myriad.epidemic_seirn",
+        "EpidemicSEIRN",
+        "Vaccinate against an epidemic as little as will do.",
+    ),
+    "glucose": Entry(
+        "beeline.envs.myriad.glucose",
+        "Glucose",
+        "Bring blood sugar down to a wanted level with as little insulin as will do.",
+    ),
+    "mountain-car": Entry(
+        "beeline.envs.myriad.mountain_car",
+        "MountainCar",
+        "Drive a weak car out of a valley and stop it on the hill.",
+    ),
+    "myriad-cart-pole": Entry(
+        "beeline.envs.myriad.cart_pole",
+        "MyriadCartPole",
+        "Swing up a pole on a cart and stop a metre further on, with as little force as will do.",
+    ),
+    "myriad-pendulum": Entry(
+        "beeline.envs.myriad.pendulum",
+        "MyriadPendulum",
+        "Swing a pendulum up with a weak motor and hold it upright.",
+    ),
+    "predator-prey": Entry(
+        "beeline.envs.myriad.predator_prey",
+        "PredatorPrey",
+        "Spray a given amount of pesticide so that few of a pest are left at the end.",
+    ),
+    "rocket-landing": Entry(
+        "beeline.envs.myriad.rocket_landing",
+        "RocketLanding",
+        "Turn a falling rocket upright and set it down, with little thrust.",
+    ),
+    "simple-case": Entry(
+        "beeline.envs.myriad.simple_case",
+        "SimpleCase",
+        "Push a quantity up against its own quadratic decay.",
+    ),
+    "simple-case-with-bounds": Entry(
+        "beeline.envs.myriad.simple_case_with_bounds",
+        "SimpleCaseWithBounds",
+        "Push a quantity up against its own quadratic decay, within bounds.",
+    ),
+    "tumour": Entry(
+        "beeline.envs.myriad.tumour",
+        "Tumour",
+        "Shrink a tumour by starving it of blood, with a given amount of drug.",
+    ),
+    "van-der-pol": Entry(
+        "beeline.envs.myriad.van_der_pol",
+        "VanDerPol",
+        "Bring a self-sustained oscillator to rest with as little force as will do.",
+    ),
     "one-bounce": Entry(
         "beeline.envs.one_bounce",
         "OneBounce",
@@ -71,10 +141,25 @@ ENTRIES: dict[str, Entry] = {
         least_horizon=3,
         because="with fewer steps the block has not moved when it is rewarded",
     ),
+    "pendulum": Entry(
+        "beeline.envs.classic.pendulum",
+        "Pendulum",
+        "Swing a pendulum up with a weak motor, and hold it there.",
+    ),
+    "reaction-diffusion": Entry(
+        "beeline.envs.classic.reaction_diffusion",
+        "ReactionDiffusion",
+        "Hold a field at 0 that grows by itself, by four actuators.",
+    ),
     "timber-harvest": Entry(
         "beeline.envs.myriad.timber_harvest",
         "TimberHarvest",
         "Re-invest income from timber at first, and take it out later.",
+    ),
+    "unstable-pole": Entry(
+        "beeline.envs.classic.linear",
+        "UnstablePole",
+        "Hold a point at the top of a hill, against noise.",
     ),
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from beeline._drawing import Axes, Figure, default_style, image_format, literal, save_figure
 from beeline.config import Config
-from beeline.envs._trajectories import controls_of, panels, times
+from beeline.envs._trajectories import controls_of, draw_field, is_field, panels, times
 from beeline.run._errors import RunError
 from beeline.run._reference import Reference
 from beeline.run._result import Evaluation, Run, evaluate_run
@@ -177,16 +177,29 @@ def _trajectories(run: Run, evaluation: Evaluation) -> Figure:
     env, optimum = run.env, evaluation.reference.optimum
     figure, state_panels, control_panels = panels(env)
     best = None if optimum is None else optimum.states
+    if is_field(env.state_dim):
+        field = evaluation.states[_median(evaluation)]
+        draw_field(state_panels[0], field, -env.dt / 2, env.dt)
+        state_panels = []
     for entry, axes in enumerate(state_panels):
         _draw_entry(axes, times(env), evaluation.states, best, entry, evaluation)
     learned = controls_of(env, evaluation.actions)
     best = None if optimum is None else controls_of(env, optimum.actions)
+    if is_field(env.action_dim):
+        draw_field(control_panels[0], learned[_median(evaluation), :-1], 0.0, env.dt)
+        control_panels = []
     for entry, axes in enumerate(control_panels):
         _draw_entry(axes, times(env), learned, best, entry, evaluation, drawstyle="steps-post")
-    lines = {str(line.get_label()): line for line in state_panels[0].lines}
-    figure.legend(
-        lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines), frameon=False
-    )
+    drawn = [line for axes in (*state_panels, *control_panels) for line in axes.lines]
+    lines = {str(line.get_label()): line for line in drawn}
+    if lines:
+        figure.legend(
+            lines.values(),
+            lines.keys(),
+            loc="outside lower center",
+            ncols=len(lines),
+            frameon=False,
+        )
     figure.suptitle(_title(run))
     return figure
 
@@ -200,8 +213,7 @@ def _draw_entry(
     evaluation: Evaluation,
     **style: Any,
 ) -> None:
-    order = np.argsort(evaluation.return_)
-    median = order[(len(order) - 1) // 2]
+    median = _median(evaluation)
     for seed, values in enumerate(learned[..., entry]):
         if seed != median:
             other = {"color": _LEARNED, "linewidth": 0.9, "alpha": 0.4, "label": "other seeds"}
@@ -214,6 +226,11 @@ def _draw_entry(
     if optimal is not None:
         best = {"color": _OPTIMAL, "linewidth": 1.3, "linestyle": "--", "label": "optimal"}
         axes.plot(at, optimal[..., entry], **best, **style)
+
+
+def _median(evaluation: Evaluation) -> int:
+    order = np.argsort(evaluation.return_)
+    return int(order[(len(order) - 1) // 2])
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

@@ -13,6 +13,7 @@ from beeline.control import (
     is_deterministic,
     normalized_return,
     random_return,
+    reference_return,
     solve_optimum,
 )
 from beeline.envs import Environment
@@ -28,7 +29,7 @@ class Reference(ArraysInside):
     optimum: Optimum | None
     """The best plan; None where chance has a part, or it was not to be solved for."""
     best_return: float | None
-    """What it earns, or the return that the user named; None where there is no scale."""
+    """What it earns, or what the environment or the user names; None where there is no scale."""
     random_return: float
 
     @classmethod
@@ -47,7 +48,9 @@ class Reference(ArraysInside):
         optimum = None
         best = None if kind in REFERENCES else float(kind)
         try:
-            if kind == _OPTIMUM and is_deterministic(env):
+            if kind == _OPTIMUM:
+                best = reference_return(env)
+            if kind == _OPTIMUM and best is None and is_deterministic(env):
                 optimum = solve_optimum(env)
                 best = optimum.return_
             if best is not None:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from beeline._module import ArraysInside
 from beeline.build import build
 from beeline.config import Config
+from beeline.control import is_deterministic
 from beeline.envs import Environment
 from beeline.models import WorldModel
 from beeline.policies import Policy
@@ -69,6 +70,16 @@ class Run(ArraysInside):
             The environment.
         """
         return self.algorithm.env
+
+    @property
+    def reference_kind(self) -> str:
+        """Name what returns are compared with.
+
+        Returns:
+            `optimum` for that of the best plan, and else `reference`.
+        """
+        solved = self.config.reference == "optimum" and is_deterministic(self.env)
+        return "optimum" if solved else "reference"
 
     @property
     def seeds(self) -> list[int]:

@@ -309,7 +309,7 @@ def _draw(run: Run, path: Path) -> None:
 
 
 def _check_optimum(config: Config, algorithm: Algorithm) -> None:
-    if algorithm.asks_for_optimum and config.environment and not is_deterministic(algorithm.env):
+    if algorithm.asks_for_optimum and not is_deterministic(algorithm.env):
         raise RunError(
             f"the model {config.model!r} asks for a share of the best return, and {config.task!r} "
             "has none, for it starts or moves by chance: choose another model"

@@ -1,0 +1,78 @@
+"""What answering to the state earns."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from beeline.control.random_return import default_key
+from beeline.envs import Environment
+from beeline.envs._transition import transition
+
+
+@dataclass(frozen=True)
+class ClosedLoopReturn:
+    """The return of a feedback.
+
+    Attributes:
+        mean: Its average over the episodes played.
+        standard_error: The standard error of that average.
+    """
+
+    mean: float
+    standard_error: float
+
+
+def closed_loop_return(
+    env: Environment,
+    act: Callable[..., Array],
+    episodes: int = 1000,
+    *,
+    key: PRNGKeyArray | None = None,
+) -> ClosedLoopReturn:
+    """Play episodes with actions that answer to the state.
+
+    Computed in float64, whatever the precision outside.
+
+    Args:
+        env: The task.
+        act: Gives the action of a state and a step index, such as `lqr(env).mode` or the `mode` of
+            a policy; clipped to [-1, 1].
+        episodes: How many episodes, at least 2.
+        key: Randomness; by default a fixed key, so that the answer is always the same.
+
+    Returns:
+        The mean return and its standard error.
+
+    Raises:
+        ValueError: If `episodes` is below 2.
+    """
+    if episodes < 2:
+        raise ValueError(f"episodes must be at least 2, got {episodes}")
+    with jax.enable_x64(True):
+        keys = jax.random.split(default_key() if key is None else key, episodes)
+        returns = _returns(env, act, keys)
+        mean = float(jnp.mean(returns))
+        error = float(jnp.std(returns, ddof=1)) / math.sqrt(episodes)
+    return ClosedLoopReturn(mean=mean, standard_error=error)
+
+
+@eqx.filter_jit
+def _returns(env: Environment, act: Callable[..., Array], keys: Array) -> Float[Array, "batch"]:
+    def episode(key: Array) -> Array:
+        start_key, noise_key = jax.random.split(key)
+
+        def advance(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+            t, step_key = inputs
+            action = jnp.clip(act(state, t), -1.0, 1.0).astype(state.dtype)
+            return transition(env, state, action, t, key=step_key)
+
+        inputs = jnp.arange(env.horizon), jax.random.split(noise_key, env.horizon)
+        _, rewards = jax.lax.scan(advance, env.initial_state(key=start_key), inputs)
+        return jnp.sum(rewards)
+
+    return jax.vmap(episode)(keys)

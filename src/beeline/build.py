@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -277,7 +278,7 @@ def build_bpo(config: Config, env: Environment | None = None, draws: Draws = NO_
         fitting = dataclasses.replace(fitting, env_steps_per_update=math.inf)
     elif not model.one_step:
         fitting, one_step = _taught(config, env, fitting, noise)
-    windows = _windows(config, env)
+    windows = _windows(config, env, model)
     fitting = dataclasses.replace(fitting, windows=windows)
     return BPO(
         env=env,
@@ -320,10 +321,15 @@ def _improvement(
     )
 
 
-def _windows(config: Config, env: Environment) -> Windows | None:
+def _windows(config: Config, env: Environment, model: WorldModel) -> Windows | None:
     if config.imagination == "episodes":
         return None
-    return Windows(min(config.windows.length, env.horizon), config.windows.fresh)
+    if "first" not in inspect.signature(type(model).standardised).parameters:
+        raise ValueError(
+            f"imagination is 'windows', but the model {config.model!r} knows whole episodes only: "
+            "let its standardised and start take first=0, or take imagination = episodes"
+        )
+    return Windows(config.windows.length, config.windows.fresh)
 
 
 def _critic_fitting(

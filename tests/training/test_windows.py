@@ -10,10 +10,12 @@ import pytest
 
 import beeline
 from beeline import envs
-from beeline.build import build_bpo, build_critic, build_model, build_policy
+from beeline.build import Draws, build_bpo, build_critic, build_model, build_policy
 from beeline.config import Config
 from beeline.config import Windows as WindowFields
 from beeline.gradients import Direct, Objective, Unrolled, rollout
+from beeline.models import WorldModel
+from beeline.networks.scaling import StateScaling
 from beeline.run import Interrupted
 from beeline.training import Buffer, Context, Optimiser
 from beeline.training.critic import Critic, lambda_returns
@@ -122,6 +124,8 @@ def test_a_value_that_cannot_be_finite_is_refused():
         critic(None, 1.0)
     with pytest.raises(ValueError, match=r"windows\.discount is 1, but nothing sees the time"):
         Config(windows=WindowFields(discount=1.0))
+    with pytest.raises(ValueError, match=r"windows\.length is 16, longer than an episode of 10"):
+        Config(imagination="windows", horizon=10)
     with pytest.raises(ValueError, match=r"windows\.discount is 1\.5: give a discount above 0"):
         Config(windows=WindowFields(discount=1.5))
 
@@ -275,3 +279,19 @@ def test_whole_episodes_have_no_critic(tiny, config):
     assert build_bpo(tiny).critic_fitting is None
     assert build_bpo(config).critic_fitting is not None
     assert build_bpo(dataclasses.replace(config, model="gru-awm")).fitting.dyna is None
+
+
+def test_a_model_that_knows_whole_episodes_only_says_so(config):
+    class Whole(WorldModel):
+        scaling: StateScaling
+        state_fed = False
+
+        def standardised(self, states, actions):
+            return states
+
+        start = step = None
+
+    env = envs.make(config.task, horizon=config.horizon)
+    draws = Draws(model=lambda env, key: Whole(StateScaling.identity(env.state_dim)))
+    with pytest.raises(ValueError, match="knows whole episodes only: let its standardised"):
+        build_bpo(config, env, draws)

@@ -94,6 +94,11 @@ class Config(Fields):
         if not self.environment:
             check_task(self.task, self.horizon)
         check_model(self)
+        if self.sequence_length > self.horizon:
+            raise ValueError(
+                f"windows.length is {self.windows.length}, longer than an episode of "
+                f"{self.horizon} steps: give at most that"
+            )
         if self.seed + self.seeds - 1 > _LARGEST_SEED:
             raise ValueError(
                 f"seed is {self.seed} and seeds {self.seeds}, but the last may be at most "
@@ -160,8 +165,7 @@ class Config(Fields):
         Returns:
             Those of a whole episode, or of a window.
         """
-        whole = self.imagination == "episodes"
-        return self.horizon if whole else min(self.windows.length, self.horizon)
+        return self.horizon if self.imagination == "episodes" else self.windows.length
 
 
 def preset(name: str, **fields: Any) -> Config:

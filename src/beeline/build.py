@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -39,8 +40,10 @@ from beeline.training import (
     RewardFitting,
 )
 from beeline.training.algorithm import Algorithm
+from beeline.training.critic import Critic, CriticFitting
 from beeline.training.fit import fitting_of
 from beeline.training.side_by_side import Networks, SideBySide
+from beeline.training.windows import Windows
 
 _EVALUATION_EPISODES = 32
 """Where chance has a part."""
@@ -126,7 +129,7 @@ def markov_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> Worl
         env.action_dim,
         env.horizon,
         hidden_sizes=fields.hidden,
-        frequencies=fields.frequencies,
+        frequencies=_frequencies(config, fields.frequencies),
         scaling=_scaling(config, env),
         key=key,
     )
@@ -168,7 +171,7 @@ def build_policy(
         env.action_dim,
         env.horizon,
         hidden_sizes=fields.hidden,
-        frequencies=fields.frequencies,
+        frequencies=_frequencies(config, fields.frequencies),
         mean_bound=fields.mean_bound,
         deviations=(fields.least_deviation, fields.greatest_deviation),
         squash=fields.squash,
@@ -201,6 +204,31 @@ def build_reward(config: Config, env: Environment, *, key: PRNGKeyArray) -> Rewa
     )
 
 
+def build_critic(config: Config, env: Environment, *, key: PRNGKeyArray) -> Critic | None:
+    """Draw the critic at the end of windows, if windows are imagined.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+
+    Returns:
+        The critic, or None where whole episodes are imagined.
+    """
+    if config.imagination == "episodes":
+        return None
+    fields = config.windows
+    return Critic(
+        env.state_dim,
+        env.horizon,
+        hidden_sizes=fields.hidden,
+        frequencies=_frequencies(config, config.policy.frequencies),
+        discount=fields.discount,
+        scaling=_scaling(config, env),
+        key=key,
+    )
+
+
 def build(config: Config, env: Environment | None = None, draws: Draws = NO_DRAWS) -> Algorithm:
     """Set up what a run trains with.
 
@@ -225,6 +253,7 @@ def _draw(config: Config, env: Environment, draws: Draws, seed: UInt32[Array, ""
         build_model(config, env, key=model_key, draws=draws),
         build_policy(config, env, key=policy_key, draws=draws),
         build_reward(config, env, key=jax.random.fold_in(model_key, 1)),
+        build_critic(config, env, key=jax.random.fold_in(policy_key, 1)),
         key,
     )
 
@@ -249,13 +278,16 @@ def build_bpo(config: Config, env: Environment | None = None, draws: Draws = NO_
         fitting = dataclasses.replace(fitting, env_steps_per_update=math.inf)
     elif not model.one_step:
         fitting, one_step = _taught(config, env, fitting, noise)
+    windows = _windows(config, env, model)
+    fitting = dataclasses.replace(fitting, windows=windows)
     return BPO(
         env=env,
         fitting=fitting,
-        improvement=_improvement(config, env, model),
+        improvement=_improvement(config, env, model, windows),
         exploration=noise,
         reward_fitting=_reward_fitting(config, fitting),
         one_step_fitting=one_step,
+        critic_fitting=_critic_fitting(config, env, windows),
         scale_returns=config.improvement.scale_returns,
         standardise=config.world_model.standardise,
         warmup_episodes=config.warmup_episodes,
@@ -271,7 +303,9 @@ def _exploration(config: Config) -> Exploration:
     return IndependentNoise()
 
 
-def _improvement(config: Config, env: Environment, model: WorldModel) -> PolicyImprovement:
+def _improvement(
+    config: Config, env: Environment, model: WorldModel, windows: Windows | None
+) -> PolicyImprovement:
     fields = config.improvement
     exact = not model.state_fed and fields.through_policy == 0
     route = Direct() if exact else Unrolled(fields.through_policy, fields.through_states)
@@ -282,8 +316,42 @@ def _improvement(config: Config, env: Environment, model: WorldModel) -> PolicyI
         route,
         fields.first_noise,
         fields.entropy_weight,
+        windows,
         env_steps_per_update=fields.env_steps_per_update,
     )
+
+
+def _windows(config: Config, env: Environment, model: WorldModel) -> Windows | None:
+    if config.imagination == "episodes":
+        return None
+    if "first" not in inspect.signature(type(model).standardised).parameters:
+        raise ValueError(
+            f"imagination is 'windows', but the model {config.model!r} knows whole episodes only: "
+            "let its standardised and start take first=0, or take imagination = episodes"
+        )
+    return Windows(config.windows.length, config.windows.fresh)
+
+
+def _critic_fitting(
+    config: Config, env: Environment, windows: Windows | None
+) -> CriticFitting | None:
+    if windows is None:
+        return None
+    fields, improvement = config.windows, config.improvement
+    return CriticFitting(
+        Optimiser(fields.critic_rate, improvement.final_rate, improvement.clip),
+        config.improvement_batch,
+        env,
+        windows,
+        fields.trace,
+        fields.target_rate,
+        env_steps_per_update=improvement.env_steps_per_update,
+    )
+
+
+def _frequencies(config: Config, count: int) -> int | None:
+    timeless = config.imagination == "windows" and config.windows.clock == "none"
+    return None if timeless else count
 
 
 def _evaluation_episodes(config: Config, env: Environment) -> int:
@@ -308,7 +376,7 @@ def _taught(
     config: Config, env: Environment, fitting: ModelFitting, exploration: Exploration
 ) -> tuple[ModelFitting, OneStepFitting | None]:
     imagined = round(config.fitting.imagined * config.fitting_batch)
-    if imagined == 0:
+    if imagined == 0 or config.imagination == "windows":
         return fitting, None
     dyna = Dyna(env, exploration, config.world_model.hidden, imagined)
     optimiser = Optimiser(_ONE_STEP_RATE, config.fitting.final_rate, config.fitting.clip)
@@ -329,14 +397,15 @@ def _around_core(
     core, fields = MODELS[config.model].core, config.world_model
     assert core is not None
     core_key, key = jax.random.split(key)
-    known = vars(fields) | {"horizon": env.horizon}
+    # Memories are set by how long a sequence is, of which windows may be the longest.
+    known = vars(fields) | {"horizon": config.sequence_length}
     return kind(
         located(core.factory)(*(known[name] for name in core.takes), key=core_key),
         env.state_dim,
         env.action_dim,
         env.horizon,
         decoder_sizes=fields.hidden,
-        frequencies=fields.frequencies,
+        frequencies=_frequencies(config, fields.frequencies),
         harmonics=fields.harmonics,
         scaling=_scaling(config, env),
         key=key,

@@ -3,7 +3,7 @@
 from beeline.config._baselines import OnlineDecisionTransformer, SoftActorCritic
 from beeline.config._catalogue import BASELINES, MODELS, register_model
 from beeline.config._config import Config, preset
-from beeline.config._groups import Exploration, Fitting, Improvement, Model, Policy
+from beeline.config._groups import Exploration, Fitting, Improvement, Model, Policy, Windows
 from beeline.config._names import NONFINITE, OPTIMISERS, REFERENCES, REWARDS, SQUASHES
 from beeline.config._presets import PRESETS
 
@@ -24,6 +24,7 @@ __all__ = [
     "OnlineDecisionTransformer",
     "Policy",
     "SoftActorCritic",
+    "Windows",
     "preset",
     "register_model",
 ]

@@ -23,6 +23,8 @@ WORLD_MODEL = (
     "policy",
     "fitting",
     "improvement",
+    "imagination",
+    "windows",
     "exploration",
 )
 """Fields, or whole groups, that world models have beside what all have."""

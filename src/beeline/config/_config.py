@@ -17,8 +17,8 @@ from beeline.config._fields import (
     group,
     normalised,
 )
-from beeline.config._groups import Exploration, Fitting, Improvement, Model, Policy
-from beeline.config._names import NONFINITE, REFERENCES, REWARDS
+from beeline.config._groups import Exploration, Fitting, Improvement, Model, Policy, Windows
+from beeline.config._names import IMAGINATIONS, NONFINITE, REFERENCES, REWARDS
 from beeline.config._presets import PRESETS
 from beeline.config._unused import check_model, check_unused
 from beeline.envs._registered import check_task
@@ -28,6 +28,9 @@ _LARGEST_SEED = 2**32 - 1
 
 _LEAST_EPISODES, _LEAST_STEPS = 16, 1600
 """What an update is made of where nothing else is said: as many episodes as make both."""
+
+_LEAST_WINDOW_STEPS = 1024
+"""The same of windows."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,13 @@ class Fields:
     """Episodes that a policy is measured in; 0 takes 1, or 32 where chance has a part."""
     nonfinite: str = field("stop", Choice(NONFINITE), since=2, before="stop")
     """About a number that is not finite: `stop`, `skip` the update, or `restore` the weights."""
+    imagination: str = field("episodes", Choice(IMAGINATIONS), since=3, before="episodes")
+    """What the policy is improved in: whole `episodes`, or `windows` with a critic at their end."""
     world_model: Model = group(Model)
     policy: Policy = group(Policy)
     fitting: Fitting = group(Fitting)
     improvement: Improvement = group(Improvement)
+    windows: Windows = group(Windows, since=3)
     exploration: Exploration = group(Exploration)
     sac: SoftActorCritic = group(SoftActorCritic, since=2)
     online_dt: OnlineDecisionTransformer = group(OnlineDecisionTransformer, since=2)
@@ -88,6 +94,11 @@ class Config(Fields):
         if not self.environment:
             check_task(self.task, self.horizon)
         check_model(self)
+        if self.sequence_length > self.horizon:
+            raise ValueError(
+                f"windows.length is {self.windows.length}, longer than an episode of "
+                f"{self.horizon} steps: give at most that"
+            )
         if self.seed + self.seeds - 1 > _LARGEST_SEED:
             raise ValueError(
                 f"seed is {self.seed} and seeds {self.seeds}, but the last may be at most "
@@ -143,7 +154,18 @@ class Config(Fields):
 
     @property
     def _usual_batch(self) -> int:
+        if self.imagination == "windows":
+            return max(_LEAST_EPISODES, math.ceil(_LEAST_WINDOW_STEPS / self.sequence_length))
         return max(_LEAST_EPISODES, math.ceil(_LEAST_STEPS / self.horizon))
+
+    @property
+    def sequence_length(self) -> int:
+        """Steps that are learned from in a row.
+
+        Returns:
+            Those of a whole episode, or of a window.
+        """
+        return self.horizon if self.imagination == "episodes" else self.windows.length
 
 
 def preset(name: str, **fields: Any) -> Config:

@@ -159,6 +159,7 @@ FINITE_POSITIVE = Number("a finite number above 0", low=0.0, with_low=False)
 FROM_ZERO = Number("a finite number of at least 0", low=0.0)
 FINITE = Number("a finite number")
 SHARE = Number("a share from 0 to 1", low=0.0, high=1.0)
+DISCOUNT = Number("a discount above 0 and at most 1", low=0.0, high=1.0, with_low=False)
 
 _RULE, _SINCE, _BEFORE, _SIZE = "rule", "since", "before", "size"
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from beeline.config._fields import (
+    DISCOUNT,
     FINITE_POSITIVE,
     FROM_ZERO,
     LAYER,
@@ -17,7 +18,7 @@ from beeline.config._fields import (
     Switch,
     field,
 )
-from beeline.config._names import OPTIMISERS, SQUASHES
+from beeline.config._names import CLOCKS, OPTIMISERS, SQUASHES
 
 
 def check_heads(flag: str, width: int, heads: int) -> None:
@@ -137,6 +138,36 @@ class Improvement(Group):
     """Share of the gradient through the policy's input; 0 is the paper's stop-gradient."""
     through_states: float = field(1.0, SHARE)
     """Share of the gradient through predicted states that are fed back."""
+
+
+@dataclass(frozen=True)
+class Windows(Group):
+    """Windows of experience, and the critic at their end; with `imagination` of windows only."""
+
+    length: int = field(16, Count(1), since=3, before=16)
+    """Steps in a window."""
+    fresh: float = field(0.125, SHARE, since=3, before=0.125)
+    """Share of the imagined windows that start where episodes do; the rest in states seen."""
+    discount: float = field(0.99, DISCOUNT, since=3, before=0.99)
+    """Factor on the worth of a reward for each step that it comes later."""
+    clock: str = field("none", Choice(CLOCKS), since=3, before="none")
+    """What sees the time: `none`, or `episode` where the best action depends on it."""
+    trace: float = field(0.95, SHARE, since=3, before=0.95)
+    """How far the critic's targets trust imagined rewards before they trust the critic itself."""
+    critic_rate: float = field(1e-3, FINITE_POSITIVE, since=3, before=1e-3)
+    """Adam's step size of the critic at the start."""
+    target_rate: float = field(0.02, SHARE, since=3, before=0.02)
+    """Share of the critic that the slow copy which it learns from takes on in an update."""
+    hidden: tuple[int, ...] = field((64, 64), Sizes(), since=3, before=(64, 64))
+    """Hidden layers of the critic."""
+
+    @override
+    def check(self, flag: str) -> None:
+        if self.discount == 1 and self.clock == "none":
+            raise ValueError(
+                f"{flag}.discount is 1, but nothing sees the time, so that no value would be "
+                f"finite: give a discount below 1, or {flag}.clock = episode"
+            )
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,18 @@ OPTIMISERS = {
 }
 
 
+IMAGINATIONS = {
+    "episodes": "Whole episodes, from where the task's start (the paper).",
+    "windows": "Windows from any state seen, with a critic at their end.",
+}
+
+
+CLOCKS = {
+    "none": "No part sees the time.",
+    "episode": "Models, the policy and the critic see the step's index in the episode.",
+}
+
+
 NONFINITE = {
     "stop": "End the run at the first number that is not finite, and name it.",
     "skip": "Leave out the update or the episode it came up in, count it, and go on.",

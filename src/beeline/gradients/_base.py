@@ -5,9 +5,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, final
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs._declared import takes_next_state
@@ -27,14 +28,16 @@ def rewards_along(
     states: Float[Array, "time state"],
     actions: Float[Array, "time action"],
     last: Float[Array, " state"] | None = None,
+    first: Int[Array, ""] | None = None,
 ) -> Float[Array, " time"]:
-    """Reward every step of an episode.
+    """Reward every step of an episode or a window.
 
     Args:
         reward: The reward.
         states: State before each action.
         actions: Actions in [-1, 1].
         last: State after the last action, for a reward that takes the next state.
+        first: Index of the first step of a window; left out for whole episodes.
 
     Returns:
         The rewards.
@@ -42,7 +45,7 @@ def rewards_along(
     Raises:
         ValueError: If the reward takes the next state and there is no last one.
     """
-    times = jnp.arange(actions.shape[0])
+    times = steps_from(first, actions.shape[0])
     if not takes_next_state(reward):
         return jax.vmap(reward)(states, actions, times)
     if last is None:
@@ -51,18 +54,36 @@ def rewards_along(
     return jax.vmap(reward)(states, actions, times, next_state=following)
 
 
+def steps_from(first: Int[Array, ""] | None, length: int) -> Int[Array, " time"]:
+    """Number the steps of a window as in its episode.
+
+    Args:
+        first: Index of its first step; None for a whole episode.
+        length: Steps in it.
+
+    Returns:
+        The indices.
+    """
+    times = jnp.arange(length)
+    return times if first is None else first + times
+
+
 class Imagined(NamedTuple):
-    """Episodes that a policy rolls out in a model."""
+    """Episodes or windows that a policy rolls out in a model."""
 
     states: Float[Array, "batch time state"]
     actions: Float[Array, "batch time action"]
     entropy: Float[Array, "batch time"]
     return_: Float[Array, " batch"]
+    """Discounted sum of the rewards, and what the critic expects to follow where there is one."""
 
 
 @final
 class Objective(Module):
     """Mean imagined return over `return_scale`, plus the weighted mean entropy.
+
+    Of a window, the critic scores the state that it ends in. The gradient passes through that
+    state only, never through the critic's weights.
 
     References:
         Paper, Eqs. 1 to 3, and Appendix C for the entropy.
@@ -71,6 +92,19 @@ class Objective(Module):
     reward: RewardFunction
     return_scale: Float[Array, ""]
     entropy_weight: Float[Array, ""]
+    critic: Callable[..., Float[Array, ""]] | None = None
+    """The value of a state at a step index; None for whole episodes, at whose end it is zero."""
+    discount: float = eqx.field(static=True, default=1.0)
+    """Factor on the worth of a reward for each step that it comes later."""
+
+    @property
+    def takes_last_state(self) -> bool:
+        """Whether the state after the last action matters.
+
+        Returns:
+            True with a critic, or a reward that takes the next state.
+        """
+        return self.critic is not None or takes_next_state(self.reward)
 
     def __call__(
         self,
@@ -78,20 +112,34 @@ class Objective(Module):
         actions: Float[Array, "batch time action"],
         entropy: Float[Array, "batch time"],
         last: Float[Array, "batch state"] | None = None,
+        first: Int[Array, " batch"] | None = None,
     ) -> tuple[Float[Array, ""], Imagined]:
-        """Score episodes.
+        """Score episodes or windows.
 
         Args:
             states: State before each action.
             actions: Actions taken.
             entropy: Entropy estimates of the policy there.
-            last: State after the last action, for a reward that takes the next state.
+            last: State after the last action, if `takes_last_state`.
+            first: Index of the first step of each window; left out for whole episodes.
 
         Returns:
             The objective, and the episodes with their returns.
+
+        Raises:
+            ValueError: If there is a critic and no last state to score.
         """
-        rewards = jax.vmap(partial(rewards_along, self.reward))(states, actions, last)
+        rewards = jax.vmap(partial(rewards_along, self.reward))(states, actions, last, first)
+        length = actions.shape[1]
+        if self.discount < 1:
+            rewards = rewards * self.discount ** jnp.arange(length)
         returns = rewards.sum(axis=1)
+        if self.critic is not None:
+            if last is None:
+                raise ValueError("there is a critic, but no last state for it to score")
+            ends = length if first is None else first + length
+            values = jax.vmap(self.critic)(last, jnp.broadcast_to(ends, last.shape[:1]))
+            returns = returns + self.discount**length * values
         value = returns.mean() / self.return_scale + self.entropy_weight * entropy.mean()
         return value, Imagined(states, actions, entropy, returns)
 
@@ -107,6 +155,7 @@ class PolicyGradient(Module):
         objective: Objective,
         initial_states: Float[Array, "batch state"],
         noise: Float[Array, "batch time action"],
+        first: Int[Array, " batch"] | None = None,
     ) -> tuple[tuple[Float[Array, ""], Imagined], Policy]:
         """Compute the objective and its gradient.
 
@@ -114,8 +163,10 @@ class PolicyGradient(Module):
             policy: The policy.
             model: The world model it imagines with.
             objective: What to maximise.
-            initial_states: Where the episodes start.
-            noise: Standard normal draws for the policy; their time axis is the horizon.
+            initial_states: Where the episodes or windows start.
+            noise: Standard normal draws for the policy; their time axis is the horizon or the
+                length of a window.
+            first: Index of the first step of each window; left out for whole episodes.
 
         Returns:
             The objective with the imagined episodes, and the gradient, shaped as the policy.

@@ -2,8 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
+from beeline.gradients._base import steps_from
 from beeline.models import WorldModel
 from beeline.policies import Policy
 
@@ -29,6 +30,7 @@ def rollout(
     model: WorldModel,
     state: Float[Array, " state"],
     noise: Float[Array, "time action"],
+    first: Int[Array, ""] | None = None,
     *,
     through_policy: float,
     through_states: float,
@@ -38,13 +40,14 @@ def rollout(
     Float[Array, " time"],
     Float[Array, " state"],
 ]:
-    """Unroll one episode, the model's room growing in stages.
+    """Unroll one episode or window, the model's room growing in stages.
 
     Args:
         policy: The policy.
         model: The world model.
         state: The initial state.
         noise: Standard normal draws for the policy.
+        first: Index of the first step of a window; left out for a whole episode.
         through_policy: Share of the gradient that passes through the policy's input.
         through_states: Share that passes through predicted states fed back to the model.
 
@@ -60,16 +63,16 @@ def rollout(
         carry, next_state = model.step(carry, fed_back, action, t)
         return (carry, next_state), (state, action, entropy)
 
-    times = jnp.arange(noise.shape[0])
+    times = steps_from(first, noise.shape[0])
     stages = model.stages(noise.shape[0])
-    first, parts = 0, []
-    loop = (model.start(state, stages[0]), state)
+    done, parts = 0, []
+    loop = (model.start(state, stages[0], *(() if first is None else (first,))), state)
     for last in stages:
-        if first:
+        if done:
             loop = (model.reserve(loop[0], last), loop[1])
-        loop, part = jax.lax.scan(step, loop, (times[first:last], noise[first:last]))
+        loop, part = jax.lax.scan(step, loop, (times[done:last], noise[done:last]))
         parts.append(part)
-        first = last
+        done = last
     states, actions, entropy = (jnp.concatenate(piece) for piece in zip(*parts, strict=True))
     return states, actions, entropy, loop[1]
 

@@ -15,11 +15,10 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from typing_extensions import override
 
 from beeline.compute.microbatch import group_size, mean_in_groups
-from beeline.envs._declared import takes_next_state
 from beeline.gradients._base import Imagined, Objective, PolicyGradient
 from beeline.gradients._rollout import rollout
 from beeline.models import WorldModel
@@ -42,6 +41,7 @@ class Direct(PolicyGradient):
         objective: Objective,
         initial_states: Float[Array, "batch state"],
         noise: Float[Array, "batch time action"],
+        first: Int[Array, " batch"] | None = None,
     ) -> tuple[tuple[Float[Array, ""], Imagined], Policy]:
         if model.state_fed:
             raise ValueError(
@@ -50,28 +50,38 @@ class Direct(PolicyGradient):
                 "use Unrolled for it"
             )
 
-        def live(state, draws):
-            return rollout(policy, model, state, draws, through_policy=0.0, through_states=0.0)
+        def roll_out(state, draws, first):
+            return rollout(
+                policy, model, state, draws, first, through_policy=0.0, through_states=0.0
+            )
 
-        visited, *_ = jax.lax.stop_gradient(jax.vmap(live)(initial_states, noise))
+        visited, *_ = jax.lax.stop_gradient(jax.vmap(roll_out)(initial_states, noise, first))
 
-        def value(policy: Policy, visited: Array, noise: Array) -> tuple[Array, Imagined]:
-            times = jnp.broadcast_to(jnp.arange(noise.shape[1]), noise.shape[:2])
+        def value(
+            policy: Policy, visited: Array, noise: Array, first: Array | None
+        ) -> tuple[Array, Imagined]:
+            times = jnp.arange(noise.shape[1])
+            times = times if first is None else first[:, None] + times
+            times = jnp.broadcast_to(times, noise.shape[:2])
             actions, entropy = policy.sample(visited, times, noise)
-            # What the last action leads to matters to a reward of the next state alone.
-            to_the_end = takes_next_state(objective.reward)
+            # What the last action leads to matters to a critic, or a reward of the next state.
+            to_the_end = objective.takes_last_state
             steps = noise.shape[1] if to_the_end else -1
-            predicted = jax.vmap(model.predict)(visited[:, :steps], actions[:, :steps])
+            inputs = visited[:, :steps], actions[:, :steps], *(() if first is None else (first,))
+            predicted = jax.vmap(model.predict)(*inputs)
             states, last = jnp.concatenate([visited[:, :1], predicted], axis=1), None
             if to_the_end:
                 states, last = states[:, :-1], states[:, -1]
-            return objective(states, actions, entropy, last)
+            return objective(states, actions, entropy, last, first)
 
-        def group(visited: Array, noise: Array) -> tuple[tuple[Array, Policy], Imagined]:
+        def group(
+            visited: Array, noise: Array, first: Array | None = None
+        ) -> tuple[tuple[Array, Policy], Imagined]:
             gradient = eqx.filter_value_and_grad(value, has_aux=True)
-            (objective_value, imagined), slope = gradient(policy, visited, noise)
+            (objective_value, imagined), slope = gradient(policy, visited, noise, first)
             return (objective_value, slope), imagined
 
         size = group_size(*noise.shape[:2])
-        (objective_value, slope), imagined = mean_in_groups(group, visited, noise, size=size)
+        batch = visited, noise, *(() if first is None else (first,))
+        (objective_value, slope), imagined = mean_in_groups(group, *batch, size=size)
         return (objective_value, imagined), slope

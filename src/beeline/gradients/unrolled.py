@@ -9,7 +9,7 @@ from typing import final
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from typing_extensions import override
 
 from beeline.gradients._base import Imagined, Objective, PolicyGradient
@@ -48,19 +48,21 @@ class Unrolled(PolicyGradient):
         objective: Objective,
         initial_states: Float[Array, "batch state"],
         noise: Float[Array, "batch time action"],
+        first: Int[Array, " batch"] | None = None,
     ) -> tuple[tuple[Float[Array, ""], Imagined], Policy]:
         @partial(eqx.filter_value_and_grad, has_aux=True)
         def value(policy: Policy) -> tuple[Float[Array, ""], Imagined]:
-            def unroll(state, draws):
+            def unroll(state, draws, first):
                 return rollout(
                     policy,
                     model,
                     state,
                     draws,
+                    first,
                     through_policy=self.through_policy,
                     through_states=self.through_states,
                 )
 
-            return objective(*jax.vmap(unroll)(initial_states, noise))
+            return objective(*jax.vmap(unroll)(initial_states, noise, first), first)
 
         return value(policy)

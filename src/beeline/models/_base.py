@@ -1,7 +1,7 @@
 """The interface of every world model, and the loss that it is fitted by."""
 
 import abc
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -32,25 +32,32 @@ class WorldModel(Module, Generic[Carry]):
 
     @abc.abstractmethod
     def standardised(
-        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+        self,
+        states: Float[Array, "time state"],
+        actions: Float[Array, "time action"],
+        first: Int[ArrayLike, ""] = 0,
     ) -> Float[Array, "time state"]:
         """Predict the state after each action, in the coordinates of `scaling`.
 
         Args:
             states: The state before each action; models of actions read the first only.
             actions: Actions in [-1, 1].
+            first: Index of the first step in its episode; above 0 for a window.
 
         Returns:
             The standardised state after each action.
         """
 
     @abc.abstractmethod
-    def start(self, state: Float[Array, " state"], length: int) -> Carry:
+    def start(
+        self, state: Float[Array, " state"], length: int, first: Int[ArrayLike, ""] = 0
+    ) -> Carry:
         """Begin a rollout.
 
         Args:
-            state: The initial state.
+            state: The state before the first step.
             length: Steps to make room for.
+            first: Index of the first step in its episode; above 0 for a window.
 
         Returns:
             The carry of `step`.
@@ -101,18 +108,22 @@ class WorldModel(Module, Generic[Carry]):
         return (length,)
 
     def predict(
-        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+        self,
+        states: Float[Array, "time state"],
+        actions: Float[Array, "time action"],
+        first: Int[ArrayLike, ""] = 0,
     ) -> Float[Array, "time state"]:
         """Predict the state after each action.
 
         Args:
             states: The state before each action; models of actions read the first only.
             actions: Actions in [-1, 1].
+            first: Index of the first step in its episode; above 0 for a window.
 
         Returns:
             The state after each action.
         """
-        return self.scaling.decode(self.standardised(states, actions))
+        return self.scaling.decode(self.standardised(states, actions, *_beyond(first)))
 
 
 def check_length(length: int, horizon: int) -> None:
@@ -136,6 +147,7 @@ def prediction_loss(
     model: WorldModel,
     states: Float[Array, "batch times state"],
     actions: Float[Array, "batch time action"],
+    first: Int[Array, " batch"] | None = None,
 ) -> Float[Array, ""]:
     """Mean squared error of the predictions, in standardised units.
 
@@ -143,11 +155,18 @@ def prediction_loss(
 
     Args:
         model: The world model.
-        states: Whole episodes, one state more than actions.
+        states: Whole episodes or windows, one state more than actions.
         actions: The actions taken.
+        first: Index of the first step of each window; left out for whole episodes.
 
     Returns:
         The loss.
     """
-    predicted = jax.vmap(model.standardised)(states[:, :-1], actions)
+    inputs = states[:, :-1], actions, *(() if first is None else (first,))
+    predicted = jax.vmap(model.standardised)(*inputs)
     return jnp.mean((predicted - model.scaling.encode(states[:, 1:])) ** 2)
+
+
+def _beyond(first: Int[ArrayLike, ""]) -> tuple[Any, ...]:
+    # Models that know whole episodes only need not take it.
+    return () if isinstance(first, int) and first == 0 else (first,)

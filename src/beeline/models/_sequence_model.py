@@ -22,7 +22,7 @@ class SequenceModel(WorldModel[Any]):
     core: eqx.AbstractVar[SequenceCore]
     decoder: eqx.AbstractVar[MLP]
     horizon: int = eqx.field(static=True)
-    frequencies: int = eqx.field(static=True)
+    frequencies: int | None = eqx.field(static=True)
     harmonics: int = eqx.field(static=True)
 
     @override

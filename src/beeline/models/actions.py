@@ -18,7 +18,7 @@ from typing_extensions import override
 from beeline.models._base import check_length
 from beeline.models._sequence_model import SequenceModel
 from beeline.networks.layers import MLP, Linear
-from beeline.networks.scaling import StateScaling, action_features
+from beeline.networks.scaling import StateScaling, action_features, time_feature_count
 from beeline.sequence import SequenceCore
 
 
@@ -46,7 +46,7 @@ class ActionsModel(SequenceModel):
         horizon: int,
         *,
         decoder_sizes: tuple[int, ...] = (64, 64),
-        frequencies: int = 0,
+        frequencies: int | None = 0,
         harmonics: int = 0,
         scaling: StateScaling | None = None,
         key: PRNGKeyArray,
@@ -59,13 +59,13 @@ class ActionsModel(SequenceModel):
             action_dim: Number of action entries.
             horizon: Steps in an episode, for the time features.
             decoder_sizes: Hidden layers between the core's output and the state.
-            frequencies: Sine and cosine pairs among the time features.
+            frequencies: Sine and cosine pairs among the time features; None for no time at all.
             harmonics: Sine and cosine pairs of each action entry.
             scaling: Coordinates in which states are seen; physical units if not given.
             key: Random key.
         """
         state_key, action_key, decoder_key = jax.random.split(key, 3)
-        features = 1 + 2 * frequencies
+        features = time_feature_count(frequencies)
         self.core = core
         self.embed_state = Linear(state_dim + features, core.width, key=state_key)
         inputs = action_dim * (1 + 2 * harmonics) + features
@@ -78,20 +78,25 @@ class ActionsModel(SequenceModel):
 
     @override
     def standardised(
-        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+        self,
+        states: Float[Array, "time state"],
+        actions: Float[Array, "time action"],
+        first: Int[ArrayLike, ""] = 0,
     ) -> Float[Array, "time state"]:
         check_length(actions.shape[0], self.horizon)
-        first = self._state_token(states[0])
-        rest = self._action_token(actions, jnp.arange(actions.shape[0]))
-        outputs = self.core.parallel(jnp.concatenate([first[None], rest]))
+        start = self._state_token(states[0], first)
+        rest = self._action_token(actions, first + jnp.arange(actions.shape[0]))
+        outputs = self.core.parallel(jnp.concatenate([start[None], rest]))
         # Output 0 has read the initial state only.
         return self.decoder(outputs[1:])
 
     @override
-    def start(self, state: Float[Array, " state"], length: int) -> Any:
+    def start(
+        self, state: Float[Array, " state"], length: int, first: Int[ArrayLike, ""] = 0
+    ) -> Any:
         check_length(length, self.horizon)
         cache = self.core.start(self.tokens_before + length)
-        return self.core.step(cache, self._state_token(state))[0]
+        return self.core.step(cache, self._state_token(state, first))[0]
 
     @override
     def step(
@@ -105,8 +110,10 @@ class ActionsModel(SequenceModel):
         cache, output = self.core.step(carry, self._action_token(action, t))
         return cache, self.scaling.decode(self.decoder(output))
 
-    def _state_token(self, state: Float[Array, " state"]) -> Float[Array, " hidden"]:
-        return self.embed_state(self._with_time(jnp.zeros((), int), self.scaling.encode(state)))
+    def _state_token(
+        self, state: Float[Array, " state"], first: Int[ArrayLike, ""]
+    ) -> Float[Array, " hidden"]:
+        return self.embed_state(self._with_time(jnp.asarray(first), self.scaling.encode(state)))
 
     def _action_token(
         self, action: Float[Array, "*time action"], t: Int[ArrayLike, "*time"]

@@ -19,7 +19,7 @@ from typing_extensions import override
 from beeline.models._base import check_length
 from beeline.models._sequence_model import SequenceModel
 from beeline.networks.layers import MLP, Linear
-from beeline.networks.scaling import StateScaling, action_features
+from beeline.networks.scaling import StateScaling, action_features, time_feature_count
 from beeline.sequence import SequenceCore
 
 
@@ -46,7 +46,7 @@ class HistoryModel(SequenceModel):
         horizon: int,
         *,
         decoder_sizes: tuple[int, ...] = (64, 64),
-        frequencies: int = 0,
+        frequencies: int | None = 0,
         harmonics: int = 0,
         difference: bool = False,
         scaling: StateScaling | None = None,
@@ -60,14 +60,14 @@ class HistoryModel(SequenceModel):
             action_dim: Number of action entries.
             horizon: Steps in an episode, for the time features.
             decoder_sizes: Hidden layers between the core's output and the state.
-            frequencies: Sine and cosine pairs among the time features.
+            frequencies: Sine and cosine pairs among the time features; None for no time at all.
             harmonics: Sine and cosine pairs of each action entry.
             difference: Whether to predict the change of the standardised state.
             scaling: Coordinates in which states are seen; physical units if not given.
             key: Random key.
         """
         embed_key, decoder_key = jax.random.split(key)
-        inputs = state_dim + action_dim * (1 + 2 * harmonics) + 1 + 2 * frequencies
+        inputs = state_dim + action_dim * (1 + 2 * harmonics) + time_feature_count(frequencies)
         self.core = core
         self.embed = Linear(inputs, core.width, key=embed_key)
         self.decoder = MLP((core.width, *decoder_sizes, state_dim), key=decoder_key)
@@ -79,15 +79,20 @@ class HistoryModel(SequenceModel):
 
     @override
     def standardised(
-        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+        self,
+        states: Float[Array, "time state"],
+        actions: Float[Array, "time action"],
+        first: Int[ArrayLike, ""] = 0,
     ) -> Float[Array, "time state"]:
         check_length(actions.shape[0], self.horizon)
         values = self.scaling.encode(states)
-        tokens = self._tokens(values, actions, jnp.arange(actions.shape[0]))
+        tokens = self._tokens(values, actions, first + jnp.arange(actions.shape[0]))
         return self._decode(values, self.core.parallel(tokens))
 
     @override
-    def start(self, state: Float[Array, " state"], length: int) -> Any:
+    def start(
+        self, state: Float[Array, " state"], length: int, first: Int[ArrayLike, ""] = 0
+    ) -> Any:
         del state  # Read with the first action.
         check_length(length, self.horizon)
         return self.core.start(length)

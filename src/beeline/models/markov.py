@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from beeline.models._base import WorldModel, check_length
 from beeline.networks.layers import MLP
-from beeline.networks.scaling import StateScaling, time_features
+from beeline.networks.scaling import StateScaling, time_feature_count, time_features
 
 _SMALLEST_CHANGE = 1e-6
 
@@ -30,7 +30,7 @@ class MarkovModel(WorldModel[None]):
     change: Float[Array, " state"] | None
     """Unit of each entry of the network's output, in standardised states; 1 if None."""
     horizon: int = eqx.field(static=True)
-    frequencies: int = eqx.field(static=True)
+    frequencies: int | None = eqx.field(static=True)
     state_fed = True
 
     def __init__(
@@ -40,7 +40,7 @@ class MarkovModel(WorldModel[None]):
         horizon: int,
         *,
         hidden_sizes: tuple[int, ...] = (64, 64),
-        frequencies: int = 0,
+        frequencies: int | None = 0,
         scaling: StateScaling | None = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -51,11 +51,11 @@ class MarkovModel(WorldModel[None]):
             action_dim: Number of action entries.
             horizon: Steps in an episode, for the time features.
             hidden_sizes: Hidden layers.
-            frequencies: Sine and cosine pairs among the time features.
+            frequencies: Sine and cosine pairs among the time features; None for no time at all.
             scaling: Coordinates in which states are seen; physical units if not given.
             key: Random key.
         """
-        inputs = state_dim + action_dim + 1 + 2 * frequencies
+        inputs = state_dim + action_dim + time_feature_count(frequencies)
         self.network = MLP((inputs, *hidden_sizes, state_dim), key=key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         self.change = None
@@ -100,13 +100,18 @@ class MarkovModel(WorldModel[None]):
 
     @override
     def standardised(
-        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+        self,
+        states: Float[Array, "time state"],
+        actions: Float[Array, "time action"],
+        first: Int[ArrayLike, ""] = 0,
     ) -> Float[Array, "time state"]:
         check_length(actions.shape[0], self.horizon)
-        return self._next(states, actions, jnp.arange(actions.shape[0]))
+        return self._next(states, actions, first + jnp.arange(actions.shape[0]))
 
     @override
-    def start(self, state: Float[Array, " state"], length: int) -> None:
+    def start(
+        self, state: Float[Array, " state"], length: int, first: Int[ArrayLike, ""] = 0
+    ) -> None:
         check_length(length, self.horizon)
 
     @override

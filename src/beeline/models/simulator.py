@@ -47,14 +47,19 @@ class SimulatorModel(WorldModel[None]):
 
     @override
     def standardised(
-        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+        self,
+        states: Float[Array, "time state"],
+        actions: Float[Array, "time action"],
+        first: Int[ArrayLike, ""] = 0,
     ) -> Float[Array, "time state"]:
         check_length(actions.shape[0], self.horizon)
         every = jax.vmap(partial(move, self.environment))
-        return self.scaling.encode(every(states, actions, jnp.arange(actions.shape[0])))
+        return self.scaling.encode(every(states, actions, first + jnp.arange(actions.shape[0])))
 
     @override
-    def start(self, state: Float[Array, " state"], length: int) -> None:
+    def start(
+        self, state: Float[Array, " state"], length: int, first: Int[ArrayLike, ""] = 0
+    ) -> None:
         check_length(length, self.horizon)
 
     @override
@@ -93,7 +98,10 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
 
     @override
     def standardised(
-        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+        self,
+        states: Float[Array, "time state"],
+        actions: Float[Array, "time action"],
+        first: Int[ArrayLike, ""] = 0,
     ) -> Float[Array, "time state"]:
         check_length(actions.shape[0], self.horizon)
 
@@ -101,11 +109,13 @@ class DynamicsActionsModel(WorldModel[Float[Array, " state"]]):
             state = move(self.environment, state, *inputs)
             return state, state
 
-        inputs = (actions, jnp.arange(actions.shape[0]))
+        inputs = (actions, jnp.asarray(first) + jnp.arange(actions.shape[0]))
         return self.scaling.encode(jax.lax.scan(advance, states[0], inputs)[1])
 
     @override
-    def start(self, state: Float[Array, " state"], length: int) -> Float[Array, " state"]:
+    def start(
+        self, state: Float[Array, " state"], length: int, first: Int[ArrayLike, ""] = 0
+    ) -> Float[Array, " state"]:
         check_length(length, self.horizon)
         return state
 

@@ -115,7 +115,7 @@ class StateScaling(Module):
 
 
 def time_features(
-    t: Int[ArrayLike, "*time"], horizon: int, frequencies: int = 0
+    t: Int[ArrayLike, "*time"], horizon: int, frequencies: int | None = 0
 ) -> Float[Array, "*time features"]:
     """Encode step indices smoothly.
 
@@ -123,14 +123,28 @@ def time_features(
         t: Step indices, 0 to `horizon`.
         horizon: Steps in an episode.
         frequencies: Number of sine and cosine pairs of period 2, 1, 1/2, ... episodes,
-            which let a small network switch sharply in time.
+            which let a small network switch sharply in time; None for what sees no time.
 
     Returns:
-        Time scaled to [-1, 1], followed by the pairs; 1 + 2 * frequencies features.
+        Time scaled to [-1, 1], followed by the pairs; 1 + 2 * frequencies features, or none.
     """
+    if frequencies is None:
+        return jnp.zeros((*jnp.shape(t), 0))
     phase = jnp.asarray(t, dtype=float)[..., None] / horizon
     angles = phase * jnp.pi * 2.0 ** jnp.arange(frequencies)
     return jnp.concatenate([2 * phase - 1, jnp.sin(angles), jnp.cos(angles)], axis=-1)
+
+
+def time_feature_count(frequencies: int | None) -> int:
+    """Count the features of `time_features`.
+
+    Args:
+        frequencies: As there.
+
+    Returns:
+        Their number.
+    """
+    return 0 if frequencies is None else 1 + 2 * frequencies
 
 
 def action_features(

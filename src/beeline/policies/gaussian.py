@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from beeline._choices import choose
 from beeline.networks.layers import MLP
-from beeline.networks.scaling import StateScaling, time_features
+from beeline.networks.scaling import StateScaling, time_feature_count, time_features
 from beeline.policies._base import Policy
 from beeline.policies._squash import SQUASHES
 
@@ -30,7 +30,7 @@ class SquashedGaussian(Policy):
     network: MLP
     scaling: StateScaling
     horizon: int = eqx.field(static=True)
-    frequencies: int = eqx.field(static=True)
+    frequencies: int | None = eqx.field(static=True)
     mean_bound: float = eqx.field(static=True)
     deviations: tuple[float, float] = eqx.field(static=True)
     squash: str = eqx.field(static=True)
@@ -42,7 +42,7 @@ class SquashedGaussian(Policy):
         horizon: int,
         *,
         hidden_sizes: tuple[int, ...] = (64, 64),
-        frequencies: int = 0,
+        frequencies: int | None = 0,
         mean_bound: float = 3.0,
         deviations: tuple[float, float] = (0.05, 0.3),
         squash: str = "tanh",
@@ -67,7 +67,7 @@ class SquashedGaussian(Policy):
             ValueError: If there is no such squash.
         """
         choose("squash", squash, SQUASHES)
-        inputs = state_dim + 1 + 2 * frequencies
+        inputs = state_dim + time_feature_count(frequencies)
         self.network = MLP((inputs, *hidden_sizes, 2 * action_dim), last_scale=0.01, key=key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         self.horizon = horizon

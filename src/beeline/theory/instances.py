@@ -54,14 +54,19 @@ class EqualSlopes(WorldModel[Sums]):
 
     @override
     def standardised(
-        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+        self,
+        states: Float[Array, "time state"],
+        actions: Float[Array, "time action"],
+        first: Int[ArrayLike, ""] = 0,
     ) -> Float[Array, "time state"]:
         if self.memory:
             states, actions = jnp.cumsum(states, axis=0), jnp.cumsum(actions, axis=0)
         return self.action_slope * actions + self.state_slope * states
 
     @override
-    def start(self, state: Float[Array, " state"], length: int) -> Sums:
+    def start(
+        self, state: Float[Array, " state"], length: int, first: Int[ArrayLike, ""] = 0
+    ) -> Sums:
         del length
         return Sums(jnp.zeros_like(state), jnp.zeros_like(state))
 
@@ -103,13 +108,18 @@ class BareCore(WorldModel[Any]):
 
     @override
     def standardised(
-        self, states: Float[Array, "time state"], actions: Float[Array, "time action"]
+        self,
+        states: Float[Array, "time state"],
+        actions: Float[Array, "time action"],
+        first: Int[ArrayLike, ""] = 0,
     ) -> Float[Array, "time state"]:
         del states
         return self.core.parallel(actions)
 
     @override
-    def start(self, state: Float[Array, " state"], length: int) -> Any:
+    def start(
+        self, state: Float[Array, " state"], length: int, first: Int[ArrayLike, ""] = 0
+    ) -> Any:
         del state
         return self.core.start(length)
 

@@ -18,6 +18,7 @@ from beeline.models import RewardModel, WorldModel
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
 from beeline.training._tally import Tally
+from beeline.training.critic import Critic, CriticFitting, Critics
 from beeline.training.episodes import (
     Buffer,
     Episode,
@@ -35,6 +36,9 @@ from beeline.training.one_step_fitting import OneStepFitting
 from beeline.training.policy_improvement import PolicyImprovement
 from beeline.training.record import Record
 from beeline.training.reward_fitting import RewardFitting
+
+_CRITIC = 2**31
+"""Beyond every update that the policy's key is folded with."""
 
 _REPLAYED = 4
 """Older episodes that the model is measured on too, spread evenly over the buffer."""
@@ -95,6 +99,8 @@ class BPO(Module):
     """How a reward model is fitted; None where the reward is known."""
     one_step_fitting: OneStepFitting | None
     """How the model that imagines episodes is fitted; None where real ones are all there is."""
+    critic_fitting: CriticFitting | None
+    """How the critic at the end of windows is fitted; None where whole episodes are imagined."""
     scale_returns: bool = eqx.field(static=True)
     standardise: bool = eqx.field(static=True)
     warmup_episodes: int = eqx.field(static=True)
@@ -110,14 +116,16 @@ class BPO(Module):
         Returns:
             The learners, in that order.
         """
-        all_of_them = self.one_step_fitting, self.fitting, self.reward_fitting, self.improvement
-        return tuple(learner for learner in all_of_them if learner is not None)
+        models = self.one_step_fitting, self.fitting, self.reward_fitting
+        learners = *models, self.critic_fitting, self.improvement
+        return tuple(learner for learner in learners if learner is not None)
 
     def init(
         self,
         model: WorldModel,
         policy: Policy,
         reward: RewardModel | None = None,
+        critic: Critic | None = None,
         *,
         key: PRNGKeyArray,
     ) -> BPOState:
@@ -127,6 +135,7 @@ class BPO(Module):
             model: The world model, newly drawn.
             policy: The policy, newly drawn.
             reward: The reward model, newly drawn, if the reward is to be learned.
+            critic: The critic, newly drawn, if windows are imagined.
             key: Random key.
 
         Returns:
@@ -146,6 +155,9 @@ class BPO(Module):
         weights: dict[str, Any] = {"model": model, "policy": policy}
         if reward is not None:
             weights["reward"] = reward.standardise(scaling, episodes.rewards)
+        if critic is not None:
+            critic = critic.standardise(scaling, episodes.rewards)
+            weights["critic"] = Critics(critic, critic)
         dyna = self.fitting.dyna
         if dyna is not None:
             dyna_key = jax.random.fold_in(warmup_key, self.warmup_episodes)
@@ -178,6 +190,7 @@ class BPO(Module):
             "one_step": fit_key,
             "model": fit_key,
             "reward": reward_key,
+            "critic": jax.random.fold_in(improve_key, _CRITIC),
             "policy": improve_key,
         }
         episode = self._explore(state.policy, key=episode_key)

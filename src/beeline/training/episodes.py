@@ -213,7 +213,7 @@ class Buffer(Module):
         Returns:
             Their states and actions.
         """
-        at = self._choose(batch, key=key)
+        at = self.choose(batch, key=key)
         return self.states[at], self.actions[at]
 
     def draw_rewarded(
@@ -240,9 +240,18 @@ class Buffer(Module):
                 "a learned reward was asked for, but the episodes come without rewards: "
                 "give the buffer their rewards, or use the known reward"
             )
-        at = self._choose(batch, key=key)
+        at = self.choose(batch, key=key)
         return self.states[at], self.actions[at], self.rewards[at]
 
-    def _choose(self, batch: int, *, key: PRNGKeyArray) -> Int[Array, " batch"]:
+    def choose(self, batch: int, *, key: PRNGKeyArray) -> Int[Array, " batch"]:
+        """Draw episodes uniformly, with replacement.
+
+        Args:
+            batch: How many.
+            key: Random key.
+
+        Returns:
+            Their places.
+        """
         filled = jnp.minimum(self.count, self.states.shape[0])
         return jax.random.randint(key, (batch,), 0, filled)

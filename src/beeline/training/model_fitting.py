@@ -13,8 +13,8 @@ from beeline.compute.microbatch import group_size, mean_in_groups
 from beeline.gradients import open_loop
 from beeline.models import WorldModel, prediction_loss
 from beeline.training.dyna import Dyna
-from beeline.training.episodes import Sequences
 from beeline.training.learner import Context, Learner, Slope
+from beeline.training.windows import Windows
 
 
 @final
@@ -24,21 +24,20 @@ class ModelFitting(Learner):
     name = "model"
     dyna: Dyna | None = None
     """How episodes are imagined to stand beside the real ones; None to learn from these alone."""
+    windows: Windows | None = None
+    """Windows to learn from in the place of whole episodes."""
 
     @override
     def slope(self, weights: WorldModel, context: Context, *, key: PRNGKeyArray) -> Slope:
-        states, actions = self._batch(context, key)
+        batch = self._batch(context, key)
 
-        def share(
-            model: WorldModel, states: Array, actions: Array
-        ) -> tuple[tuple[Array, WorldModel], None]:
-            def group(states: Array, actions: Array) -> tuple[tuple[Array, WorldModel], None]:
-                return eqx.filter_value_and_grad(prediction_loss)(model, states, actions), None
+        def share(model: WorldModel, *batch: Array) -> tuple[tuple[Array, WorldModel], None]:
+            def group(*batch: Array) -> tuple[tuple[Array, WorldModel], None]:
+                return eqx.filter_value_and_grad(prediction_loss)(model, *batch), None
 
-            size = group_size(*actions.shape[:2])
-            return mean_in_groups(group, states, actions, size=size)
+            return mean_in_groups(group, *batch, size=group_size(*batch[1].shape[:2]))
 
-        (loss, gradient), _ = mean_over_devices(share, weights, states, actions)
+        (loss, gradient), _ = mean_over_devices(share, weights, *batch)
         return Slope(loss, gradient, (loss,))
 
     @override
@@ -46,8 +45,10 @@ class ModelFitting(Learner):
         # The odd ones are the one-step model's.
         return jax.random.fold_in(key, 2 * index)
 
-    def _batch(self, context: Context, key: PRNGKeyArray) -> Sequences:
+    def _batch(self, context: Context, key: PRNGKeyArray) -> tuple[Array, ...]:
         buffer = context.buffer
+        if self.windows is not None:
+            return tuple(self.windows.draw(buffer, self.batch_size, key=key))
         if self.dyna is None:
             return buffer.draw(self.batch_size, key=key)
         key, dyna_key = jax.random.split(key)
@@ -73,6 +74,8 @@ class ModelFitting(Learner):
         """
 
         def error(states: Array, actions: Array) -> Array:
+            if self.windows is not None:
+                return jnp.sqrt(prediction_loss(model, *self.windows.all_of(states, actions)))
             return jnp.sqrt(prediction_loss(model, states[None], actions[None]))
 
         return jax.vmap(error)(states, actions)

@@ -18,6 +18,7 @@ from beeline.gradients import Imagined, Objective, PolicyGradient, draw_noise
 from beeline.models import WorldModel
 from beeline.policies import Policy, Widened
 from beeline.training.learner import Context, Learner, Slope
+from beeline.training.windows import Windows
 
 
 @final
@@ -33,25 +34,25 @@ class PolicyImprovement(Learner):
     """How many times the policy's own noise imagined episodes begin the run with; 1 at its end."""
     entropy_weight: float = eqx.field(static=True, default=0.0)
     """Weight of the mean entropy beside the scaled return."""
+    windows: Windows | None = None
+    """Windows to imagine in the place of whole episodes, with a critic at their end."""
 
     @override
     def slope(self, weights: Policy, context: Context, *, key: PRNGKeyArray) -> Slope:
         start_key, noise_key = jax.random.split(key)
-        starts = jax.vmap(lambda k: self.env.initial_state(key=k))(
-            jax.random.split(start_key, self.batch_size)
-        )
-        noise = draw_noise(self.batch_size, self.env.horizon, self.env.action_dim, key=noise_key)
+        starts, length = self._starts(context, key=start_key)
+        noise = draw_noise(self.batch_size, length, self.env.action_dim, key=noise_key)
         width = 1 + (self.first_noise - 1) * (1 - jnp.asarray(context.progress)) ** 2
 
         def share(
-            whole: tuple[Widened, WorldModel, Objective], starts: Array, noise: Array
+            whole: tuple[Widened, WorldModel, Objective], noise: Array, *starts: Array
         ) -> tuple[tuple[Array, Any], Imagined]:
-            policy, model, objective = whole
-            (value, imagined), gradient = self.gradient(policy, model, objective, starts, noise)
+            states, *first = starts
+            (value, imagined), gradient = self.gradient(*whole, states, noise, *first)
             return (value, gradient), imagined
 
         whole = Widened(weights, width), context.weights["model"], self.objective(context)
-        (value, gradient), imagined = mean_over_devices(share, whole, starts, noise)
+        (value, gradient), imagined = mean_over_devices(share, whole, noise, *starts)
         downwards = jax.tree.map(jnp.negative, gradient.policy)
         values = imagined.return_.mean(), imagined.entropy.mean()
         return Slope(-value, downwards, values)
@@ -69,4 +70,18 @@ class PolicyImprovement(Learner):
             context.weights.get("reward", reward_of(self.env)),
             jnp.asarray(context.return_scale),
             jnp.asarray(self.entropy_weight, dtype=float),
+            **self._at_the_end(context),
         )
+
+    def _starts(self, context: Context, *, key: PRNGKeyArray) -> tuple[tuple[Array, ...], int]:
+        if self.windows is not None:
+            starts = self.windows.starts(self.env, context.buffer, self.batch_size, key=key)
+            return starts, self.windows.length
+        keys = jax.random.split(key, self.batch_size)
+        return (jax.vmap(lambda k: self.env.initial_state(key=k))(keys),), self.env.horizon
+
+    def _at_the_end(self, context: Context) -> dict[str, Any]:
+        if "critic" not in context.weights:
+            return {}
+        critic = context.weights["critic"].critic
+        return {"critic": critic, "discount": critic.discount}

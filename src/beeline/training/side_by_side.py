@@ -21,6 +21,7 @@ from beeline.policies import Policy
 from beeline.training._fault_names import fault_of_warmup, faults_of_iteration
 from beeline.training.algorithm import Algorithm, Fault, seeds_of
 from beeline.training.bpo import BPO, BPOState
+from beeline.training.critic import Critic
 from beeline.training.episodes import Episode
 from beeline.training.faults import Faults
 from beeline.training.record import Record
@@ -34,6 +35,7 @@ class Networks(NamedTuple):
     model: WorldModel
     policy: Policy
     reward: RewardModel | None
+    critic: Critic | None
     key: PRNGKeyArray
     """For all that is drawn later."""
 
@@ -177,8 +179,8 @@ def _compile_start(algorithm: SideBySide, seeds: Sequence[int]) -> Callable[[], 
 
 def _start(algorithm: SideBySide) -> Callable[[Array], BPOState]:
     def start(seed: UInt32[Array, ""]) -> BPOState:
-        model, policy, reward, key = algorithm.draw(seed)
-        return algorithm.bpo.init(model, policy, reward, key=key)
+        model, policy, reward, critic, key = algorithm.draw(seed)
+        return algorithm.bpo.init(model, policy, reward, critic, key=key)
 
     return lambda seeds: _over_seeds(start, len(seeds), seeds)
 

@@ -1,0 +1,233 @@
+"""A critic: what the policy is expected to earn from a state on.
+
+It scores the state that an imagined window ends in, so that a window need not be as long as the
+consequences of its actions.
+
+References:
+    Sutton 1988, "Learning to predict by the methods of temporal differences" (TD(lambda)).
+    Mnih et al. 2015, "Human-level control through deep reinforcement learning" (target network).
+"""
+
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+from typing_extensions import override
+
+from beeline._module import Module
+from beeline.envs import Environment, reward_of
+from beeline.gradients import RewardFunction, rewards_along, rollout
+from beeline.networks.layers import MLP
+from beeline.networks.scaling import StateScaling, time_feature_count, time_features
+from beeline.training.learner import Context, Learned, Learner, Slope, Updated
+from beeline.training.windows import Windows
+
+
+@final
+class Critic(Module):
+    """V(s, t) = reach(t) * (mean reward + its deviation * network(s, t)).
+
+    `reach(t)` is the discounted number of steps that are left, so that values are of the right
+    size at once, and zero at the end of an episode.
+    """
+
+    network: MLP
+    scaling: StateScaling
+    mean: Float[Array, ""]
+    """Mean reward of the warm-up."""
+    deviation: Float[Array, ""]
+    """Standard deviation of its rewards."""
+    horizon: int = eqx.field(static=True)
+    frequencies: int | None = eqx.field(static=True)
+    """Sine and cosine pairs of time; None where the value does not depend on time."""
+    discount: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        state_dim: int,
+        horizon: int,
+        *,
+        hidden_sizes: tuple[int, ...] = (64, 64),
+        frequencies: int | None = None,
+        discount: float,
+        scaling: StateScaling | None = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draw the network.
+
+        Args:
+            state_dim: Number of state entries.
+            horizon: Steps in an episode.
+            hidden_sizes: Hidden layers.
+            frequencies: Sine and cosine pairs of time; None for a value without time.
+            discount: Factor on the worth of a reward for each step that it comes later.
+            scaling: Coordinates in which states are seen; physical units if not given.
+            key: Random key.
+
+        Raises:
+            ValueError: If the discount is 1 and the value does not depend on time.
+        """
+        if discount == 1 and frequencies is None:
+            raise ValueError(
+                "discount is 1, but the critic sees no time, so that no value would be finite: "
+                "give a discount below 1, or let the critic see the time"
+            )
+        inputs = state_dim + time_feature_count(frequencies)
+        self.network = MLP((inputs, *hidden_sizes, 1), last_scale=0.01, key=key)
+        self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        self.mean, self.deviation = jnp.zeros(()), jnp.ones(())
+        self.horizon, self.frequencies, self.discount = horizon, frequencies, discount
+
+    def standardise(self, scaling: StateScaling, rewards: Float[Array, "batch time"]) -> "Critic":
+        """Fit the coordinates of states and values to episodes.
+
+        Args:
+            scaling: Coordinates in which states are seen.
+            rewards: The episodes' rewards.
+
+        Returns:
+            The same network in these coordinates.
+        """
+        return eqx.tree_at(
+            lambda critic: (critic.scaling, critic.mean, critic.deviation),
+            self,
+            (scaling, rewards.mean(), jnp.maximum(rewards.std(), 1e-6)),
+        )
+
+    def __call__(self, state: Float[Array, " state"], t: Int[ArrayLike, ""]) -> Float[Array, ""]:
+        """Value a state.
+
+        Args:
+            state: The state, in physical units.
+            t: Its index in the episode, 0 to the horizon.
+
+        Returns:
+            The discounted sum of the rewards that are expected to follow.
+        """
+        mean, deviation = jax.lax.stop_gradient((self.mean, self.deviation))
+        time = time_features(t, self.horizon, self.frequencies)
+        inputs = jnp.concatenate([self.scaling.encode(state), time], axis=-1)
+        return self.reach(t) * (mean + deviation * self.network(inputs)[0])
+
+    def reach(self, t: Int[ArrayLike, ""]) -> Float[Array, ""]:
+        """Count the steps that are left, discounted.
+
+        Args:
+            t: Index in the episode.
+
+        Returns:
+            Their number; that of an endless episode where the value does not depend on time.
+        """
+        if self.frequencies is None:
+            return jnp.asarray(1 / (1 - self.discount))
+        left = self.horizon - jnp.asarray(t, float)
+        if self.discount == 1:
+            return left
+        return (1 - self.discount**left) / (1 - self.discount)
+
+
+@final
+class Critics(Module):
+    """A critic that learns, and the slow copy of it that it learns from."""
+
+    critic: Critic
+    target: Critic
+
+
+def lambda_returns(
+    rewards: Float[Array, " time"],
+    values: Float[Array, " time"],
+    discount: float,
+    trace: float,
+) -> Float[Array, " time"]:
+    """Mix what was earned with what was expected: G_k = r_k + d ((1 - l) V_{k+1} + l G_{k+1}).
+
+    Args:
+        rewards: Reward of each step.
+        values: Value of the state after each step.
+        discount: Factor on the worth of a reward for each step that it comes later.
+        trace: l: 0 trusts the next value, 1 only the last one.
+
+    Returns:
+        The target of the value before each step.
+
+    References:
+        Sutton and Barto 2018, "Reinforcement learning", Eq. 12.18.
+    """
+
+    def back(following: Array, step: tuple[Array, Array]) -> tuple[Array, Array]:
+        reward, value = step
+        target = reward + discount * ((1 - trace) * value + trace * following)
+        return target, target
+
+    return jax.lax.scan(back, values[-1], (rewards, values), reverse=True)[1]
+
+
+@final
+class CriticFitting(Learner):
+    """TD(lambda) on windows that the policy rolls out in the world model."""
+
+    name = "critic"
+    env: Environment
+    windows: Windows
+    trace: float = eqx.field(static=True, default=0.95)
+    """Lambda."""
+    target_rate: float = eqx.field(static=True, default=0.02)
+    """Share of the critic that its slow copy takes on in an update."""
+
+    @override
+    def slope(self, weights: Critics, context: Context, *, key: PRNGKeyArray) -> Slope:
+        start_key, noise_key = jax.random.split(key)
+        starts, first = self.windows.starts(
+            self.env, context.buffer, self.batch_size, key=start_key
+        )
+        shape = (self.batch_size, self.windows.length, self.env.action_dim)
+        noise = jax.random.normal(noise_key, shape)
+        reward = context.weights.get("reward", reward_of(self.env))
+
+        def window(state: Array, draws: Array, first: Array) -> tuple[Array, Array, Array]:
+            return self._targets(weights.target, context, reward, state, draws, first)
+
+        states, times, targets = jax.lax.stop_gradient(jax.vmap(window)(starts, noise, first))
+
+        def loss(weights: Critics) -> Float[Array, ""]:
+            critic = weights.critic
+            values = jax.vmap(jax.vmap(critic))(states, times)
+            unit = jax.vmap(jax.vmap(critic.reach))(times) * critic.deviation
+            return jnp.mean(((values - targets) / jnp.maximum(unit, 1e-6)) ** 2)
+
+        value, gradient = eqx.filter_value_and_grad(loss)(weights)
+        return Slope(value, gradient, (value,))
+
+    @override
+    def update(self, learned: Learned, context: Context, *, key: PRNGKeyArray) -> Updated:
+        updated = super().update(learned, context, key=key)
+        critic, target = updated.learned.weights.critic, updated.learned.weights.target
+
+        def follow(slow: Array, fast: Array) -> Array:
+            return slow + self.target_rate * (fast - slow) if eqx.is_inexact_array(slow) else slow
+
+        weights = Critics(critic, jax.tree.map(follow, target, critic))
+        return updated._replace(learned=updated.learned._replace(weights=weights))
+
+    def _targets(
+        self,
+        target: Critic,
+        context: Context,
+        reward: RewardFunction,
+        state: Array,
+        draws: Array,
+        first: Array,
+    ) -> tuple[Array, Array, Array]:
+        model, policy = context.weights["model"], context.weights["policy"]
+        states, actions, _, last = rollout(
+            policy, model, state, draws, first, through_policy=0.0, through_states=0.0
+        )
+        rewards = rewards_along(reward, states, actions, last, first)
+        times = first + jnp.arange(draws.shape[0])
+        after = jnp.concatenate([states[1:], last[None]])
+        values = jax.vmap(target)(after, times + 1)
+        return states, times, lambda_returns(rewards, values, target.discount, self.trace)

@@ -1,0 +1,112 @@
+"""Windows of experience: some steps of an episode, wherever in it they begin.
+
+Whole episodes give credit over the longest time, from the one start that they have. Where starts
+vary or the dynamics are rough, windows are better: they begin at every state that was seen, and
+no gradient is longer than they are. What follows after a window, a critic tells.
+"""
+
+from typing import NamedTuple, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from beeline._module import Module
+from beeline.envs import Environment
+from beeline.training.episodes import Buffer
+
+
+class Window(NamedTuple):
+    """Some steps of an episode, or a batch of such."""
+
+    states: Float[Array, "*batch times state"]
+    """One more than there are actions."""
+    actions: Float[Array, "*batch time action"]
+    first: Int[Array, "*batch"]
+    """Index in the episode of the first step."""
+
+
+@final
+class Windows(Module):
+    """How long windows are, and where imagined ones start."""
+
+    length: int = eqx.field(static=True)
+    """Steps in a window."""
+    fresh: float = eqx.field(static=True, default=0.125)
+    """Share of the imagined windows that start where episodes do; the rest start in states seen."""
+
+    def draw(self, buffer: Buffer, batch: int, *, key: PRNGKeyArray) -> Window:
+        """Draw windows uniformly, with replacement.
+
+        Args:
+            buffer: Whole episodes.
+            batch: How many.
+            key: Random key.
+
+        Returns:
+            The windows; the whole episodes that `Buffer.draw` draws if they are as long.
+        """
+        horizon = buffer.actions.shape[1]
+        if self.length == horizon:
+            states, actions = buffer.draw(batch, key=key)
+            return Window(states, actions, jnp.zeros(batch, int))
+        episode_key, first_key = jax.random.split(key)
+        episodes = buffer.choose(batch, key=episode_key)
+        first = jax.random.randint(first_key, (batch,), 0, horizon - self.length + 1)
+        return jax.vmap(lambda episode, first: self._cut(buffer, episode, first))(episodes, first)
+
+    def starts(
+        self, env: Environment, buffer: Buffer, batch: int, *, key: PRNGKeyArray
+    ) -> tuple[Float[Array, "batch state"], Int[Array, " batch"]]:
+        """Draw where imagined windows start.
+
+        Args:
+            env: Says where episodes start.
+            buffer: Whole episodes.
+            batch: How many.
+            key: Random key.
+
+        Returns:
+            States, and their indices in the episodes that they are of.
+        """
+        fresh_key, seen_key, first_key = jax.random.split(key, 3)
+        count = round(self.fresh * batch)
+        fresh = jax.vmap(lambda key: env.initial_state(key=key))(jax.random.split(fresh_key, count))
+        episodes = buffer.choose(batch - count, key=seen_key)
+        last = env.horizon - self.length
+        first = jax.random.randint(first_key, (batch - count,), 0, last + 1)
+        states = jnp.concatenate([fresh, buffer.states[episodes, first]])
+        return states, jnp.concatenate([jnp.zeros(count, int), first])
+
+    def all_of(
+        self, states: Float[Array, "times state"], actions: Float[Array, "time action"]
+    ) -> Window:
+        """Cut an episode into windows that follow each other, leaving out what is over.
+
+        Args:
+            states: A whole episode.
+            actions: Its actions.
+
+        Returns:
+            The windows.
+        """
+
+        def cut(first: Array) -> Window:
+            return Window(
+                jax.lax.dynamic_slice_in_dim(states, first, self.length + 1),
+                jax.lax.dynamic_slice_in_dim(actions, first, self.length),
+                first,
+            )
+
+        return jax.vmap(cut)(jnp.arange(actions.shape[0] // self.length) * self.length)
+
+    def _cut(self, buffer: Buffer, episode: Array, first: Array) -> Window:
+        def part(values: Array, length: int) -> Array:
+            return jax.lax.dynamic_slice(
+                values, (episode, first, 0), (1, length, values.shape[-1])
+            )[0]
+
+        return Window(
+            part(buffer.states, self.length + 1), part(buffer.actions, self.length), first
+        )

@@ -1,0 +1,297 @@
+"""Windows of experience and the critic at their end, against plain loops."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import beeline
+from beeline import envs
+from beeline.build import Draws, build_bpo, build_critic, build_model, build_policy
+from beeline.config import Config
+from beeline.config import Windows as WindowFields
+from beeline.gradients import Direct, Objective, Unrolled, rollout
+from beeline.models import WorldModel
+from beeline.networks.scaling import StateScaling
+from beeline.run import Interrupted
+from beeline.training import Buffer, Context, Optimiser
+from beeline.training.critic import Critic, lambda_returns
+from beeline.training.side_by_side import SideBySide
+from beeline.training.windows import Windows
+
+HORIZON, LENGTH = 10, 4
+
+
+@pytest.fixture(scope="module")
+def buffer():
+    """Entries that say where they are from: 100 times the episode, and the step."""
+    steps = np.arange(HORIZON + 1)
+    states = 100.0 * np.arange(6)[:, None, None] + steps[None, :, None]
+    return Buffer(jnp.asarray(states), jnp.asarray(states[:, :-1] + 0.5), jnp.asarray(5))
+
+
+def test_windows_are_consecutive_steps_of_episodes_that_are_there(buffer):
+    windows = Windows(LENGTH)
+    drawn = jax.jit(lambda key: windows.draw(buffer, 400, key=key))(jax.random.key(0))
+    states, actions, first = map(np.asarray, drawn)
+    assert states.shape == (400, LENGTH + 1, 1)
+    episodes = states[:, 0, 0] // 100
+    assert set(episodes) == set(range(5))
+    assert set(first.tolist()) == set(range(HORIZON - LENGTH + 1))
+    np.testing.assert_array_equal(states[:, 0, 0], 100 * episodes + first)
+    np.testing.assert_array_equal(np.diff(states[..., 0], axis=1), 1)
+    np.testing.assert_array_equal(actions, states[:, :-1] + 0.5)
+
+
+def test_a_window_as_long_as_an_episode_is_the_episode(buffer):
+    key = jax.random.key(1)
+    states, actions, first = Windows(HORIZON).draw(buffer, 8, key=key)
+    for ours, theirs in zip((states, actions), buffer.draw(8, key=key), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert not np.any(first)
+
+
+def test_an_episode_is_cut_into_windows_that_follow_each_other(buffer):
+    states, actions, first = Windows(LENGTH).all_of(buffer.states[1], buffer.actions[1])
+    assert first.tolist() == [0, 4]
+    np.testing.assert_array_equal(states[1], buffer.states[1, 4:9])
+    np.testing.assert_array_equal(actions[1], buffer.actions[1, 4:8])
+
+
+def test_imagined_windows_start_fresh_or_in_states_seen(buffer):
+    env = envs.make("cancer-treatment", horizon=HORIZON)
+    states, first = Windows(LENGTH, 0.25).starts(env, buffer, 8, key=jax.random.key(2))
+    start = env.initial_state()
+    np.testing.assert_array_equal(states[:2], np.broadcast_to(start, (2, 1)))
+    assert first[:2].tolist() == [0, 0]
+    np.testing.assert_array_equal(states[2:, 0] % 100, first[2:])
+
+
+@pytest.mark.parametrize("trace", [0.0, 0.6, 1.0])
+def test_lambda_returns_against_their_definition(trace):
+    draws = np.random.default_rng(0)
+    rewards, values, discount = draws.normal(size=5), draws.normal(size=5), 0.9
+    expected = []
+    for k in range(5):
+        # The mean of all n-step returns, weighted by powers of the trace.
+        total, weights = 0.0, 0.0
+        for n in range(1, 6 - k):
+            earned = sum(discount**j * rewards[k + j] for j in range(n))
+            last = k + n == 5
+            weight = trace ** (n - 1) * (1.0 if last else 1 - trace)
+            total += weight * (earned + discount**n * values[k + n - 1])
+            weights += weight
+        assert weights == pytest.approx(1)
+        expected.append(total)
+    with jax.enable_x64(True):
+        measured = lambda_returns(jnp.asarray(rewards), jnp.asarray(values), discount, trace)
+    np.testing.assert_allclose(measured, expected, rtol=1e-12)
+
+
+def critic(frequencies=None, discount=0.9, seed=0):
+    drawn = Critic(
+        1,
+        HORIZON,
+        hidden_sizes=(8,),
+        frequencies=frequencies,
+        discount=discount,
+        key=jax.random.key(seed),
+    )
+    return eqx.tree_at(
+        lambda c: (c.mean, c.deviation), drawn, (jnp.asarray(-2.0), jnp.asarray(0.5))
+    )
+
+
+@pytest.mark.parametrize("discount", [0.9, 1.0])
+def test_a_critic_that_knows_nothing_expects_the_mean_reward_for_what_is_left(discount):
+    plain = critic(1, discount)
+    plain = eqx.tree_at(lambda c: c.network, plain, jax.tree.map(jnp.zeros_like, plain.network))
+    for t in (0, 3, HORIZON):
+        left = sum(discount**k for k in range(HORIZON - t))
+        assert plain(jnp.ones(1), t) == pytest.approx(-2.0 * left, rel=1e-5)
+    endless = critic(None)
+    endless = eqx.tree_at(
+        lambda c: c.network, endless, jax.tree.map(jnp.zeros_like, endless.network)
+    )
+    assert endless(jnp.ones(1), 0) == pytest.approx(-20.0, rel=1e-5)
+
+
+def test_a_value_that_cannot_be_finite_is_refused():
+    with pytest.raises(ValueError, match="discount is 1, but the critic sees no time"):
+        critic(None, 1.0)
+    with pytest.raises(ValueError, match=r"windows\.discount is 1, but nothing sees the time"):
+        Config(windows=WindowFields(discount=1.0))
+    with pytest.raises(ValueError, match=r"windows\.length is 16, longer than an episode of 10"):
+        Config(imagination="windows", horizon=10)
+    with pytest.raises(ValueError, match=r"windows\.discount is 1\.5: give a discount above 0"):
+        Config(windows=WindowFields(discount=1.5))
+
+
+@pytest.fixture(scope="module")
+def config(tiny):
+    return dataclasses.replace(
+        tiny,
+        imagination="windows",
+        env_steps=200,
+        windows=WindowFields(length=LENGTH, hidden=(8,), clock="episode"),
+    )
+
+
+@pytest.fixture(scope="module")
+def parts(config):
+    with jax.enable_x64(True):
+        env = envs.make(config.task, horizon=config.horizon)
+        awm = dataclasses.replace(config, model="gru-awm")
+        key = jax.random.key(0)
+        model, policy = (make(awm, env, key=key) for make in (build_model, build_policy))
+        return env, model, policy, build_critic(awm, env, key=key)
+
+
+def test_both_routes_give_the_same_gradient_through_the_critics_input(parts, float64):
+    env, model, policy, value = parts
+    starts = jnp.asarray([[0.9], [0.3], [0.5]])
+    first = jnp.asarray([0, 2, 6])
+    noise = jax.random.normal(jax.random.key(1), (3, LENGTH, 1))
+    objective = Objective(envs.reward_of(env), jnp.ones(()), jnp.asarray(0.01), value, 0.97)
+
+    def measure(route):
+        return eqx.filter_jit(route)(policy, model, objective, starts, noise, first)
+
+    (one, imagined), direct = measure(Direct())
+    (other, _), unrolled = measure(Unrolled())
+    assert float(one) == pytest.approx(float(other), rel=1e-10)
+    for a, b in zip(*map(jax.tree.leaves, (direct, unrolled)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-12)
+    without = Objective(objective.reward, jnp.ones(()), jnp.asarray(0.01), None, 0.97)
+    (_, _), blind = eqx.filter_jit(Direct())(policy, model, without, starts, noise, first)
+    assert not np.allclose(jax.tree.leaves(direct)[0], jax.tree.leaves(blind)[0])
+    # By hand: the rewards of the steps with their own indices, and the value of the last state.
+    for i in range(3):
+        states, actions, _, last = rollout(
+            policy, model, starts[i], noise[i], first[i], through_policy=0.0, through_states=1.0
+        )
+        rewards = [
+            env.reward(states[k], actions[k], int(first[i]) + k) * 0.97**k for k in range(LENGTH)
+        ]
+        expected = sum(rewards) + 0.97**LENGTH * value(last, int(first[i]) + LENGTH)
+        assert float(imagined.return_[i]) == pytest.approx(float(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["gru-awm", "lstm-history", "markov", "simulator"])
+def test_a_window_of_a_model_has_the_times_of_its_episode(config, name, float64):
+    config = dataclasses.replace(config, model=name)
+    env = envs.make("harvest", horizon=config.horizon)
+    model = build_model(config, env, key=jax.random.key(0))
+    states = jnp.asarray(np.random.default_rng(0).uniform(0.1, 0.4, (LENGTH, 1)))
+    actions = jnp.asarray(np.random.default_rng(1).uniform(-1, 1, (LENGTH, 1)))
+
+    @jax.jit
+    def both(first):
+        carry, state, walked = model.start(states[0], LENGTH, first), states[0], []
+        for k in range(LENGTH):
+            carry, state = model.step(carry, states[k], actions[k], first + k)
+            walked.append(state)
+        return model.predict(states, actions, first), jnp.stack(walked)
+
+    predicted, walked = both(jnp.asarray(3))
+    np.testing.assert_allclose(predicted, walked, rtol=1e-9)
+    if name != "simulator":
+        assert not np.allclose(predicted, both(jnp.asarray(0))[0])
+
+
+def test_without_a_clock_nothing_depends_on_the_time(config):
+    timeless = dataclasses.replace(
+        config, model="gru-awm", windows=dataclasses.replace(config.windows, clock="none")
+    )
+    env, key = envs.make(config.task, horizon=config.horizon), jax.random.key(0)
+    model, policy = (make(timeless, env, key=key) for make in (build_model, build_policy))
+    value = build_critic(timeless, env, key=key)
+    states, actions = jnp.full((LENGTH, 1), 0.4), jnp.zeros((LENGTH, 1))
+    np.testing.assert_array_equal(
+        model.predict(states, actions, jnp.asarray(5)), model.predict(states, actions)
+    )
+    np.testing.assert_array_equal(policy.mode(states[0], 1), policy.mode(states[0], 7))
+    assert value(states[0], 1) == value(states[0], 7)
+
+
+def test_a_critic_learns_the_value_of_a_policy(config, float64):
+    """Against the exact value: rewards of the policy rolled out in the true dynamics."""
+    config = dataclasses.replace(config, model="simulator")
+    env, key = envs.make(config.task, horizon=config.horizon), jax.random.key(0)
+    algorithm = build_bpo(config, env)
+    model, policy = (make(config, env, key=key) for make in (build_model, build_policy))
+    value = build_critic(config, env, key=key)
+    start = eqx.filter_jit(algorithm.init)(model, policy, None, value, key=key)
+    optimiser = Optimiser(1e-2, 1.0, 10.0)
+    fitting = dataclasses.replace(
+        algorithm.critic_fitting, optimiser=optimiser, target_rate=0.1, batch_size=32
+    )
+    weights = {name: learned.weights for name, learned in start.learners.items()}
+    context = Context(start.buffer, weights=weights)
+    learned, tally = eqx.filter_jit(fitting.learn)(
+        fitting.init(weights["critic"]), context, jnp.asarray(1000), key=jax.random.key(1)
+    )
+    assert int(tally.taken) == 1000
+    policy, discount = weights["policy"], config.windows.discount
+
+    @jax.jit
+    def exact(state, first, draws):
+        states, actions, _, _ = rollout(
+            policy, model, state, draws, first, through_policy=0.0, through_states=0.0
+        )
+        times = first + jnp.arange(draws.shape[0])
+        inside = times < config.horizon
+        rewards = jax.vmap(env.reward)(states, actions, times)
+        return jnp.sum(jnp.where(inside, rewards, 0) * discount ** jnp.arange(draws.shape[0]))
+
+    noise = jax.random.normal(jax.random.key(2), (64, config.horizon, 1))
+    for state, t in (([0.975], 0), ([0.8], 3), ([0.6], 7)):
+        returns = jax.vmap(exact, (None, None, 0))(jnp.asarray(state), jnp.asarray(t), noise)
+        expected = float(returns.mean())
+        value = float(learned.weights.critic(jnp.asarray(state), t))
+        assert value == pytest.approx(expected, rel=0.05)
+    slow, fast = learned.weights.target, learned.weights.critic
+    assert not np.array_equal(slow.network.layers[0].weight, fast.network.layers[0].weight)
+
+
+def test_a_run_of_windows_is_continued_to_the_same_bits(config, tmp_path, monkeypatch):
+    whole = beeline.train(config=config)
+    assert np.isfinite(whole.summary["return"]).all()
+    assert set(whole.state.learners) == {"model", "critic", "policy"}
+    iterate = SideBySide.iterate
+
+    def stop(algorithm, state, index):
+        if index == 4:
+            raise KeyboardInterrupt
+        return iterate(algorithm, state, index)
+
+    monkeypatch.setattr(SideBySide, "iterate", stop)
+    with pytest.raises(Interrupted):
+        beeline.train(config=config, out=tmp_path / "run")
+    monkeypatch.undo()
+    assert eqx.tree_equal(beeline.resume(tmp_path / "run").state, whole.state)
+
+
+def test_whole_episodes_have_no_critic(tiny, config):
+    assert build_bpo(tiny).critic_fitting is None
+    assert build_bpo(config).critic_fitting is not None
+    assert build_bpo(dataclasses.replace(config, model="gru-awm")).fitting.dyna is None
+
+
+def test_a_model_that_knows_whole_episodes_only_says_so(config):
+    class Whole(WorldModel):
+        scaling: StateScaling
+        state_fed = False
+
+        def standardised(self, states, actions):
+            return states
+
+        start = step = None
+
+    env = envs.make(config.task, horizon=config.horizon)
+    draws = Draws(model=lambda env, key: Whole(StateScaling.identity(env.state_dim)))
+    with pytest.raises(ValueError, match="knows whole episodes only: let its standardised"):
+        build_bpo(config, env, draws)

@@ -41,6 +41,10 @@ def test_constants_that_mean_nothing(options, message):
     [
         ("invasive-plant", {"epsilon": 0.0}, "invasive-plant: epsilon must be above 0, got 0.0"),
         ("hiv-treatment", {"t_max": -1500.0}, "hiv-treatment: t_max must be above 0, got -1500.0"),
+        ("bear-populations", {"k": 0.0}, "bear-populations: k must be above 0, got 0.0"),
+        ("myriad-cart-pole", {"m_2": -0.3}, "myriad-cart-pole: m_2 must be above 0, got -0.3"),
+        ("myriad-pendulum", {"length": 0.0}, "myriad-pendulum: length must be above 0, got 0.0"),
+        ("rocket-landing", {"m": 0.0}, "rocket-landing: m must be above 0, got 0.0"),
         (
             "cancer-treatment",
             {"state_bounds": ((0.0, 1.0),)},

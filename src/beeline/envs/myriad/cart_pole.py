@@ -35,7 +35,7 @@ class MyriadCartPole(ControlSystem):
     Attributes:
         g: Gravity, in m/s².
         m_1: m₁, the mass of the cart, in kg, above 0.
-        m_2: m₂, the mass of the pole, in kg.
+        m_2: m₂, the mass of the pole, in kg, above 0.
         length: ℓ, the length of the pole, in m, above 0.
         target: d, where the cart has to stop, in m.
         w: The weight of the distance from the end wanted.
@@ -80,7 +80,7 @@ class MyriadCartPole(ControlSystem):
     control_names: ClassVar[tuple[str, ...]] = ("force",)
     control_units: ClassVar[tuple[str, ...]] = ("N",)
     time_unit: ClassVar[str] = "s"
-    positive: ClassVar[tuple[str, ...]] = ("m_1", "length")
+    positive: ClassVar[tuple[str, ...]] = ("m_1", "m_2", "length")
 
     g: float = 9.81
     m_1: float = 1.0

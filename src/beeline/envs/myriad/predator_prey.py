@@ -25,8 +25,8 @@ class PredatorPrey(ControlSystem):
         ż = u
 
     The source prescribes z(T) = B. Here the distance from it has a quadratic terminal cost, whose
-    weight w = 10 leaves the best plan 0.025 short of B; and z, which the source holds to [0, B],
-    where spraying goes on and is no longer counted, is not held.
+    weight w = 10 leaves the best plan 0.025 short of B. The testbed holds z to [0, B], where
+    spraying goes on and is no longer counted; here z is not held.
 
     Explicit Euler overshoots: it takes the predator higher and the pest lower than they go in
     continuous time, where 0.2 to 0.35 of the pest come back by the end. Up to horizon 101 one step

@@ -31,10 +31,10 @@ class Tumour(ControlSystem):
         ẋ₁ = ξ (x₂ - x₁)
         ẋ₂ = (b - μ) (1 - e^(2x₁/3)) - G u
 
-    Of the growth of q, the testbed's documentation has b p where its code and Betts have b q, as
-    here. It holds y to its limit A, where treatment goes on and is no longer counted; here what is
-    used beyond A has a quadratic terminal cost, whose weight w = 0.01 per mg² leaves the best plan
-    0.25 mg above.
+    The testbed's documentation has b p for the growth of q, where its code and Betts have b q, as
+    here. The testbed holds y to the supply A, where treatment goes on and is no longer counted;
+    here what is used beyond A has a quadratic terminal cost, whose weight w = 0.01 per mg² leaves
+    the best plan 0.25 mg above.
 
     The best plan gives the full dose until the drug is used up, and returns -0.438 at horizon 100,
     as against -0.529 without any drug. Random actions use three times as much as there is (-9.1).

@@ -1,32 +1,29 @@
-"""From a configuration to the objects that it describes."""
+"""What a run trains with, set up from a configuration."""
 
 import dataclasses
 import functools
 import inspect
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, PRNGKeyArray, UInt32
+from jaxtyping import Array, UInt32
 
-from beeline._choices import choose
-from beeline.config import BASELINES, MODELS, Config
-from beeline.config._catalogue import located
+from beeline.build._networks import (
+    NO_DRAWS,
+    Draws,
+    build_critic,
+    build_model,
+    build_policy,
+    build_reward,
+)
+from beeline.config import BASELINES, Config
 from beeline.control import is_deterministic
 from beeline.envs import Environment, make
 from beeline.gradients import Direct, Unrolled
 from beeline.models import (
-    ActionsModel,
-    HistoryModel,
-    MarkovModel,
-    RewardModel,
-    SimulatorModel,
     WorldModel,
 )
-from beeline.networks.scaling import StateScaling
-from beeline.policies import Policy, SquashedGaussian
 from beeline.training import (
     BPO,
     CorrelatedNoise,
@@ -40,7 +37,7 @@ from beeline.training import (
     RewardFitting,
 )
 from beeline.training.algorithm import Algorithm
-from beeline.training.critic import Critic, CriticFitting
+from beeline.training.critic import CriticFitting
 from beeline.training.fit import fitting_of
 from beeline.training.side_by_side import Networks, SideBySide
 from beeline.training.windows import Windows
@@ -50,183 +47,6 @@ _EVALUATION_EPISODES = 32
 
 _ONE_STEP_RATE = 2e-3
 """Adam's step size for the model that imagines episodes."""
-
-
-class Draws(NamedTuple):
-    """What a user draws in the place of the library, by a function of an environment and a key."""
-
-    model: Callable[..., Any] | None = None
-    """The world model; None for that of the configuration's name."""
-    policy: Callable[..., Any] | None = None
-    """The policy; None for the library's."""
-
-
-NO_DRAWS = Draws()
-
-
-def build_model(
-    config: Config, env: Environment, *, key: PRNGKeyArray, draws: Draws = NO_DRAWS
-) -> WorldModel:
-    """Draw the world model.
-
-    Args:
-        config: The run.
-        env: Its environment.
-        key: Random key.
-        draws: What the user draws.
-
-    Returns:
-        The model, in physical units until it is standardised.
-    """
-    if draws.model is not None:
-        return draws.model(env, key=key)
-    entry = choose("model", config.model, MODELS)
-    return entry.make(config, env, key=key) if entry.own is None else entry.own(env, key=key)
-
-
-def actions_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
-    """Draw a model of actions around the sequence core that the model's entry names.
-
-    Args:
-        config: The run.
-        env: Its environment.
-        key: Random key.
-
-    Returns:
-        The model.
-    """
-    return _around_core(ActionsModel, config, env, key)
-
-
-def history_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
-    """Draw a model of histories around the sequence core that the model's entry names.
-
-    Args:
-        config: The run.
-        env: Its environment.
-        key: Random key.
-
-    Returns:
-        The model.
-    """
-    return _around_core(HistoryModel, config, env, key)
-
-
-def markov_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
-    """Draw a one-step model.
-
-    Args:
-        config: The run.
-        env: Its environment.
-        key: Random key.
-
-    Returns:
-        The model.
-    """
-    fields = config.world_model
-    return MarkovModel(
-        env.state_dim,
-        env.action_dim,
-        env.horizon,
-        hidden_sizes=fields.hidden,
-        frequencies=_frequencies(config, fields.frequencies),
-        scaling=_scaling(config, env),
-        key=key,
-    )
-
-
-def simulator_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
-    """Take the environment as the model of itself.
-
-    Args:
-        config: The run.
-        env: Its environment.
-        key: Not used.
-
-    Returns:
-        The model.
-    """
-    return SimulatorModel(env)
-
-
-def build_policy(
-    config: Config, env: Environment, *, key: PRNGKeyArray, draws: Draws = NO_DRAWS
-) -> Policy:
-    """Draw the policy.
-
-    Args:
-        config: The run.
-        env: Its environment.
-        key: Random key.
-        draws: What the user draws.
-
-    Returns:
-        The policy, in physical units until it is standardised.
-    """
-    if draws.policy is not None:
-        return draws.policy(env, key=key)
-    fields = config.policy
-    return SquashedGaussian(
-        env.state_dim,
-        env.action_dim,
-        env.horizon,
-        hidden_sizes=fields.hidden,
-        frequencies=_frequencies(config, fields.frequencies),
-        mean_bound=fields.mean_bound,
-        deviations=(fields.least_deviation, fields.greatest_deviation),
-        squash=fields.squash,
-        scaling=_scaling(config, env),
-        key=key,
-    )
-
-
-def build_reward(config: Config, env: Environment, *, key: PRNGKeyArray) -> RewardModel | None:
-    """Draw the reward model, if the reward is to be learned.
-
-    Args:
-        config: The run.
-        env: Its environment.
-        key: Random key.
-
-    Returns:
-        The model, or None where the reward is known.
-    """
-    if config.reward == "known":
-        return None
-    return RewardModel(
-        env.state_dim,
-        env.action_dim,
-        env.horizon,
-        hidden_sizes=config.world_model.hidden,
-        frequencies=config.world_model.frequencies,
-        scaling=_scaling(config, env),
-        key=key,
-    )
-
-
-def build_critic(config: Config, env: Environment, *, key: PRNGKeyArray) -> Critic | None:
-    """Draw the critic at the end of windows, if windows are imagined.
-
-    Args:
-        config: The run.
-        env: Its environment.
-        key: Random key.
-
-    Returns:
-        The critic, or None where whole episodes are imagined.
-    """
-    if config.imagination == "episodes":
-        return None
-    fields = config.windows
-    return Critic(
-        env.state_dim,
-        env.horizon,
-        hidden_sizes=fields.hidden,
-        frequencies=_frequencies(config, config.policy.frequencies),
-        discount=fields.discount,
-        scaling=_scaling(config, env),
-        key=key,
-    )
 
 
 def build(config: Config, env: Environment | None = None, draws: Draws = NO_DRAWS) -> Algorithm:
@@ -349,11 +169,6 @@ def _critic_fitting(
     )
 
 
-def _frequencies(config: Config, count: int) -> int | None:
-    timeless = config.imagination == "windows" and config.windows.clock == "none"
-    return None if timeless else count
-
-
 def _evaluation_episodes(config: Config, env: Environment) -> int:
     if config.evaluation_episodes:
         return config.evaluation_episodes
@@ -384,29 +199,3 @@ def _taught(
         optimiser, config.fitting_batch, env_steps_per_update=fitting.env_steps_per_update
     )
     return dataclasses.replace(fitting, dyna=dyna), one_step
-
-
-def _scaling(config: Config, env: Environment) -> StateScaling:
-    identity = StateScaling.identity(env.state_dim)
-    return StateScaling(identity.mean, identity.scale, compress=config.world_model.standardise)
-
-
-def _around_core(
-    kind: type[ActionsModel | HistoryModel], config: Config, env: Environment, key: PRNGKeyArray
-) -> WorldModel:
-    core, fields = MODELS[config.model].core, config.world_model
-    assert core is not None
-    core_key, key = jax.random.split(key)
-    # Memories are set by how long a sequence is, of which windows may be the longest.
-    known = vars(fields) | {"horizon": config.sequence_length}
-    return kind(
-        located(core.factory)(*(known[name] for name in core.takes), key=core_key),
-        env.state_dim,
-        env.action_dim,
-        env.horizon,
-        decoder_sizes=fields.hidden,
-        frequencies=_frequencies(config, fields.frequencies),
-        harmonics=fields.harmonics,
-        scaling=_scaling(config, env),
-        key=key,
-    )

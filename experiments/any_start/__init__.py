@@ -1,0 +1,1 @@
+"""Do windows and whole episodes make good policies where starts vary?"""

@@ -1,0 +1,231 @@
+"""World models, policies, rewards and critics, newly drawn from a configuration."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import PRNGKeyArray
+
+from beeline._choices import choose
+from beeline.config import MODELS, Config
+from beeline.config._catalogue import located
+from beeline.envs import Environment
+from beeline.models import (
+    ActionsModel,
+    HistoryModel,
+    MarkovModel,
+    RewardModel,
+    SimulatorModel,
+    WorldModel,
+)
+from beeline.networks.scaling import StateScaling
+from beeline.policies import Policy, SquashedGaussian
+from beeline.training.critic import Critic
+
+
+class Draws(NamedTuple):
+    """What a user draws in the place of the library, by a function of an environment and a key."""
+
+    model: Callable[..., Any] | None = None
+    """The world model; None for that of the configuration's name."""
+    policy: Callable[..., Any] | None = None
+    """The policy; None for the library's."""
+
+
+NO_DRAWS = Draws()
+
+
+def build_model(
+    config: Config, env: Environment, *, key: PRNGKeyArray, draws: Draws = NO_DRAWS
+) -> WorldModel:
+    """Draw the world model.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+        draws: What the user draws.
+
+    Returns:
+        The model, in physical units until it is standardised.
+    """
+    if draws.model is not None:
+        return draws.model(env, key=key)
+    entry = choose("model", config.model, MODELS)
+    return entry.make(config, env, key=key) if entry.own is None else entry.own(env, key=key)
+
+
+def actions_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+    """Draw a model of actions around the sequence core that the model's entry names.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+
+    Returns:
+        The model.
+    """
+    return _around_core(ActionsModel, config, env, key)
+
+
+def history_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+    """Draw a model of histories around the sequence core that the model's entry names.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+
+    Returns:
+        The model.
+    """
+    return _around_core(HistoryModel, config, env, key)
+
+
+def markov_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+    """Draw a one-step model.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+
+    Returns:
+        The model.
+    """
+    fields = config.world_model
+    return MarkovModel(
+        env.state_dim,
+        env.action_dim,
+        env.horizon,
+        hidden_sizes=fields.hidden,
+        frequencies=_frequencies(config, fields.frequencies),
+        scaling=_scaling(config, env),
+        key=key,
+    )
+
+
+def simulator_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+    """Take the environment as the model of itself.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Not used.
+
+    Returns:
+        The model.
+    """
+    return SimulatorModel(env)
+
+
+def build_policy(
+    config: Config, env: Environment, *, key: PRNGKeyArray, draws: Draws = NO_DRAWS
+) -> Policy:
+    """Draw the policy.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+        draws: What the user draws.
+
+    Returns:
+        The policy, in physical units until it is standardised.
+    """
+    if draws.policy is not None:
+        return draws.policy(env, key=key)
+    fields = config.policy
+    return SquashedGaussian(
+        env.state_dim,
+        env.action_dim,
+        env.horizon,
+        hidden_sizes=fields.hidden,
+        frequencies=_frequencies(config, fields.frequencies),
+        mean_bound=fields.mean_bound,
+        deviations=(fields.least_deviation, fields.greatest_deviation),
+        squash=fields.squash,
+        scaling=_scaling(config, env),
+        key=key,
+    )
+
+
+def build_reward(config: Config, env: Environment, *, key: PRNGKeyArray) -> RewardModel | None:
+    """Draw the reward model, if the reward is to be learned.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+
+    Returns:
+        The model, or None where the reward is known.
+    """
+    if config.reward == "known":
+        return None
+    return RewardModel(
+        env.state_dim,
+        env.action_dim,
+        env.horizon,
+        hidden_sizes=config.world_model.hidden,
+        frequencies=config.world_model.frequencies,
+        scaling=_scaling(config, env),
+        key=key,
+    )
+
+
+def build_critic(config: Config, env: Environment, *, key: PRNGKeyArray) -> Critic | None:
+    """Draw the critic at the end of windows, if windows are imagined.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+
+    Returns:
+        The critic, or None where whole episodes are imagined.
+    """
+    if config.imagination == "episodes":
+        return None
+    fields = config.windows
+    return Critic(
+        env.state_dim,
+        env.horizon,
+        hidden_sizes=fields.hidden,
+        frequencies=_frequencies(config, config.policy.frequencies),
+        discount=fields.discount,
+        scaling=_scaling(config, env),
+        key=key,
+    )
+
+
+def _frequencies(config: Config, count: int) -> int | None:
+    timeless = config.imagination == "windows" and config.windows.clock == "none"
+    return None if timeless else count
+
+
+def _scaling(config: Config, env: Environment) -> StateScaling:
+    identity = StateScaling.identity(env.state_dim)
+    return StateScaling(identity.mean, identity.scale, compress=config.world_model.standardise)
+
+
+def _around_core(
+    kind: type[ActionsModel | HistoryModel], config: Config, env: Environment, key: PRNGKeyArray
+) -> WorldModel:
+    core, fields = MODELS[config.model].core, config.world_model
+    assert core is not None
+    core_key, key = jax.random.split(key)
+    # Memories are set by how long a sequence is, of which windows may be the longest.
+    known = vars(fields) | {"horizon": config.sequence_length}
+    return kind(
+        located(core.factory)(*(known[name] for name in core.takes), key=core_key),
+        env.state_dim,
+        env.action_dim,
+        env.horizon,
+        decoder_sizes=fields.hidden,
+        frequencies=_frequencies(config, fields.frequencies),
+        harmonics=fields.harmonics,
+        scaling=_scaling(config, env),
+        key=key,
+    )

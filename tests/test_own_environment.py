@@ -131,6 +131,7 @@ def test_it_is_trained_and_read_like_a_task(run, folder):
     assert {"learning_curve.png", "trajectories.png"} <= {p.name for p in run.path.iterdir()}
 
 
+@pytest.mark.slow
 def test_it_is_continued_to_the_same_bits(run, small, tmp_path, monkeypatch):
     measured = []
 

@@ -306,6 +306,7 @@ def test_it_is_read_evaluated_and_pickled(run, whole, folder):
     assert beeline.load(folder / "whole", **handed) == whole
 
 
+@pytest.mark.slow
 def test_it_goes_on_to_the_same_bits(run, tmp_path, monkeypatch):
     training_row, measured = training.row, []
 
@@ -426,6 +427,7 @@ def test_both_routes_give_the_same_gradient_of_a_core_of_the_users_own():
     np.testing.assert_allclose(direct, unrolled, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_is_diagnosed(run, tmp_path, capsys):
     small = ["--samples", "2", "--points", "5", "--horizons", "3", "--out", str(tmp_path)]
     assert main(["diagnose", "run", "--model", "models_of_a_test:draw", *small]) == 0

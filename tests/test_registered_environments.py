@@ -517,6 +517,7 @@ def test_the_constants_are_listed_and_the_help_tells_of_them(capsys):
         assert "--env.NAME" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_environment_is_diagnosed_by_the_command_line(tmp_path, capsys):
     given = ["tanks_to_name:Tank", "--env.level", "0.5", "--models", "markov", "--horizons", "3"]
     assert main(["diagnose", *given, *SMALL, "--out", str(tmp_path / "out")]) == 0

@@ -162,6 +162,7 @@ def test_what_is_trained_is_that_of_the_twin(short):
     np.testing.assert_allclose(shown, [*expected, expected[-1]], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_reward_of_the_next_state_is_learned_from(short):
     run = beeline.train(Both(), config=short)
     states, actions = run.state.buffer.states[0, 0], run.state.buffer.actions[0, 0]

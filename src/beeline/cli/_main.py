@@ -319,8 +319,8 @@ def _diagnose(command: Diagnose, constants: Mapping[str, str]) -> int:
     from beeline.run.directory.layout import expand
 
     given = command.task_or_run
-    of_run = given not in descriptions() and expand(given).is_dir()
     with mistakes():
+        of_run = given not in descriptions() and expand(given).is_dir()
         if not of_run and ":" not in given:
             choose("task or run", given, descriptions())
         models = names_of_models(command.models)

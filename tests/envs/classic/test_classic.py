@@ -55,7 +55,7 @@ def test_random_actions_earn_what_they_did_elsewhere(name, horizon, mean, error)
 @pytest.mark.parametrize(
     "name",
     [
-        name if name == "reaction-diffusion" else pytest.param(name, marks=pytest.mark.slow)
+        name if name == "double-integrator" else pytest.param(name, marks=pytest.mark.slow)
         for name in NAMES
     ],
 )

@@ -60,7 +60,8 @@ class Updated(NamedTuple):
     """A learner after an update, and how it went."""
 
     learned: Learned
-    slope: Slope
+    values: tuple[Array, ...]
+    """What was computed on the way to the gradient."""
     descent: Descent
 
 
@@ -125,7 +126,7 @@ class Learner(Module):
             value=slope.loss,
             rate=context.rate,
         )
-        return Updated(Learned(step.weights, step.state), slope, step.descent)
+        return Updated(Learned(step.weights, step.state), slope.values, step.descent)
 
     def learn(
         self, learned: Learned, context: Context, count: Int[Array, ""], *, key: PRNGKeyArray
@@ -147,7 +148,7 @@ class Learner(Module):
         def body(i: Array, loop: tuple[Any, Tally]) -> tuple[Any, Tally]:
             arrays, tally = loop
             updated = self.update(eqx.combine(arrays, static), context, key=self.update_key(key, i))
-            tally = tally.counting(i, updated.slope.values, updated.descent)
+            tally = tally.counting(i, updated.values, updated.descent)
             return eqx.filter(updated.learned, eqx.is_array), tally
 
         tally = Tally.none(len(self.values), due=count)

@@ -14,8 +14,9 @@ from beeline.build import Draws, build_bpo, build_critic, build_model, build_pol
 from beeline.config import Config
 from beeline.config import Windows as WindowFields
 from beeline.gradients import Direct, Objective, Unrolled, rollout
-from beeline.models import WorldModel
+from beeline.models import WorldModel, residuals
 from beeline.networks.scaling import StateScaling
+from beeline.policies import Policy
 from beeline.run import Interrupted
 from beeline.training import Buffer, Context, Optimiser
 from beeline.training.critic import Critic, lambda_returns
@@ -101,7 +102,7 @@ def critic(frequencies=None, discount=0.9, seed=0):
         key=jax.random.key(seed),
     )
     return eqx.tree_at(
-        lambda c: (c.mean, c.deviation), drawn, (jnp.asarray(-2.0), jnp.asarray(0.5))
+        lambda c: (c.middle, c.spread), drawn, (jnp.asarray(-2.0), jnp.asarray(0.5))
     )
 
 
@@ -157,8 +158,12 @@ def test_both_routes_give_the_same_gradient_through_the_critics_input(parts, flo
     noise = jax.random.normal(jax.random.key(1), (3, LENGTH, 1))
     objective = Objective(envs.reward_of(env), jnp.ones(()), jnp.asarray(0.01), value, 0.97)
 
+    disturbances = 0.1 * jax.random.normal(jax.random.key(2), (3, LENGTH, 1))
+
     def measure(route):
-        return eqx.filter_jit(route)(policy, model, objective, starts, noise, first)
+        return eqx.filter_jit(route)(
+            policy, model, objective, starts, noise, first, disturbances
+        )
 
     (one, imagined), direct = measure(Direct())
     (other, _), unrolled = measure(Unrolled())
@@ -171,13 +176,38 @@ def test_both_routes_give_the_same_gradient_through_the_critics_input(parts, flo
     # By hand: the rewards of the steps with their own indices, and the value of the last state.
     for i in range(3):
         states, actions, _, last = rollout(
-            policy, model, starts[i], noise[i], first[i], through_policy=0.0, through_states=1.0
+            *(policy, model, starts[i], noise[i], first[i], disturbances[i]),
+            through_policy=0.0,
+            through_states=1.0,
         )
         rewards = [
             env.reward(states[k], actions[k], int(first[i]) + k) * 0.97**k for k in range(LENGTH)
         ]
         expected = sum(rewards) + 0.97**LENGTH * value(last, int(first[i]) + LENGTH)
         assert float(imagined.return_[i]) == pytest.approx(float(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["gru-awm", "markov"])
+def test_what_was_seen_comes_back_as_disturbances(config, name, float64):
+    """Actions of a window and its residuals lead a model through the states that were seen."""
+    env = envs.make("harvest", horizon=HORIZON)
+    model = build_model(dataclasses.replace(config, model=name), env, key=jax.random.key(0))
+    seen, actions = jnp.linspace(0.5, 0.9, LENGTH + 1)[:, None], jnp.full((LENGTH, 1), 0.3)
+    lacking = residuals(model, seen, actions, jnp.asarray(2))
+
+    class Given(Policy):
+        def sample(self, state, t, noise, width=1.0):
+            return noise, jnp.zeros(())
+
+        mode = standardise = None
+
+    first = jnp.asarray(2)
+    states, _, _, last = rollout(
+        *(Given(), model, seen[0], actions, first, lacking), through_policy=0.0, through_states=1.0
+    )
+    np.testing.assert_allclose(jnp.concatenate([states, last[None]]), seen, rtol=1e-9)
+    predicted = model.predict(seen[:-1], actions, first, lacking)
+    np.testing.assert_allclose(predicted, seen[1:], rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["gru-awm", "lstm-history", "markov", "simulator"])

@@ -18,7 +18,7 @@ from beeline.build._networks import (
     build_reward,
 )
 from beeline.config import BASELINES, Config
-from beeline.control import is_deterministic
+from beeline.control import is_deterministic, is_noisy
 from beeline.envs import Environment, make
 from beeline.gradients import Direct, Unrolled
 from beeline.models import (
@@ -107,7 +107,7 @@ def build_bpo(config: Config, env: Environment | None = None, draws: Draws = NO_
         exploration=noise,
         reward_fitting=_reward_fitting(config, fitting),
         one_step_fitting=one_step,
-        critic_fitting=_critic_fitting(config, env, windows),
+        critic_fitting=_critic_fitting(config, env, model, windows),
         scale_returns=config.improvement.scale_returns,
         standardise=config.world_model.standardise,
         warmup_episodes=config.warmup_episodes,
@@ -137,6 +137,7 @@ def _improvement(
         fields.first_noise,
         fields.entropy_weight,
         windows,
+        disturbed=_disturbed(config, env, model),
         env_steps_per_update=fields.env_steps_per_update,
     )
 
@@ -149,11 +150,18 @@ def _windows(config: Config, env: Environment, model: WorldModel) -> Windows | N
             f"imagination is 'windows', but the model {config.model!r} knows whole episodes only: "
             "let its standardised and start take first=0, or take imagination = episodes"
         )
-    return Windows(config.windows.length, config.windows.fresh)
+    return Windows(config.windows.length, config.windows.fresh, config.windows.recent)
+
+
+def _disturbed(config: Config, env: Environment, model: WorldModel) -> bool:
+    wanted = config.improvement.disturbances
+    if wanted == "auto":
+        return model.learned and is_noisy(env)
+    return wanted == "seen"
 
 
 def _critic_fitting(
-    config: Config, env: Environment, windows: Windows | None
+    config: Config, env: Environment, model: WorldModel, windows: Windows | None
 ) -> CriticFitting | None:
     if windows is None:
         return None
@@ -165,6 +173,7 @@ def _critic_fitting(
         windows,
         fields.trace,
         fields.target_rate,
+        disturbed=_disturbed(config, env, model),
         env_steps_per_update=improvement.env_steps_per_update,
     )
 

@@ -65,7 +65,7 @@ def everywhere() -> NamedSharding:
 
 
 def mean_over_devices(
-    function: Callable[..., tuple[Mean, Each]], shared: Any, *arrays: Array
+    function: Callable[..., tuple[Mean, Each]], shared: Any, *arrays: Array | None
 ) -> tuple[Mean, Each]:
     """Evaluate a function of a batch, each device on its share.
 
@@ -74,13 +74,13 @@ def mean_over_devices(
             batch and results that keep the axis.
         shared: What each device needs whole, such as the weights; the function should not close
             over arrays of its own.
-        arrays: The batch. If the number of devices does not divide it, each does the whole.
+        arrays: The batch; any but the first may be None. If the number of devices does not divide it, each does the whole.
 
     Returns:
         The mean over the whole batch, and the results of all its members.
     """
     devices = jax.local_device_count()
-    if devices == 1 or arrays[0].shape[0] % devices:
+    if devices == 1 or jax.tree.leaves(arrays)[0].shape[0] % devices:
         return function(shared, *arrays)
     weights, others = eqx.partition(shared, eqx.is_array)
     static = []

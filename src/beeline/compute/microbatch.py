@@ -33,24 +33,24 @@ def group_size(batch: int, tokens: int) -> int:
 
 
 def mean_in_groups(
-    function: Callable[..., tuple[Mean, Each]], *arrays: Array, size: int
+    function: Callable[..., tuple[Mean, Each]], *arrays: Array | None, size: int
 ) -> tuple[Mean, Each]:
     """Evaluate a function of a batch group by group.
 
     Args:
         function: From arrays with a leading batch axis to a mean over that batch, and results
             that keep the axis.
-        arrays: The batch.
+        arrays: The batch; any but the first may be None.
         size: Episodes per group; divides the batch.
 
     Returns:
         The mean over the whole batch, and the results of all its members.
     """
-    batch = arrays[0].shape[0]
+    batch = jax.tree.leaves(arrays)[0].shape[0]
     if size == batch:
         return function(*arrays)
-    groups = tuple(x.reshape(batch // size, size, *x.shape[1:]) for x in arrays)
-    first = jax.eval_shape(function, *(x[0] for x in groups))[0]
+    groups = jax.tree.map(lambda x: x.reshape(batch // size, size, *x.shape[1:]), arrays)
+    first = jax.eval_shape(function, *jax.tree.map(lambda x: x[0], groups))[0]
     zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), first)
 
     def add(total: Any, group: tuple[Array, ...]) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ from beeline.config._fields import (
     Switch,
     field,
 )
-from beeline.config._names import CLOCKS, OPTIMISERS, SQUASHES
+from beeline.config._names import CLOCKS, DISTURBANCES, OPTIMISERS, SQUASHES
 
 
 def check_heads(flag: str, width: int, heads: int) -> None:
@@ -130,6 +130,9 @@ class Improvement(Group):
     """Largest gradient norm."""
     first_noise: float = field(4.0, FINITE_POSITIVE, since=2, before=1.0)
     """How many times the policy's own noise imagined episodes begin with; 1 at the run's end."""
+    disturbances: str = field("auto", Choice(DISTURBANCES), since=3, before="none")
+    """What is added to imagined states: `none`, or noise as it was `seen`; `auto`: where chance
+    has a part."""
     entropy_weight: float = field(0.003, FROM_ZERO)
     """Weight of the mean entropy beside the scaled return."""
     scale_returns: bool = field(True, Switch())
@@ -148,6 +151,8 @@ class Windows(Group):
     """Steps in a window."""
     fresh: float = field(0.125, SHARE, since=3, before=0.125)
     """Share of the imagined windows that start where episodes do; the rest in states seen."""
+    recent: float = field(0.5, SHARE, since=3, before=0.5)
+    """Share of the other windows that are of the newest quarter of the episodes."""
     discount: float = field(0.99, DISCOUNT, since=3, before=0.99)
     """Factor on the worth of a reward for each step that it comes later."""
     clock: str = field("none", Choice(CLOCKS), since=3, before="none")

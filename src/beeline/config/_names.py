@@ -36,6 +36,13 @@ CLOCKS = {
 }
 
 
+DISTURBANCES = {
+    "none": "Nothing.",
+    "seen": "What the model's predictions lacked of windows seen, drawn from the buffer.",
+    "auto": "As seen, where the environment answers the same actions differently.",
+}
+
+
 NONFINITE = {
     "stop": "End the run at the first number that is not finite, and name it.",
     "skip": "Leave out the update or the episode it came up in, count it, and go on.",

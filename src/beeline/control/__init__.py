@@ -1,6 +1,6 @@
 """References to measure a policy against: the optimum of a task, feedbacks, its random policy."""
 
-from beeline.control.chance import is_deterministic
+from beeline.control.chance import is_deterministic, is_noisy
 from beeline.control.closed_loop import ClosedLoopReturn, closed_loop_return
 from beeline.control.grid import Grid, GridSolution, solve_grid
 from beeline.control.lqr import LinearFeedback, lqr
@@ -17,6 +17,7 @@ __all__ = [
     "RandomReturn",
     "closed_loop_return",
     "is_deterministic",
+    "is_noisy",
     "lqr",
     "normalized_return",
     "random_return",

@@ -24,13 +24,28 @@ def is_deterministic(env: Environment) -> bool:
     """
     if env.deterministic is not None:
         return env.deterministic
+    return _alike(env, (0, 0), (1, 1))
+
+
+def is_noisy(env: Environment) -> bool:
+    """Tell whether an environment answers the same actions from the same start differently.
+
+    Args:
+        env: The environment.
+
+    Returns:
+        False if only starts are left to chance, or nothing is.
+    """
+    return not (env.deterministic or _alike(env, (0, 0), (0, 1)))
+
+
+def _alike(env: Environment, *seeds: tuple[int, int]) -> bool:
+    # Whether episodes of the same actions are alike, by seeds of the start and of the steps.
     with jax.enable_x64(True):
         actions = np.random.default_rng(0).uniform(-1, 1, (env.horizon, env.action_dim))
 
         @jax.jit
-        def play(key):
-            start_key, key = jax.random.split(key)
-
+        def play(start_key, key):
             def advance(state, inputs):
                 action, t, step_key = inputs
                 after, reward = transition(env, state, action, t, key=step_key)
@@ -41,7 +56,7 @@ def is_deterministic(env: Environment) -> bool:
             inputs = jnp.asarray(actions), jnp.arange(env.horizon), keys
             return start, jax.lax.scan(advance, start, inputs)[1]
 
-        one, other = (jax.tree.leaves(play(jax.random.key(seed))) for seed in (0, 1))
+        one, other = (jax.tree.leaves(play(*map(jax.random.key, pair))) for pair in seeds)
         return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
 
 

@@ -3,7 +3,7 @@
 import abc
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, final
+from typing import NamedTuple, Protocol, final, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -78,12 +78,27 @@ class Imagined(NamedTuple):
     """Discounted sum of the rewards, and what the critic expects to follow where there is one."""
 
 
+@runtime_checkable
+class Value(Protocol):
+    """What a window is scored by at its end: see `beeline.training.critic.Critic`."""
+
+    def __call__(self, state: Float[Array, " state"], t: Int[Array, ""]) -> Float[Array, ""]:
+        """Value a state."""
+        ...
+
+    def unit(self, state: Float[Array, " state"], t: Int[Array, ""]) -> Float[Array, ""]:
+        """Say what difference of values counts as 1 at a state."""
+        ...
+
+
 @final
 class Objective(Module):
-    """Mean imagined return over `return_scale`, plus the weighted mean entropy.
+    """Mean imagined return in its unit, plus the weighted mean entropy.
 
-    Of a window, the critic scores the state that it ends in. The gradient passes through that
-    state only, never through the critic's weights.
+    The unit of whole episodes is `return_scale`. That of a window is the critic's where the window
+    starts, so that no start counts for more because there is more to lose; which policy is
+    best in every state does not depend on it. The critic scores the state that a window ends in.
+    The gradient passes through that state only, never through the critic's weights.
 
     References:
         Paper, Eqs. 1 to 3, and Appendix C for the entropy.
@@ -92,7 +107,7 @@ class Objective(Module):
     reward: RewardFunction
     return_scale: Float[Array, ""]
     entropy_weight: Float[Array, ""]
-    critic: Callable[..., Float[Array, ""]] | None = None
+    critic: Value | None = None
     """The value of a state at a step index; None for whole episodes, at whose end it is zero."""
     discount: float = eqx.field(static=True, default=1.0)
     """Factor on the worth of a reward for each step that it comes later."""
@@ -134,13 +149,16 @@ class Objective(Module):
         if self.discount < 1:
             rewards = rewards * self.discount ** jnp.arange(length)
         returns = rewards.sum(axis=1)
-        if self.critic is not None:
+        if self.critic is None:
+            score = returns.mean() / self.return_scale
+        else:
             if last is None:
                 raise ValueError("there is a critic, but no last state for it to score")
-            ends = length if first is None else first + length
-            values = jax.vmap(self.critic)(last, jnp.broadcast_to(ends, last.shape[:1]))
+            begin = jnp.zeros(len(returns), int) if first is None else first
+            values = jax.vmap(self.critic)(last, begin + length)
             returns = returns + self.discount**length * values
-        value = returns.mean() / self.return_scale + self.entropy_weight * entropy.mean()
+            score = jnp.mean(returns / jax.vmap(self.critic.unit)(states[:, 0], begin))
+        value = score + self.entropy_weight * entropy.mean()
         return value, Imagined(states, actions, entropy, returns)
 
 
@@ -156,6 +174,7 @@ class PolicyGradient(Module):
         initial_states: Float[Array, "batch state"],
         noise: Float[Array, "batch time action"],
         first: Int[Array, " batch"] | None = None,
+        disturbances: Float[Array, "batch time state"] | None = None,
     ) -> tuple[tuple[Float[Array, ""], Imagined], Policy]:
         """Compute the objective and its gradient.
 
@@ -167,6 +186,8 @@ class PolicyGradient(Module):
             noise: Standard normal draws for the policy; their time axis is the horizon or the
                 length of a window.
             first: Index of the first step of each window; left out for whole episodes.
+            disturbances: What is added to each standardised state that the model predicts, as
+                `beeline.models.residuals` gives it; nothing if not given.
 
         Returns:
             The objective with the imagined episodes, and the gradient, shaped as the policy.

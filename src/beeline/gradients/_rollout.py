@@ -31,6 +31,7 @@ def rollout(
     state: Float[Array, " state"],
     noise: Float[Array, "time action"],
     first: Int[Array, ""] | None = None,
+    disturbances: Float[Array, "time state"] | None = None,
     *,
     through_policy: float,
     through_states: float,
@@ -48,6 +49,8 @@ def rollout(
         state: The initial state.
         noise: Standard normal draws for the policy.
         first: Index of the first step of a window; left out for a whole episode.
+        disturbances: What is added to each standardised state that the model predicts; nothing if
+            not given.
         through_policy: Share of the gradient that passes through the policy's input.
         through_states: Share that passes through predicted states fed back to the model.
 
@@ -57,10 +60,13 @@ def rollout(
 
     def step(loop, inputs):
         carry, state = loop
-        t, draw = inputs
+        t, draw, disturbance = inputs
         action, entropy = policy.sample(scale_gradient(state, through_policy), t, draw)
         fed_back = scale_gradient(state, through_states)
         carry, next_state = model.step(carry, fed_back, action, t)
+        if disturbance is not None:
+            scaling = model.scaling
+            next_state = scaling.decode(scaling.encode(next_state) + disturbance)
         return (carry, next_state), (state, action, entropy)
 
     times = steps_from(first, noise.shape[0])
@@ -70,7 +76,8 @@ def rollout(
     for last in stages:
         if done:
             loop = (model.reserve(loop[0], last), loop[1])
-        loop, part = jax.lax.scan(step, loop, (times[done:last], noise[done:last]))
+        given = jax.tree.map(lambda x: x[done:last], (times, noise, disturbances))
+        loop, part = jax.lax.scan(step, loop, given)
         parts.append(part)
         done = last
     states, actions, entropy = (jnp.concatenate(piece) for piece in zip(*parts, strict=True))

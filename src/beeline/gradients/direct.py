@@ -42,6 +42,7 @@ class Direct(PolicyGradient):
         initial_states: Float[Array, "batch state"],
         noise: Float[Array, "batch time action"],
         first: Int[Array, " batch"] | None = None,
+        disturbances: Float[Array, "batch time state"] | None = None,
     ) -> tuple[tuple[Float[Array, ""], Imagined], Policy]:
         if model.state_fed:
             raise ValueError(
@@ -50,15 +51,19 @@ class Direct(PolicyGradient):
                 "use Unrolled for it"
             )
 
-        def roll_out(state, draws, first):
-            return rollout(
-                policy, model, state, draws, first, through_policy=0.0, through_states=0.0
-            )
+        def roll_out(*whole):
+            return rollout(policy, model, *whole, through_policy=0.0, through_states=0.0)
 
-        visited, *_ = jax.lax.stop_gradient(jax.vmap(roll_out)(initial_states, noise, first))
+        visited, *_ = jax.lax.stop_gradient(
+            jax.vmap(roll_out)(initial_states, noise, first, disturbances)
+        )
 
         def value(
-            policy: Policy, visited: Array, noise: Array, first: Array | None
+            policy: Policy,
+            visited: Array,
+            noise: Array,
+            first: Array | None,
+            disturbances: Array | None,
         ) -> tuple[Array, Imagined]:
             times = jnp.arange(noise.shape[1])
             times = times if first is None else first[:, None] + times
@@ -67,21 +72,24 @@ class Direct(PolicyGradient):
             # What the last action leads to matters to a critic, or a reward of the next state.
             to_the_end = objective.takes_last_state
             steps = noise.shape[1] if to_the_end else -1
-            inputs = visited[:, :steps], actions[:, :steps], *(() if first is None else (first,))
-            predicted = jax.vmap(model.predict)(*inputs)
+            inputs = visited[:, :steps], actions[:, :steps]
+            given = {} if first is None else {"first": first}
+            if disturbances is not None:
+                given["disturbances"] = disturbances[:, :steps]
+            predicted = jax.vmap(lambda inputs, given: model.predict(*inputs, **given))(
+                inputs, given
+            )
             states, last = jnp.concatenate([visited[:, :1], predicted], axis=1), None
             if to_the_end:
                 states, last = states[:, :-1], states[:, -1]
             return objective(states, actions, entropy, last, first)
 
-        def group(
-            visited: Array, noise: Array, first: Array | None = None
-        ) -> tuple[tuple[Array, Policy], Imagined]:
+        def group(*batch: Array | None) -> tuple[tuple[Array, Policy], Imagined]:
             gradient = eqx.filter_value_and_grad(value, has_aux=True)
-            (objective_value, imagined), slope = gradient(policy, visited, noise, first)
+            (objective_value, imagined), slope = gradient(policy, *batch)
             return (objective_value, slope), imagined
 
         size = group_size(*noise.shape[:2])
-        batch = visited, noise, *(() if first is None else (first,))
+        batch = visited, noise, first, disturbances
         (objective_value, slope), imagined = mean_in_groups(group, *batch, size=size)
         return (objective_value, imagined), slope

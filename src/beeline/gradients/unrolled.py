@@ -49,20 +49,20 @@ class Unrolled(PolicyGradient):
         initial_states: Float[Array, "batch state"],
         noise: Float[Array, "batch time action"],
         first: Int[Array, " batch"] | None = None,
+        disturbances: Float[Array, "batch time state"] | None = None,
     ) -> tuple[tuple[Float[Array, ""], Imagined], Policy]:
         @partial(eqx.filter_value_and_grad, has_aux=True)
         def value(policy: Policy) -> tuple[Float[Array, ""], Imagined]:
-            def unroll(state, draws, first):
+            def unroll(*whole):
                 return rollout(
                     policy,
                     model,
-                    state,
-                    draws,
-                    first,
+                    *whole,
                     through_policy=self.through_policy,
                     through_states=self.through_states,
                 )
 
-            return objective(*jax.vmap(unroll)(initial_states, noise, first), first)
+            rolled = jax.vmap(unroll)(initial_states, noise, first, disturbances)
+            return objective(*rolled, first)
 
         return value(policy)

@@ -112,6 +112,7 @@ class WorldModel(Module, Generic[Carry]):
         states: Float[Array, "time state"],
         actions: Float[Array, "time action"],
         first: Int[ArrayLike, ""] = 0,
+        disturbances: Float[Array, "time state"] | None = None,
     ) -> Float[Array, "time state"]:
         """Predict the state after each action.
 
@@ -119,11 +120,15 @@ class WorldModel(Module, Generic[Carry]):
             states: The state before each action; models of actions read the first only.
             actions: Actions in [-1, 1].
             first: Index of the first step in its episode; above 0 for a window.
+            disturbances: What is added to the standardised predictions, as `residuals` gives it.
 
         Returns:
             The state after each action.
         """
-        return self.scaling.decode(self.standardised(states, actions, *_beyond(first)))
+        predicted = self.standardised(states, actions, *_beyond(first))
+        if disturbances is not None:
+            predicted = predicted + disturbances
+        return self.scaling.decode(predicted)
 
 
 def check_length(length: int, horizon: int) -> None:
@@ -165,6 +170,27 @@ def prediction_loss(
     inputs = states[:, :-1], actions, *(() if first is None else (first,))
     predicted = jax.vmap(model.standardised)(*inputs)
     return jnp.mean((predicted - model.scaling.encode(states[:, 1:])) ** 2)
+
+
+def residuals(
+    model: WorldModel,
+    states: Float[Array, "times state"],
+    actions: Float[Array, "time action"],
+    first: Int[ArrayLike, ""] = 0,
+) -> Float[Array, "time state"]:
+    """Say what a model's predictions lack of what was seen: noise, and its own errors.
+
+    Args:
+        model: The world model.
+        states: A whole episode or a window, one state more than actions.
+        actions: The actions taken.
+        first: Index of the first step of a window.
+
+    Returns:
+        Differences of standardised states, those of one-step models a step at a time.
+    """
+    predicted = model.standardised(states[:-1], actions, *_beyond(first))
+    return model.scaling.encode(states[1:]) - predicted
 
 
 def _beyond(first: Int[ArrayLike, ""]) -> tuple[Any, ...]:

@@ -299,7 +299,9 @@ class BPO(Module):
             errors=state.errors,
         )
         count = jnp.asarray(self.updates_due(learner.env_steps_per_update))[index]
-        learned, tally = learner.learn(state.learners[learner.name], context, count, key=key)
+        learned = state.learners[learner.name]
+        learned = learned._replace(weights=learner.prepare(learned.weights, state.buffer))
+        learned, tally = learner.learn(learned, context, count, key=key)
         return state._replace(learners=state.learners | {learner.name: learned}), tally
 
 

@@ -6,6 +6,7 @@ consequences of its actions.
 References:
     Sutton 1988, "Learning to predict by the methods of temporal differences" (TD(lambda)).
     Mnih et al. 2015, "Human-level control through deep reinforcement learning" (target network).
+    Hafner et al. 2023, "Mastering diverse domains through world models" (symlog of values).
 """
 
 from typing import final
@@ -21,25 +22,37 @@ from beeline._module import Module
 from beeline.envs import Environment, reward_of
 from beeline.gradients import RewardFunction, rewards_along, rollout
 from beeline.networks.layers import MLP
-from beeline.networks.scaling import StateScaling, time_feature_count, time_features
+from beeline.networks.scaling import (
+    StateScaling,
+    symexp,
+    symlog,
+    time_feature_count,
+    time_features,
+)
+from beeline.training.episodes import Buffer
 from beeline.training.learner import Context, Learned, Learner, Slope, Updated
-from beeline.training.windows import Windows
+from beeline.training.windows import Windows, disturbances_key
+
+_QUARTILES = 0.25, 0.5, 0.75
+_LEAST = 0.01
+"""Share of the standard deviation that the spread of rewards is taken for at least."""
 
 
 @final
 class Critic(Module):
-    """V(s, t) = reach(t) * (mean reward + its deviation * network(s, t)).
+    """V(s, t) = reach(t) * (middle + spread * symexp(network(s, t))).
 
     `reach(t)` is the discounted number of steps that are left, so that values are of the right
-    size at once, and zero at the end of an episode.
+    size at once, and zero at the end of an episode. `symexp` lets a network tell apart values close
+    to that of the usual reward, and reach those that are thousands of times as far.
     """
 
     network: MLP
     scaling: StateScaling
-    mean: Float[Array, ""]
-    """Mean reward of the warm-up."""
-    deviation: Float[Array, ""]
-    """Standard deviation of its rewards."""
+    middle: Float[Array, ""]
+    """Median of the rewards."""
+    spread: Float[Array, ""]
+    """Their interquartile range; a hundredth of their standard deviation at least."""
     horizon: int = eqx.field(static=True)
     frequencies: int | None = eqx.field(static=True)
     """Sine and cosine pairs of time; None where the value does not depend on time."""
@@ -78,23 +91,36 @@ class Critic(Module):
         inputs = state_dim + time_feature_count(frequencies)
         self.network = MLP((inputs, *hidden_sizes, 1), last_scale=0.01, key=key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
-        self.mean, self.deviation = jnp.zeros(()), jnp.ones(())
+        self.middle, self.spread = jnp.zeros(()), jnp.ones(())
         self.horizon, self.frequencies, self.discount = horizon, frequencies, discount
 
-    def standardise(self, scaling: StateScaling, rewards: Float[Array, "batch time"]) -> "Critic":
+    def standardise(
+        self,
+        scaling: StateScaling,
+        rewards: Float[Array, "batch time"],
+        chances: Float[Array, " batch"] | None = None,
+    ) -> "Critic":
         """Fit the coordinates of states and values to episodes.
 
         Args:
             scaling: Coordinates in which states are seen.
             rewards: The episodes' rewards.
+            chances: Weight of each episode, their sum 1; equal if not given.
 
         Returns:
             The same network in these coordinates.
         """
+        batch, steps = rewards.shape
+        chances = jnp.full(batch, 1 / batch) if chances is None else chances
+        order = jnp.argsort(rewards.ravel())
+        sorted_, weights = rewards.ravel()[order], jnp.repeat(chances / steps, steps)[order]
+        low, middle, high = sorted_[jnp.searchsorted(jnp.cumsum(weights), jnp.asarray(_QUARTILES, weights.dtype))]
+        variance = jnp.sum(weights * (sorted_ - jnp.sum(weights * sorted_)) ** 2)
+        spread = jnp.maximum(high - low, jnp.maximum(_LEAST * jnp.sqrt(variance), 1e-6))
         return eqx.tree_at(
-            lambda critic: (critic.scaling, critic.mean, critic.deviation),
+            lambda critic: (critic.scaling, critic.middle, critic.spread),
             self,
-            (scaling, rewards.mean(), jnp.maximum(rewards.std(), 1e-6)),
+            (scaling, middle, spread),
         )
 
     def __call__(self, state: Float[Array, " state"], t: Int[ArrayLike, ""]) -> Float[Array, ""]:
@@ -107,10 +133,50 @@ class Critic(Module):
         Returns:
             The discounted sum of the rewards that are expected to follow.
         """
-        mean, deviation = jax.lax.stop_gradient((self.mean, self.deviation))
+        middle, spread = jax.lax.stop_gradient((self.middle, self.spread))
+        return self.reach(t) * (middle + spread * symexp(self.output(state, t)))
+
+    def output(
+        self, state: Float[Array, " state"], t: Int[ArrayLike, ""]
+    ) -> Float[Array, ""]:
+        """Value a state in the coordinates of the network.
+
+        Args:
+            state: The state, in physical units.
+            t: Its index in the episode, 0 to the horizon.
+
+        Returns:
+            What `encode` makes of its value.
+        """
         time = time_features(t, self.horizon, self.frequencies)
-        inputs = jnp.concatenate([self.scaling.encode(state), time], axis=-1)
-        return self.reach(t) * (mean + deviation * self.network(inputs)[0])
+        return self.network(jnp.concatenate([self.scaling.encode(state), time], axis=-1))[0]
+
+    def encode(self, value: Float[Array, ""], t: Int[ArrayLike, ""]) -> Float[Array, ""]:
+        """Map a value to the coordinates of the network.
+
+        Args:
+            value: The discounted sum of the rewards from step t on.
+            t: Index in the episode, below the horizon.
+
+        Returns:
+            The output that stands for it.
+        """
+        middle, spread = jax.lax.stop_gradient((self.middle, self.spread))
+        return symlog((value / self.reach(t) - middle) / spread)
+
+    def unit(self, state: Float[Array, " state"], t: Int[ArrayLike, ""]) -> Float[Array, ""]:
+        """Say what difference of values counts as 1 at a state: the slope of the value's code.
+
+        Args:
+            state: The state, in physical units.
+            t: Its index in the episode, below the horizon.
+
+        Returns:
+            That difference, without gradient.
+        """
+        output = self.output(state, t)
+        unit = self.reach(t) * self.spread * (1 + jnp.abs(symexp(output)))
+        return jax.lax.stop_gradient(unit)
 
     def reach(self, t: Int[ArrayLike, ""]) -> Float[Array, ""]:
         """Count the steps that are left, discounted.
@@ -177,6 +243,8 @@ class CriticFitting(Learner):
     """Lambda."""
     target_rate: float = eqx.field(static=True, default=0.02)
     """Share of the critic that its slow copy takes on in an update."""
+    disturbed: bool = eqx.field(static=True, default=False)
+    """Whether noise is added to imagined states as it was in real ones."""
 
     @override
     def slope(self, weights: Critics, context: Context, *, key: PRNGKeyArray) -> Slope:
@@ -188,19 +256,41 @@ class CriticFitting(Learner):
         noise = jax.random.normal(noise_key, shape)
         reward = context.weights.get("reward", reward_of(self.env))
 
-        def window(state: Array, draws: Array, first: Array) -> tuple[Array, Array, Array]:
-            return self._targets(weights.target, context, reward, state, draws, first)
+        disturbances = None
+        if self.disturbed:
+            disturbances = self.windows.disturbances(
+                context.weights["model"],
+                context.buffer,
+                self.batch_size,
+                key=disturbances_key(key),
+            )
 
-        states, times, targets = jax.lax.stop_gradient(jax.vmap(window)(starts, noise, first))
+        def window(*whole: Array | None) -> tuple[Array, Array, Array]:
+            return self._targets(weights.target, context, reward, *whole)
+
+        states, times, targets = jax.lax.stop_gradient(
+            jax.vmap(window)(starts, noise, first, disturbances)
+        )
 
         def loss(weights: Critics) -> Float[Array, ""]:
             critic = weights.critic
-            values = jax.vmap(jax.vmap(critic))(states, times)
-            unit = jax.vmap(jax.vmap(critic.reach))(times) * critic.deviation
-            return jnp.mean(((values - targets) / jnp.maximum(unit, 1e-6)) ** 2)
+            outputs = jax.vmap(jax.vmap(critic.output))(states, times)
+            wanted = jax.vmap(jax.vmap(critic.encode))(targets, times)
+            return jnp.mean((outputs - wanted) ** 2)
 
         value, gradient = eqx.filter_value_and_grad(loss)(weights)
         return Slope(value, gradient, (value,))
+
+    @override
+    def prepare(self, weights: Critics, buffer: Buffer) -> Critics:
+        chances, scaling = self.windows.chances(buffer), weights.critic.scaling
+        rewards = buffer.rewards
+        if rewards is None:
+            return weights
+        critic = weights.critic.standardise(scaling, rewards, chances)
+        units = critic.middle, critic.spread
+        target = eqx.tree_at(lambda c: (c.middle, c.spread), weights.target, units)
+        return Critics(critic, target)
 
     @override
     def update(self, learned: Learned, context: Context, *, key: PRNGKeyArray) -> Updated:
@@ -221,10 +311,13 @@ class CriticFitting(Learner):
         state: Array,
         draws: Array,
         first: Array,
+        disturbances: Array | None,
     ) -> tuple[Array, Array, Array]:
         model, policy = context.weights["model"], context.weights["policy"]
         states, actions, _, last = rollout(
-            policy, model, state, draws, first, through_policy=0.0, through_states=0.0
+            *(policy, model, state, draws, first, disturbances),
+            through_policy=0.0,
+            through_states=0.0,
         )
         rewards = rewards_along(reward, states, actions, last, first)
         times = first + jnp.arange(draws.shape[0])

@@ -106,6 +106,19 @@ class Learner(Module):
         """
         return Learned(weights, self.optimiser.init(weights))
 
+    def prepare(self, weights: Any, buffer: Buffer) -> Any:
+        """Take notice of a new episode, before the updates of an iteration.
+
+        Args:
+            weights: The weights.
+            buffer: Real episodes, the new one among them.
+
+        Returns:
+            The weights, with what follows from the data and is not learned.
+        """
+        del buffer
+        return weights
+
     def update(self, learned: Learned, context: Context, *, key: PRNGKeyArray) -> Updated:
         """Take one step on one batch, unless there is something that is not finite.
 

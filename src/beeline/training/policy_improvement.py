@@ -18,7 +18,7 @@ from beeline.gradients import Imagined, Objective, PolicyGradient, draw_noise
 from beeline.models import WorldModel
 from beeline.policies import Policy, Widened
 from beeline.training.learner import Context, Learner, Slope
-from beeline.training.windows import Windows
+from beeline.training.windows import Windows, disturbances_key
 
 
 @final
@@ -36,23 +36,31 @@ class PolicyImprovement(Learner):
     """Weight of the mean entropy beside the scaled return."""
     windows: Windows | None = None
     """Windows to imagine in the place of whole episodes, with a critic at their end."""
+    disturbed: bool = eqx.field(static=True, default=False)
+    """Whether noise is added to imagined states as it was in real ones."""
 
     @override
     def slope(self, weights: Policy, context: Context, *, key: PRNGKeyArray) -> Slope:
         start_key, noise_key = jax.random.split(key)
-        starts, length = self._starts(context, key=start_key)
+        states, first = self._starts(context, key=start_key)
+        model, length = context.weights["model"], self._span.length
         noise = draw_noise(self.batch_size, length, self.env.action_dim, key=noise_key)
+        disturbances = None
+        if self.disturbed:
+            disturbances = self._span.disturbances(
+                model, context.buffer, self.batch_size, key=disturbances_key(key)
+            )
         width = 1 + (self.first_noise - 1) * (1 - jnp.asarray(context.progress)) ** 2
 
         def share(
-            whole: tuple[Widened, WorldModel, Objective], noise: Array, *starts: Array
+            whole: tuple[Widened, WorldModel, Objective], *batch: Array | None
         ) -> tuple[tuple[Array, Any], Imagined]:
-            states, *first = starts
-            (value, imagined), gradient = self.gradient(*whole, states, noise, *first)
+            (value, imagined), gradient = self.gradient(*whole, *batch)
             return (value, gradient), imagined
 
-        whole = Widened(weights, width), context.weights["model"], self.objective(context)
-        (value, gradient), imagined = mean_over_devices(share, whole, noise, *starts)
+        whole = Widened(weights, width), model, self.objective(context)
+        batch = states, noise, first, disturbances
+        (value, gradient), imagined = mean_over_devices(share, whole, *batch)
         downwards = jax.tree.map(jnp.negative, gradient.policy)
         values = imagined.return_.mean(), imagined.entropy.mean()
         return Slope(-value, downwards, values)
@@ -73,12 +81,16 @@ class PolicyImprovement(Learner):
             **self._at_the_end(context),
         )
 
-    def _starts(self, context: Context, *, key: PRNGKeyArray) -> tuple[tuple[Array, ...], int]:
+    @property
+    def _span(self) -> Windows:
+        # A whole episode is the window as long as it.
+        return Windows(self.env.horizon) if self.windows is None else self.windows
+
+    def _starts(self, context: Context, *, key: PRNGKeyArray) -> tuple[Array, Array | None]:
         if self.windows is not None:
-            starts = self.windows.starts(self.env, context.buffer, self.batch_size, key=key)
-            return starts, self.windows.length
+            return self.windows.starts(self.env, context.buffer, self.batch_size, key=key)
         keys = jax.random.split(key, self.batch_size)
-        return (jax.vmap(lambda k: self.env.initial_state(key=k))(keys),), self.env.horizon
+        return jax.vmap(lambda k: self.env.initial_state(key=k))(keys), None
 
     def _at_the_end(self, context: Context) -> dict[str, Any]:
         if "critic" not in context.weights:

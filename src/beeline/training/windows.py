@@ -5,6 +5,7 @@ vary or the dynamics are rough, windows are better: they begin at every state th
 no gradient is longer than they are. What follows after a window, a critic tells.
 """
 
+from functools import partial
 from typing import NamedTuple, final
 
 import equinox as eqx
@@ -14,6 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
+from beeline.models import WorldModel, residuals
 from beeline.training.episodes import Buffer
 
 
@@ -27,6 +29,18 @@ class Window(NamedTuple):
     """Index in the episode of the first step."""
 
 
+def disturbances_key(key: PRNGKeyArray) -> PRNGKeyArray:
+    """Draw the key of an update's disturbances, so that the other draws stay what they are.
+
+    Args:
+        key: That of the update.
+
+    Returns:
+        Another key.
+    """
+    return jax.random.fold_in(key, 1)
+
+
 @final
 class Windows(Module):
     """How long windows are, and where imagined ones start."""
@@ -35,9 +49,11 @@ class Windows(Module):
     """Steps in a window."""
     fresh: float = eqx.field(static=True, default=0.125)
     """Share of the imagined windows that start where episodes do; the rest start in states seen."""
+    recent: float = eqx.field(static=True, default=0.5)
+    """Share of the other windows that are of the newest quarter of the episodes."""
 
     def draw(self, buffer: Buffer, batch: int, *, key: PRNGKeyArray) -> Window:
-        """Draw windows uniformly, with replacement.
+        """Draw windows with replacement, uniformly within an episode.
 
         Args:
             buffer: Whole episodes.
@@ -52,7 +68,7 @@ class Windows(Module):
             states, actions = buffer.draw(batch, key=key)
             return Window(states, actions, jnp.zeros(batch, int))
         episode_key, first_key = jax.random.split(key)
-        episodes = buffer.choose(batch, key=episode_key)
+        episodes = self._choose(buffer, batch, key=episode_key)
         first = jax.random.randint(first_key, (batch,), 0, horizon - self.length + 1)
         return jax.vmap(lambda episode, first: self._cut(buffer, episode, first))(episodes, first)
 
@@ -73,11 +89,45 @@ class Windows(Module):
         fresh_key, seen_key, first_key = jax.random.split(key, 3)
         count = round(self.fresh * batch)
         fresh = jax.vmap(lambda key: env.initial_state(key=key))(jax.random.split(fresh_key, count))
-        episodes = buffer.choose(batch - count, key=seen_key)
+        episodes = self._choose(buffer, batch - count, key=seen_key)
         last = env.horizon - self.length
         first = jax.random.randint(first_key, (batch - count,), 0, last + 1)
         states = jnp.concatenate([fresh, buffer.states[episodes, first]])
         return states, jnp.concatenate([jnp.zeros(count, int), first])
+
+    def disturbances(
+        self, model: WorldModel, buffer: Buffer, batch: int, *, key: PRNGKeyArray
+    ) -> Float[Array, "batch time state"]:
+        """Draw what the model's predictions lack of windows that were seen.
+
+        Args:
+            model: The world model.
+            buffer: Whole episodes.
+            batch: How many.
+            key: Random key.
+
+        Returns:
+            Residuals, those of a window together.
+        """
+        window = self.draw(buffer, batch, key=key)
+        whole = self.length == buffer.actions.shape[1]
+        window = window[:2] if whole else window
+        return jax.lax.stop_gradient(jax.vmap(partial(residuals, model))(*window))
+
+    def chances(self, buffer: Buffer) -> Float[Array, " capacity"]:
+        """Say how likely a window is of each episode.
+
+        Args:
+            buffer: Whole episodes.
+
+        Returns:
+            Probabilities, by place in the buffer.
+        """
+        capacity = buffer.states.shape[0]
+        age = (buffer.count - 1 - jnp.arange(capacity)) % capacity
+        filled = jnp.minimum(buffer.count, capacity)
+        seen, newest = age < filled, age < -(-filled // 4)
+        return (1 - self.recent) * seen / filled + self.recent * newest / newest.sum()
 
     def all_of(
         self, states: Float[Array, "times state"], actions: Float[Array, "time action"]
@@ -100,6 +150,10 @@ class Windows(Module):
             )
 
         return jax.vmap(cut)(jnp.arange(actions.shape[0] // self.length) * self.length)
+
+    def _choose(self, buffer: Buffer, batch: int, *, key: PRNGKeyArray) -> Int[Array, " batch"]:
+        chances = self.chances(buffer)
+        return jax.random.choice(key, chances.shape[0], (batch,), p=chances)
 
     def _cut(self, buffer: Buffer, episode: Array, first: Array) -> Window:
         def part(values: Array, length: int) -> Array:

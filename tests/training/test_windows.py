@@ -64,11 +64,13 @@ def test_an_episode_is_cut_into_windows_that_follow_each_other(buffer):
 
 def test_imagined_windows_start_fresh_or_in_states_seen(buffer):
     env = envs.make("cancer-treatment", horizon=HORIZON)
-    states, first = Windows(LENGTH, 0.25).starts(env, buffer, 8, key=jax.random.key(2))
+    states, first, seen = Windows(LENGTH, 0.25).starts(env, buffer, 8, key=jax.random.key(2))
     start = env.initial_state()
     np.testing.assert_array_equal(states[:2], np.broadcast_to(start, (2, 1)))
     assert first[:2].tolist() == [0, 0]
     np.testing.assert_array_equal(states[2:, 0] % 100, first[2:])
+    np.testing.assert_array_equal(seen.states[2:, 0], states[2:])
+    np.testing.assert_array_equal(seen.states[:2, 0] % 100, 0)
 
 
 @pytest.mark.parametrize("trace", [0.0, 0.6, 1.0])
@@ -101,9 +103,7 @@ def critic(frequencies=None, discount=0.9, seed=0):
         discount=discount,
         key=jax.random.key(seed),
     )
-    return eqx.tree_at(
-        lambda c: (c.middle, c.spread), drawn, (jnp.asarray(-2.0), jnp.asarray(0.5))
-    )
+    return eqx.tree_at(lambda c: (c.middle, c.spread), drawn, (jnp.asarray(-2.0), jnp.asarray(0.5)))
 
 
 @pytest.mark.parametrize("discount", [0.9, 1.0])
@@ -161,9 +161,7 @@ def test_both_routes_give_the_same_gradient_through_the_critics_input(parts, flo
     disturbances = 0.1 * jax.random.normal(jax.random.key(2), (3, LENGTH, 1))
 
     def measure(route):
-        return eqx.filter_jit(route)(
-            policy, model, objective, starts, noise, first, disturbances
-        )
+        return eqx.filter_jit(route)(policy, model, objective, starts, noise, first, disturbances)
 
     (one, imagined), direct = measure(Direct())
     (other, _), unrolled = measure(Unrolled())

@@ -1,6 +1,7 @@
 """From a configuration to the objects that it describes."""
 
 from beeline.build._algorithm import build, build_bpo
+from beeline.build._imagination import imagination_of
 from beeline.build._networks import (
     NO_DRAWS,
     Draws,
@@ -25,6 +26,7 @@ __all__ = [
     "build_policy",
     "build_reward",
     "history_model",
+    "imagination_of",
     "markov_model",
     "simulator_model",
 ]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import inspect
 import math
 
 import equinox as eqx
@@ -21,9 +20,7 @@ from beeline.config import BASELINES, Config
 from beeline.control import is_deterministic, is_noisy
 from beeline.envs import Environment, make
 from beeline.gradients import Direct, Unrolled
-from beeline.models import (
-    WorldModel,
-)
+from beeline.models import WorldModel, knows_windows
 from beeline.training import (
     BPO,
     CorrelatedNoise,
@@ -119,18 +116,20 @@ def build_bpo(config: Config, env: Environment | None = None, draws: Draws = NO_
 
 def _exploration(config: Config) -> Exploration:
     if config.exploration.correlated:
-        return CorrelatedNoise(config.exploration.amplitude)
+        return CorrelatedNoise(config.amplitude)
     return IndependentNoise()
 
 
 def _improvement(
     config: Config, env: Environment, model: WorldModel, windows: Windows | None
 ) -> PolicyImprovement:
-    fields = config.improvement
+    fields, rate = config.improvement, config.improvement.learning_rate
+    if windows is not None:
+        rate = config.windows.policy_rate
     exact = not model.state_fed and fields.through_policy == 0
     route = Direct() if exact else Unrolled(fields.through_policy, fields.through_states)
     return PolicyImprovement(
-        Optimiser(fields.learning_rate, fields.final_rate, fields.clip),
+        Optimiser(rate, fields.final_rate, fields.clip),
         config.improvement_batch,
         env,
         route,
@@ -138,19 +137,24 @@ def _improvement(
         fields.entropy_weight,
         windows,
         disturbed=_disturbed(config, env, model),
-        env_steps_per_update=fields.env_steps_per_update,
+        env_steps_per_update=config.env_steps_per_improvement,
     )
 
 
 def _windows(config: Config, env: Environment, model: WorldModel) -> Windows | None:
-    if config.imagination == "episodes":
+    if config.imagination != "windows":
         return None
-    if "first" not in inspect.signature(type(model).standardised).parameters:
+    if not knows_windows(model):
         raise ValueError(
             f"imagination is 'windows', but the model {config.model!r} knows whole episodes only: "
             "let its standardised and start take first=0, or take imagination = episodes"
         )
-    return Windows(config.windows.length, config.windows.fresh, config.windows.recent)
+    return Windows(
+        config.windows.length,
+        config.windows.fresh,
+        config.windows.recent,
+        config.world_model.standardise,
+    )
 
 
 def _disturbed(config: Config, env: Environment, model: WorldModel) -> bool:
@@ -174,7 +178,7 @@ def _critic_fitting(
         fields.trace,
         fields.target_rate,
         disturbed=_disturbed(config, env, model),
-        env_steps_per_update=improvement.env_steps_per_update,
+        env_steps_per_update=config.env_steps_per_improvement,
     )
 
 

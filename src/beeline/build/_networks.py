@@ -186,7 +186,7 @@ def build_critic(config: Config, env: Environment, *, key: PRNGKeyArray) -> Crit
     Returns:
         The critic, or None where whole episodes are imagined.
     """
-    if config.imagination == "episodes":
+    if config.imagination != "windows":
         return None
     fields = config.windows
     return Critic(

@@ -18,6 +18,7 @@ class Train(Fields):
     environment: tyro.conf.Suppress[str] = Fields.environment
     own_model: tyro.conf.Suppress[str] = Fields.own_model
     own_policy: tyro.conf.Suppress[str] = Fields.own_policy
+    because: tyro.conf.Suppress[str] = Fields.because
     policy_factory: str | None = None
     """module:name of a function that draws a policy of one's own."""
     out: Path | None = None

@@ -65,8 +65,11 @@ class Fields:
     """Episodes that a policy is measured in; 0 takes 1, or 32 where chance has a part."""
     nonfinite: str = field("stop", Choice(NONFINITE), since=2, before="stop")
     """About a number that is not finite: `stop`, `skip` the update, or `restore` the weights."""
-    imagination: str = field("episodes", Choice(IMAGINATIONS), since=3, before="episodes")
-    """What the policy is improved in: whole `episodes`, or `windows` with a critic at their end."""
+    imagination: str = field("auto", Choice(IMAGINATIONS), since=3, before="episodes")
+    """What the policy is improved in: whole `episodes`, `windows` with a critic at their end, or
+    `auto`: which of them, by what the warm-up shows."""
+    because: str = field("", Text(), since=3, before="")
+    """Why `auto` chose this imagination; empty where it was asked for."""
     world_model: Model = group(Model)
     policy: Policy = group(Policy)
     fitting: Fitting = group(Fitting)
@@ -153,6 +156,36 @@ class Config(Fields):
         return self.improvement.batch_size or self._usual_batch
 
     @property
+    def env_steps_per_fit(self) -> float:
+        """Environment steps between updates of the world model.
+
+        Returns:
+            Their number.
+        """
+        return self._suited(self.fitting).env_steps_per_update
+
+    @property
+    def env_steps_per_improvement(self) -> float:
+        """Environment steps between updates of the policy.
+
+        Returns:
+            Their number.
+        """
+        return self._suited(self.improvement).env_steps_per_update
+
+    @property
+    def amplitude(self) -> float:
+        """Largest amplitude of the noise added to the policy's actions.
+
+        Returns:
+            That of windows, or of whole episodes.
+        """
+        return self._suited(self.exploration).amplitude
+
+    def _suited(self, group: Any) -> Any:
+        return self.windows if self.imagination == "windows" else group
+
+    @property
     def _usual_batch(self) -> int:
         if self.imagination == "windows":
             return max(_LEAST_EPISODES, math.ceil(_LEAST_WINDOW_STEPS / self.sequence_length))
@@ -165,7 +198,7 @@ class Config(Fields):
         Returns:
             Those of a whole episode, or of a window.
         """
-        return self.horizon if self.imagination == "episodes" else self.windows.length
+        return self.windows.length if self.imagination == "windows" else self.horizon
 
 
 def preset(name: str, **fields: Any) -> Config:

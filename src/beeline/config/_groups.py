@@ -159,6 +159,12 @@ class Windows(Group):
     """What sees the time: `none`, or `episode` where the best action depends on it."""
     trace: float = field(0.95, SHARE, since=3, before=0.95)
     """How far the critic's targets trust imagined rewards before they trust the critic itself."""
+    env_steps_per_update: float = field(2.0, POSITIVE, since=3, before=10.0)
+    """Environment steps between updates of the model, of the critic and of the policy."""
+    policy_rate: float = field(3e-3, FINITE_POSITIVE, since=3, before=1e-3)
+    """Adam's step size of the policy at the start."""
+    amplitude: float = field(0.4, FROM_ZERO, since=3, before=1.2)
+    """Largest amplitude of the noise added to the policy's actions; 0 adds none."""
     critic_rate: float = field(1e-3, FINITE_POSITIVE, since=3, before=1e-3)
     """Adam's step size of the critic at the start."""
     target_rate: float = field(0.02, SHARE, since=3, before=0.02)

@@ -27,6 +27,7 @@ OPTIMISERS = {
 IMAGINATIONS = {
     "episodes": "Whole episodes, from where the task's start (the paper).",
     "windows": "Windows from any state seen, with a critic at their end.",
+    "auto": "Windows where starts vary, chance moves the state, or gradients grow over an episode.",
 }
 
 

@@ -1,6 +1,6 @@
 """World models: what the tokens are made of decides the gradient's route."""
 
-from beeline.models._base import WorldModel, prediction_loss, residuals
+from beeline.models._base import WorldModel, knows_windows, prediction_loss, residuals
 from beeline.models.actions import ActionsModel
 from beeline.models.history import HistoryModel
 from beeline.models.markov import MarkovModel

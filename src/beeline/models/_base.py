@@ -1,6 +1,7 @@
 """The interface of every world model, and the loss that it is fitted by."""
 
 import abc
+import inspect
 from typing import Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
@@ -129,6 +130,18 @@ class WorldModel(Module, Generic[Carry]):
         if disturbances is not None:
             predicted = predicted + disturbances
         return self.scaling.decode(predicted)
+
+
+def knows_windows(model: WorldModel) -> bool:
+    """Tell whether a model can begin in the middle of an episode.
+
+    Args:
+        model: The model.
+
+    Returns:
+        Whether it takes the index of the first step.
+    """
+    return "first" in inspect.signature(type(model).standardised).parameters
 
 
 def check_length(length: int, horizon: int) -> None:

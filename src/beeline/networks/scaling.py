@@ -74,20 +74,31 @@ class StateScaling(Module):
         return cls(jnp.zeros(state_dim), jnp.ones(state_dim))
 
     @classmethod
-    def fit(cls, states: Float[Array, "*batch state"], *, compress: bool = True) -> "StateScaling":
+    def fit(
+        cls,
+        states: Float[Array, "*batch state"],
+        *,
+        compress: bool = True,
+        chances: Float[Array, " episode"] | None = None,
+    ) -> "StateScaling":
         """Standardise to zero mean and unit variance over all leading axes.
 
         Args:
             states: States in physical units.
             compress: Whether to apply symlog first.
+            chances: Weights of the first axis, their sum 1; equal if not given.
 
         Returns:
             The map fitted to these states.
         """
         values = symlog(states) if compress else states
         axes = tuple(range(values.ndim - 1))
-        mean = jnp.mean(values, axis=axes)
-        return cls(mean, jnp.maximum(jnp.std(values, axis=axes), _SMALLEST_SCALE), compress)
+        if chances is None:
+            mean, scale = jnp.mean(values, axis=axes), jnp.std(values, axis=axes)
+        else:
+            mean = chances @ jnp.mean(values, axis=axes[1:])
+            scale = jnp.sqrt(chances @ jnp.mean((values - mean) ** 2, axis=axes[1:]))
+        return cls(mean, jnp.maximum(scale, _SMALLEST_SCALE), compress)
 
     def encode(self, states: Float[Array, "*batch state"]) -> Float[Array, "*batch state"]:
         """Map physical states to network coordinates.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from beeline._attempts import failure_of
-from beeline.build import Draws, build
+from beeline.build import Draws, build, imagination_of
 from beeline.compute.background import in_background
 from beeline.compute.devices import use_devices, use_every_core
 from beeline.compute.memory import keep_freed_memory
@@ -127,7 +127,7 @@ def train(
     require_devices()
     if env is not None:
         config = identified(config, env, checked=check)
-    config = own.identified(config, draws, env)
+    config = imagination_of(own.identified(config, draws, env), env, draws)
     if out is None:
         return _train(config, env, draws, None, cadence, progress)
     path = files.expand(out)

@@ -141,10 +141,8 @@ class BPO(Module):
         Returns:
             The state before the first iteration.
         """
+        episodes = self.warm_up(key)
         key, warmup_key = jax.random.split(key)
-        episodes = jax.vmap(self._random_episode)(
-            jax.random.split(warmup_key, self.warmup_episodes)
-        )
         buffer = Buffer.empty(self.env, self.warmup_episodes + self.iterations)
         buffer, _ = jax.lax.scan(lambda b, e: (b.add(e), None), buffer, episodes)
         scaling = StateScaling.identity(self.env.state_dim)
@@ -171,6 +169,18 @@ class BPO(Module):
             jnp.ones(()),
             key,
         )
+
+    def warm_up(self, key: PRNGKeyArray) -> Episode:
+        """Play the episodes of random actions that a run begins with.
+
+        Args:
+            key: That of `init`.
+
+        Returns:
+            The episodes.
+        """
+        _, key = jax.random.split(key)
+        return jax.vmap(self._random_episode)(jax.random.split(key, self.warmup_episodes))
 
     def iterate(self, state: BPOState, index: Int[Array, ""]) -> tuple[BPOState, Record, Faults]:
         """One pass through the loop of Algorithm 1. Pure; jit it once.

@@ -9,7 +9,7 @@ References:
     Hafner et al. 2023, "Mastering diverse domains through world models" (symlog of values).
 """
 
-from typing import final
+from typing import NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -31,7 +31,7 @@ from beeline.networks.scaling import (
 )
 from beeline.training.episodes import Buffer
 from beeline.training.learner import Context, Learned, Learner, Slope, Updated
-from beeline.training.windows import Windows, disturbances_key
+from beeline.training.windows import Windows
 
 _QUARTILES = 0.25, 0.5, 0.75
 _LEAST = 0.01
@@ -114,7 +114,9 @@ class Critic(Module):
         chances = jnp.full(batch, 1 / batch) if chances is None else chances
         order = jnp.argsort(rewards.ravel())
         sorted_, weights = rewards.ravel()[order], jnp.repeat(chances / steps, steps)[order]
-        low, middle, high = sorted_[jnp.searchsorted(jnp.cumsum(weights), jnp.asarray(_QUARTILES, weights.dtype))]
+        low, middle, high = sorted_[
+            jnp.searchsorted(jnp.cumsum(weights), jnp.asarray(_QUARTILES, weights.dtype))
+        ]
         variance = jnp.sum(weights * (sorted_ - jnp.sum(weights * sorted_)) ** 2)
         spread = jnp.maximum(high - low, jnp.maximum(_LEAST * jnp.sqrt(variance), 1e-6))
         return eqx.tree_at(
@@ -136,9 +138,7 @@ class Critic(Module):
         middle, spread = jax.lax.stop_gradient((self.middle, self.spread))
         return self.reach(t) * (middle + spread * symexp(self.output(state, t)))
 
-    def output(
-        self, state: Float[Array, " state"], t: Int[ArrayLike, ""]
-    ) -> Float[Array, ""]:
+    def output(self, state: Float[Array, " state"], t: Int[ArrayLike, ""]) -> Float[Array, ""]:
         """Value a state in the coordinates of the network.
 
         Args:
@@ -195,8 +195,7 @@ class Critic(Module):
         return (1 - self.discount**left) / (1 - self.discount)
 
 
-@final
-class Critics(Module):
+class Critics(NamedTuple):
     """A critic that learns, and the slow copy of it that it learns from."""
 
     critic: Critic
@@ -249,27 +248,20 @@ class CriticFitting(Learner):
     @override
     def slope(self, weights: Critics, context: Context, *, key: PRNGKeyArray) -> Slope:
         start_key, noise_key = jax.random.split(key)
-        starts, first = self.windows.starts(
-            self.env, context.buffer, self.batch_size, key=start_key
-        )
+        starts = self.windows.starts(self.env, context.buffer, self.batch_size, key=start_key)
         shape = (self.batch_size, self.windows.length, self.env.action_dim)
         noise = jax.random.normal(noise_key, shape)
         reward = context.weights.get("reward", reward_of(self.env))
 
         disturbances = None
         if self.disturbed:
-            disturbances = self.windows.disturbances(
-                context.weights["model"],
-                context.buffer,
-                self.batch_size,
-                key=disturbances_key(key),
-            )
+            disturbances = starts.disturbances(context.weights["model"])
 
         def window(*whole: Array | None) -> tuple[Array, Array, Array]:
             return self._targets(weights.target, context, reward, *whole)
 
         states, times, targets = jax.lax.stop_gradient(
-            jax.vmap(window)(starts, noise, first, disturbances)
+            jax.vmap(window)(starts.states, noise, starts.first, disturbances)
         )
 
         def loss(weights: Critics) -> Float[Array, ""]:
@@ -283,14 +275,11 @@ class CriticFitting(Learner):
 
     @override
     def prepare(self, weights: Critics, buffer: Buffer) -> Critics:
-        chances, scaling = self.windows.chances(buffer), weights.critic.scaling
-        rewards = buffer.rewards
-        if rewards is None:
+        if buffer.rewards is None:
             return weights
-        critic = weights.critic.standardise(scaling, rewards, chances)
-        units = critic.middle, critic.spread
-        target = eqx.tree_at(lambda c: (c.middle, c.spread), weights.target, units)
-        return Critics(critic, target)
+        scaling = self.windows.scaling(buffer)
+        chances = self.windows.usual(buffer)
+        return Critics(*(c.standardise(scaling, buffer.rewards, chances) for c in weights))
 
     @override
     def update(self, learned: Learned, context: Context, *, key: PRNGKeyArray) -> Updated:

@@ -243,6 +243,21 @@ class Buffer(Module):
         at = self.choose(batch, key=key)
         return self.states[at], self.actions[at], self.rewards[at]
 
+    def newest(self, share: float) -> Float[Array, " capacity"]:
+        """Weigh the newest episodes alike, and the others with nothing.
+
+        Args:
+            share: How many of the episodes that are there, above 0 and at most 1; rounded up.
+
+        Returns:
+            Weights whose sum is 1, by place.
+        """
+        capacity = self.states.shape[0]
+        age = (self.count - 1 - jnp.arange(capacity)) % capacity
+        filled = jnp.minimum(self.count, capacity)
+        new = age < jnp.ceil(share * filled)
+        return new / new.sum()
+
     def choose(self, batch: int, *, key: PRNGKeyArray) -> Int[Array, " batch"]:
         """Draw episodes uniformly, with replacement.
 

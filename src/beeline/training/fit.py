@@ -28,7 +28,7 @@ def fitting_of(config: Config) -> ModelFitting:
         fields.learning_rate, fields.final_rate, fields.clip, fields.weight_decay, fields.optimiser
     )
     return ModelFitting(
-        optimiser, config.fitting_batch, env_steps_per_update=fields.env_steps_per_update
+        optimiser, config.fitting_batch, env_steps_per_update=config.env_steps_per_fit
     )
 
 

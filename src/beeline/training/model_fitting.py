@@ -13,6 +13,7 @@ from beeline.compute.microbatch import group_size, mean_in_groups
 from beeline.gradients import open_loop
 from beeline.models import WorldModel, prediction_loss
 from beeline.training.dyna import Dyna
+from beeline.training.episodes import Buffer
 from beeline.training.learner import Context, Learner, Slope
 from beeline.training.windows import Windows
 
@@ -26,6 +27,12 @@ class ModelFitting(Learner):
     """How episodes are imagined to stand beside the real ones; None to learn from these alone."""
     windows: Windows | None = None
     """Windows to learn from in the place of whole episodes."""
+
+    @override
+    def prepare(self, weights: WorldModel, buffer: Buffer) -> WorldModel:
+        if self.windows is None:
+            return weights
+        return eqx.tree_at(lambda model: model.scaling, weights, self.windows.scaling(buffer))
 
     @override
     def slope(self, weights: WorldModel, context: Context, *, key: PRNGKeyArray) -> Slope:

@@ -17,8 +17,9 @@ from beeline.envs import Environment, reward_of
 from beeline.gradients import Imagined, Objective, PolicyGradient, draw_noise
 from beeline.models import WorldModel
 from beeline.policies import Policy, Widened
+from beeline.training.episodes import Buffer
 from beeline.training.learner import Context, Learner, Slope
-from beeline.training.windows import Windows, disturbances_key
+from beeline.training.windows import Starts, Window, Windows
 
 
 @final
@@ -40,16 +41,18 @@ class PolicyImprovement(Learner):
     """Whether noise is added to imagined states as it was in real ones."""
 
     @override
+    def prepare(self, weights: Policy, buffer: Buffer) -> Policy:
+        if self.windows is None:
+            return weights
+        return weights.standardise(self.windows.scaling(buffer))
+
+    @override
     def slope(self, weights: Policy, context: Context, *, key: PRNGKeyArray) -> Slope:
         start_key, noise_key = jax.random.split(key)
-        states, first = self._starts(context, key=start_key)
-        model, length = context.weights["model"], self._span.length
+        starts = self._starts(context, key=start_key)
+        model, length = context.weights["model"], starts.seen.actions.shape[1]
         noise = draw_noise(self.batch_size, length, self.env.action_dim, key=noise_key)
-        disturbances = None
-        if self.disturbed:
-            disturbances = self._span.disturbances(
-                model, context.buffer, self.batch_size, key=disturbances_key(key)
-            )
+        disturbances = starts.disturbances(model) if self.disturbed else None
         width = 1 + (self.first_noise - 1) * (1 - jnp.asarray(context.progress)) ** 2
 
         def share(
@@ -59,7 +62,7 @@ class PolicyImprovement(Learner):
             return (value, gradient), imagined
 
         whole = Widened(weights, width), model, self.objective(context)
-        batch = states, noise, first, disturbances
+        batch = starts.states, noise, starts.first, disturbances
         (value, gradient), imagined = mean_over_devices(share, whole, *batch)
         downwards = jax.tree.map(jnp.negative, gradient.policy)
         values = imagined.return_.mean(), imagined.entropy.mean()
@@ -81,16 +84,14 @@ class PolicyImprovement(Learner):
             **self._at_the_end(context),
         )
 
-    @property
-    def _span(self) -> Windows:
-        # A whole episode is the window as long as it.
-        return Windows(self.env.horizon) if self.windows is None else self.windows
-
-    def _starts(self, context: Context, *, key: PRNGKeyArray) -> tuple[Array, Array | None]:
+    def _starts(self, context: Context, *, key: PRNGKeyArray) -> Starts:
         if self.windows is not None:
             return self.windows.starts(self.env, context.buffer, self.batch_size, key=key)
         keys = jax.random.split(key, self.batch_size)
-        return jax.vmap(lambda k: self.env.initial_state(key=k))(keys), None
+        states = jax.vmap(lambda k: self.env.initial_state(key=k))(keys)
+        # Another key, so that the other draws are what they are without it.
+        drawn = context.buffer.draw(self.batch_size, key=jax.random.fold_in(key, 1))
+        return Starts(states, None, Window(*drawn, jnp.zeros(self.batch_size, int)))
 
     def _at_the_end(self, context: Context) -> dict[str, Any]:
         if "critic" not in context.weights:

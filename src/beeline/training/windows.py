@@ -16,7 +16,12 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from beeline._module import Module
 from beeline.envs import Environment
 from beeline.models import WorldModel, residuals
+from beeline.networks.scaling import StateScaling
 from beeline.training.episodes import Buffer
+
+
+_NEWEST = 0.25
+"""Share of the episodes that count as the newest."""
 
 
 class Window(NamedTuple):
@@ -29,16 +34,26 @@ class Window(NamedTuple):
     """Index in the episode of the first step."""
 
 
-def disturbances_key(key: PRNGKeyArray) -> PRNGKeyArray:
-    """Draw the key of an update's disturbances, so that the other draws stay what they are.
+class Starts(NamedTuple):
+    """Where imagined windows start, and what was seen there."""
 
-    Args:
-        key: That of the update.
+    states: Float[Array, "batch state"]
+    first: Int[Array, " batch"] | None
+    """Index of each in its episode; None for whole episodes."""
+    seen: Window
+    """A window seen from each state on, or, where that is fresh, from that of another episode."""
 
-    Returns:
-        Another key.
-    """
-    return jax.random.fold_in(key, 1)
+    def disturbances(self, model: WorldModel) -> Float[Array, "batch time state"]:
+        """Say what a model's predictions lack of the windows seen: the noise that came there.
+
+        Args:
+            model: The world model.
+
+        Returns:
+            Residuals, those of a window together, without gradient.
+        """
+        window = self.seen if self.first is not None else self.seen[:2]
+        return jax.lax.stop_gradient(jax.vmap(partial(residuals, model))(*window))
 
 
 @final
@@ -51,6 +66,8 @@ class Windows(Module):
     """Share of the imagined windows that start where episodes do; the rest start in states seen."""
     recent: float = eqx.field(static=True, default=0.5)
     """Share of the other windows that are of the newest quarter of the episodes."""
+    standardise: bool = eqx.field(static=True, default=True)
+    """Whether states are seen in coordinates that follow the episodes."""
 
     def draw(self, buffer: Buffer, batch: int, *, key: PRNGKeyArray) -> Window:
         """Draw windows with replacement, uniformly within an episode.
@@ -72,9 +89,7 @@ class Windows(Module):
         first = jax.random.randint(first_key, (batch,), 0, horizon - self.length + 1)
         return jax.vmap(lambda episode, first: self._cut(buffer, episode, first))(episodes, first)
 
-    def starts(
-        self, env: Environment, buffer: Buffer, batch: int, *, key: PRNGKeyArray
-    ) -> tuple[Float[Array, "batch state"], Int[Array, " batch"]]:
+    def starts(self, env: Environment, buffer: Buffer, batch: int, *, key: PRNGKeyArray) -> Starts:
         """Draw where imagined windows start.
 
         Args:
@@ -84,35 +99,17 @@ class Windows(Module):
             key: Random key.
 
         Returns:
-            States, and their indices in the episodes that they are of.
+            States seen, and first of all fresh ones.
         """
         fresh_key, seen_key, first_key = jax.random.split(key, 3)
         count = round(self.fresh * batch)
         fresh = jax.vmap(lambda key: env.initial_state(key=key))(jax.random.split(fresh_key, count))
-        episodes = self._choose(buffer, batch - count, key=seen_key)
+        episodes = self._choose(buffer, batch, key=seen_key)
         last = env.horizon - self.length
-        first = jax.random.randint(first_key, (batch - count,), 0, last + 1)
-        states = jnp.concatenate([fresh, buffer.states[episodes, first]])
-        return states, jnp.concatenate([jnp.zeros(count, int), first])
-
-    def disturbances(
-        self, model: WorldModel, buffer: Buffer, batch: int, *, key: PRNGKeyArray
-    ) -> Float[Array, "batch time state"]:
-        """Draw what the model's predictions lack of windows that were seen.
-
-        Args:
-            model: The world model.
-            buffer: Whole episodes.
-            batch: How many.
-            key: Random key.
-
-        Returns:
-            Residuals, those of a window together.
-        """
-        window = self.draw(buffer, batch, key=key)
-        whole = self.length == buffer.actions.shape[1]
-        window = window[:2] if whole else window
-        return jax.lax.stop_gradient(jax.vmap(partial(residuals, model))(*window))
+        first = jax.random.randint(first_key, (batch,), 0, last + 1)
+        first = jnp.where(jnp.arange(batch) < count, 0, first)
+        seen = jax.vmap(partial(self._cut, buffer))(episodes, first)
+        return Starts(jnp.concatenate([fresh, seen.states[count:, 0]]), first, seen)
 
     def chances(self, buffer: Buffer) -> Float[Array, " capacity"]:
         """Say how likely a window is of each episode.
@@ -123,11 +120,8 @@ class Windows(Module):
         Returns:
             Probabilities, by place in the buffer.
         """
-        capacity = buffer.states.shape[0]
-        age = (buffer.count - 1 - jnp.arange(capacity)) % capacity
-        filled = jnp.minimum(buffer.count, capacity)
-        seen, newest = age < filled, age < -(-filled // 4)
-        return (1 - self.recent) * seen / filled + self.recent * newest / newest.sum()
+        seen = buffer.newest(1.0)
+        return (1 - self.recent) * seen + self.recent * buffer.newest(_NEWEST)
 
     def all_of(
         self, states: Float[Array, "times state"], actions: Float[Array, "time action"]
@@ -150,6 +144,30 @@ class Windows(Module):
             )
 
         return jax.vmap(cut)(jnp.arange(actions.shape[0] // self.length) * self.length)
+
+    def usual(self, buffer: Buffer) -> Float[Array, " capacity"]:
+        """Say which episodes tell what is usual now: the newest.
+
+        Args:
+            buffer: Whole episodes.
+
+        Returns:
+            Weights whose sum is 1, by place in the buffer.
+        """
+        return buffer.newest(_NEWEST)
+
+    def scaling(self, buffer: Buffer) -> StateScaling:
+        """Fit the coordinates of states to what windows are drawn from.
+
+        Args:
+            buffer: Whole episodes.
+
+        Returns:
+            The coordinates; physical ones, if states are not to be standardised.
+        """
+        if not self.standardise:
+            return StateScaling.identity(buffer.states.shape[-1])
+        return StateScaling.fit(buffer.states, chances=self.chances(buffer))
 
     def _choose(self, buffer: Buffer, batch: int, *, key: PRNGKeyArray) -> Int[Array, " batch"]:
         chances = self.chances(buffer)

@@ -1,0 +1,85 @@
+"""The choice between whole episodes and windows, where it is left to the library."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from beeline.build._algorithm import build_bpo
+from beeline.build._networks import NO_DRAWS, Draws, build_model
+from beeline.config import BASELINES, Config
+from beeline.control import is_noisy
+from beeline.envs import Environment, make
+from beeline.envs._transition import transition
+from beeline.models import knows_windows
+from beeline.networks.scaling import StateScaling
+from beeline.training.choice import weigh
+
+
+def imagination_of(
+    config: Config, env: Environment | None = None, draws: Draws = NO_DRAWS
+) -> Config:
+    """Choose between whole episodes and windows, where that is left to be chosen.
+
+    What decides is the warm-up of the first seed, the same episodes that its run begins with.
+
+    Args:
+        config: The run.
+        env: Its environment; left out, the task of its name.
+        draws: What the user draws.
+
+    Returns:
+        The run, with `imagination` one or the other, and why.
+    """
+    if config.imagination != "auto":
+        return config
+    if config.model in BASELINES:
+        return dataclasses.replace(config, imagination="episodes")
+    env = make(config.task, horizon=config.horizon) if env is None else env
+    whole = dataclasses.replace(config, imagination="episodes")
+    needed = 2 * config.windows.length
+    if config.horizon < needed:
+        why = f"{config.horizon} steps are less than two windows of {config.windows.length}"
+        return dataclasses.replace(whole, because=why)
+    model = eqx.filter_eval_shape(
+        lambda: build_model(whole, env, key=jax.random.key(0), draws=draws)
+    )
+    if not knows_windows(model):
+        why = f"the model {config.model!r} knows whole episodes only"
+        return dataclasses.replace(whole, because=why)
+    key = jax.random.split(jax.random.key(config.seed), 3)[2]
+    episodes = jax.jit(build_bpo(whole, env, draws).warm_up)(key)
+    values = StateScaling.fit(episodes.states).encode(episodes.states)
+    found = weigh(np.asarray(values, float), np.asarray(episodes.actions), noisy=is_noisy(env))
+    if not found.for_windows:
+        return dataclasses.replace(whole, because=str(found))
+    why, fields = str(found), config.windows
+    if fields.clock == "none" and _time_matters(env, episodes.states, episodes.actions):
+        why += "; time matters"
+        fields = dataclasses.replace(fields, clock="episode")
+    return dataclasses.replace(config, imagination="windows", windows=fields, because=why)
+
+
+def _time_matters(
+    env: Environment,
+    states: Float[Array, "episode times state"],
+    actions: Float[Array, "episode time action"],
+) -> bool:
+    # Whether the same state and action lead elsewhere, or earn something else, at another time.
+    key = jax.random.key(0)
+
+    def at(t: int) -> list[np.ndarray]:
+        def one(state: Array, action: Array) -> tuple[Array, Array]:
+            return transition(env, state, action, jnp.asarray(t), key=key)
+
+        found = jax.jit(jax.vmap(one))(states[0, :-1], actions[0])
+        return [np.asarray(leaf) for leaf in found]
+
+    return not all(
+        np.array_equal(a, b, equal_nan=True)
+        for t in (env.horizon // 2, env.horizon - 1)
+        for a, b in zip(at(0), at(t), strict=True)
+    )

@@ -230,6 +230,8 @@ def _finish(training: Callable[[], Any]) -> int:
     for name in ("learning_curve.png", "trajectories.png"):
         if (trained.path / name).exists():
             print(f"figure    {trained.path}/{name}")
+    if trained.config.because:
+        print(f"imagined  {trained.config.imagination}, for {trained.config.because}")
     print(
         f"training  {summary['env_steps']} environment steps in {summary['wall_seconds']:.1f} s, "
         f"after {summary['compile_seconds']:.1f} s of compiling"

@@ -74,7 +74,8 @@ def mean_over_devices(
             batch and results that keep the axis.
         shared: What each device needs whole, such as the weights; the function should not close
             over arrays of its own.
-        arrays: The batch; any but the first may be None. If the number of devices does not divide it, each does the whole.
+        arrays: The batch; any but the first may be None. If the number of devices does not divide
+            it, each does the whole.
 
     Returns:
         The mean over the whole batch, and the results of all its members.

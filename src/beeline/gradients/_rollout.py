@@ -76,7 +76,10 @@ def rollout(
     for last in stages:
         if done:
             loop = (model.reserve(loop[0], last), loop[1])
-        given = jax.tree.map(lambda x: x[done:last], (times, noise, disturbances))
+        part_of = slice(done, last)
+        given = times[part_of], noise[part_of], None
+        if disturbances is not None:
+            given = *given[:2], disturbances[part_of]
         loop, part = jax.lax.scan(step, loop, given)
         parts.append(part)
         done = last

@@ -15,5 +15,7 @@ __all__ = [
     "RewardModel",
     "SimulatorModel",
     "WorldModel",
+    "knows_windows",
     "prediction_loss",
+    "residuals",
 ]

@@ -19,7 +19,6 @@ from beeline.models import WorldModel, residuals
 from beeline.networks.scaling import StateScaling
 from beeline.training.episodes import Buffer
 
-
 _NEWEST = 0.25
 """Share of the episodes that count as the newest."""
 

@@ -82,9 +82,9 @@ def test_tasks_are_imagined_as_they_need(task, horizon, imagination, why):
 
 
 def test_what_depends_on_time_gets_a_clock():
-    """Noise in a task whose crop is worth something at the end only, and in one that is steady."""
-    env = envs.make("timber-harvest", horizon=50, process_noise=0.05)
-    config = Config(task="timber-harvest", horizon=50, model="markov", env_steps=10_000)
+    """Noise in a task whose catch is discounted by the date, and in one that is steady."""
+    env = envs.make("harvest", horizon=50, process_noise=0.05)
+    config = Config(task="harvest", horizon=50, model="markov", env_steps=10_000)
     assert imagination_of(config, env).windows.clock == "episode"
     steady = envs.make("double-integrator", horizon=50)
     config = dataclasses.replace(config, task="double-integrator")

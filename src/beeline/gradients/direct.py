@@ -10,7 +10,7 @@ References:
     Paper, Eq. 3.
 """
 
-from typing import final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -84,7 +84,7 @@ class Direct(PolicyGradient):
                 states, last = states[:, :-1], states[:, -1]
             return objective(states, actions, entropy, last, first)
 
-        def group(*batch: Array | None) -> tuple[tuple[Array, Policy], Imagined]:
+        def group(*batch: Any) -> tuple[tuple[Array, Policy], Imagined]:
             gradient = eqx.filter_value_and_grad(value, has_aux=True)
             (objective_value, imagined), slope = gradient(policy, *batch)
             return (objective_value, slope), imagined

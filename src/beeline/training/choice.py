@@ -61,7 +61,11 @@ class Evidence(NamedTuple):
         return self.variety > _VARIED or self.noisy or grows
 
     def __str__(self) -> str:
-        """Say what decided, in words."""
+        """Say what decided, in words.
+
+        Returns:
+            One line without its end.
+        """
         if self.variety > _VARIED:
             return f"episodes start in many states ({self.variety:.2g} of the spread of all)"
         if self.noisy:

@@ -9,7 +9,7 @@ References:
     Hafner et al. 2023, "Mastering diverse domains through world models" (symlog of values).
 """
 
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -257,7 +257,7 @@ class CriticFitting(Learner):
         if self.disturbed:
             disturbances = starts.disturbances(context.weights["model"])
 
-        def window(*whole: Array | None) -> tuple[Array, Array, Array]:
+        def window(*whole: Any) -> tuple[Array, Array, Array]:
             return self._targets(weights.target, context, reward, *whole)
 
         states, times, targets = jax.lax.stop_gradient(

@@ -56,7 +56,7 @@ class PolicyImprovement(Learner):
         width = 1 + (self.first_noise - 1) * (1 - jnp.asarray(context.progress)) ** 2
 
         def share(
-            whole: tuple[Widened, WorldModel, Objective], *batch: Array | None
+            whole: tuple[Widened, WorldModel, Objective], *batch: Any
         ) -> tuple[tuple[Array, Any], Imagined]:
             (value, imagined), gradient = self.gradient(*whole, *batch)
             return (value, gradient), imagined

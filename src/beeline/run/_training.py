@@ -17,7 +17,7 @@ from beeline.config import Config
 from beeline.config import preset as from_preset
 from beeline.config._catalogue import entry_of
 from beeline.config._fields import Count
-from beeline.control import is_deterministic
+from beeline.control.chance import has_best_plan
 from beeline.envs import Environment
 from beeline.models import WorldModel
 from beeline.policies import Policy
@@ -309,7 +309,7 @@ def _draw(run: Run, path: Path) -> None:
 
 
 def _check_optimum(config: Config, algorithm: Algorithm) -> None:
-    if algorithm.asks_for_optimum and not is_deterministic(algorithm.env):
+    if algorithm.asks_for_optimum and not has_best_plan(algorithm.env):
         raise RunError(
             f"the model {config.model!r} asks for a share of the best return, and {config.task!r} "
             "has none, for it starts or moves by chance: choose another model"

@@ -1,6 +1,7 @@
 """Check that an environment keeps the contract that training leans on."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -84,8 +85,8 @@ def _signatures(env: Environment) -> Iterator[Violation]:
                 "reward": (lambda s, a, t, k: reward_with(reward, s, a, t, lambda: s), (), kind),
             }
             if terminated is not None:
-                ended = terminated
-                calls["terminated"] = (lambda s, a, t, k: ended(s, a, t, s), (), jnp.dtype(bool))
+                ends = partial(_ends, terminated)
+                calls["terminated"] = (ends, (), jnp.dtype(bool))
             for name, (function, shape, dtype) in calls.items():
                 try:
                     out = jax.eval_shape(function, state, action, t, key)
@@ -98,6 +99,11 @@ def _signatures(env: Environment) -> Iterator[Violation]:
                     yield Violation("shape", f"{name} has shape {out.shape}, not {shape}", given)
                 elif out.dtype != dtype:
                     yield Violation("precision", f"{name} gives {out.dtype}, not {dtype}", given)
+
+
+def _ends(terminated: Callable[..., Any], state: Any, action: Any, t: Any, key: Any) -> Any:
+    del key
+    return terminated(state, action, t, state)
 
 
 def _behaviour(

@@ -312,7 +312,7 @@ def _check_optimum(config: Config, algorithm: Algorithm) -> None:
     if algorithm.asks_for_optimum and not has_best_plan(algorithm.env):
         raise RunError(
             f"the model {config.model!r} asks for a share of the best return, and {config.task!r} "
-            "has none, for it starts or moves by chance: choose another model"
+            "has none, for it starts or moves by chance, or can terminate: choose another model"
         )
 
 

@@ -14,16 +14,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from typing_extensions import override
 
 from beeline._module import Module
 from beeline.envs import Environment, reward_of
-from beeline.gradients import RewardFunction, rewards_along, rollout
+from beeline.envs._transition import termination_of
+from beeline.gradients import alive, rewards_along, rollout, terminated_along
 from beeline.networks.layers import MLP
 from beeline.networks.scaling import StateScaling, time_feature_count, time_features
 from beeline.training.learner import Context, Learned, Learner, Slope, Updated
-from beeline.training.windows import Windows
+from beeline.training.windows import Windows, weights_of
 
 
 @final
@@ -81,20 +82,25 @@ class Critic(Module):
         self.mean, self.deviation = jnp.zeros(()), jnp.ones(())
         self.horizon, self.frequencies, self.discount = horizon, frequencies, discount
 
-    def standardise(self, scaling: StateScaling, rewards: Float[Array, "batch time"]) -> "Critic":
+    def standardise(
+        self, scaling: StateScaling, rewards: Float[Array, "batch time"], *, ends: bool = False
+    ) -> "Critic":
         """Fit the coordinates of states and values to episodes.
 
         Args:
             scaling: Coordinates in which states are seen.
             rewards: The episodes' rewards.
+            ends: Whether episodes may terminate: then values differ as much as rewards are large,
+                for all of them may be lost, even where rewards are all the same.
 
         Returns:
             The same network in these coordinates.
         """
+        spread = jnp.sqrt(jnp.mean(rewards**2)) if ends else rewards.std()
         return eqx.tree_at(
             lambda critic: (critic.scaling, critic.mean, critic.deviation),
             self,
-            (scaling, rewards.mean(), jnp.maximum(rewards.std(), 1e-6)),
+            (scaling, rewards.mean(), jnp.maximum(spread, 1e-6)),
         )
 
     def __call__(self, state: Float[Array, " state"], t: Int[ArrayLike, ""]) -> Float[Array, ""]:
@@ -142,14 +148,18 @@ def lambda_returns(
     values: Float[Array, " time"],
     discount: float,
     trace: float,
+    terminated: Bool[Array, " time"] | None = None,
 ) -> Float[Array, " time"]:
     """Mix what was earned with what was expected: G_k = r_k + d ((1 - l) V_{k+1} + l G_{k+1}).
+
+    After a step that terminates the episode nothing is expected: G_k = r_k.
 
     Args:
         rewards: Reward of each step.
         values: Value of the state after each step.
         discount: Factor on the worth of a reward for each step that it comes later.
         trace: l: 0 trusts the next value, 1 only the last one.
+        terminated: Whether each step terminates the episode; left out where none does.
 
     Returns:
         The target of the value before each step.
@@ -158,12 +168,13 @@ def lambda_returns(
         Sutton and Barto 2018, "Reinforcement learning", Eq. 12.18.
     """
 
-    def back(following: Array, step: tuple[Array, Array]) -> tuple[Array, Array]:
-        reward, value = step
-        target = reward + discount * ((1 - trace) * value + trace * following)
+    def back(following: Array, step: tuple[Array, Array, Array | None]) -> tuple[Array, Array]:
+        reward, value, over = step
+        expected = (1 - trace) * value + trace * following
+        target = reward + discount * (expected if over is None else jnp.where(over, 0, expected))
         return target, target
 
-    return jax.lax.scan(back, values[-1], (rewards, values), reverse=True)[1]
+    return jax.lax.scan(back, values[-1], (rewards, values, terminated), reverse=True)[1]
 
 
 @final
@@ -186,18 +197,19 @@ class CriticFitting(Learner):
         )
         shape = (self.batch_size, self.windows.length, self.env.action_dim)
         noise = jax.random.normal(noise_key, shape)
-        reward = context.weights.get("reward", reward_of(self.env))
 
-        def window(state: Array, draws: Array, first: Array) -> tuple[Array, Array, Array]:
-            return self._targets(weights.target, context, reward, state, draws, first)
+        def window(*start: Array) -> tuple[Array, Array, Array, Array | None]:
+            return self._targets(weights.target, context, *start)
 
-        states, times, targets = jax.lax.stop_gradient(jax.vmap(window)(starts, noise, first))
+        windows = jax.lax.stop_gradient(jax.vmap(window)(starts, noise, first))
+        states, times, targets, counted = windows
 
         def loss(weights: Critics) -> Float[Array, ""]:
             critic = weights.critic
             values = jax.vmap(jax.vmap(critic))(states, times)
             unit = jax.vmap(jax.vmap(critic.reach))(times) * critic.deviation
-            return jnp.mean(((values - targets) / jnp.maximum(unit, 1e-6)) ** 2)
+            squares = ((values - targets) / jnp.maximum(unit, 1e-6)) ** 2
+            return jnp.mean(squares if counted is None else weights_of(counted) * squares)
 
         value, gradient = eqx.filter_value_and_grad(loss)(weights)
         return Slope(value, gradient, (value,))
@@ -214,15 +226,11 @@ class CriticFitting(Learner):
         return updated._replace(learned=updated.learned._replace(weights=weights))
 
     def _targets(
-        self,
-        target: Critic,
-        context: Context,
-        reward: RewardFunction,
-        state: Array,
-        draws: Array,
-        first: Array,
-    ) -> tuple[Array, Array, Array]:
+        self, target: Critic, context: Context, state: Array, draws: Array, first: Array
+    ) -> tuple[Array, Array, Array, Array | None]:
         model, policy = context.weights["model"], context.weights["policy"]
+        reward = context.weights.get("reward", reward_of(self.env))
+        termination = context.weights.get("termination", termination_of(self.env))
         states, actions, _, last = rollout(
             policy, model, state, draws, first, through_policy=0.0, through_states=0.0
         )
@@ -230,4 +238,9 @@ class CriticFitting(Learner):
         times = first + jnp.arange(draws.shape[0])
         after = jnp.concatenate([states[1:], last[None]])
         values = jax.vmap(target)(after, times + 1)
-        return states, times, lambda_returns(rewards, values, target.discount, self.trace)
+        over = counted = None
+        if termination is not None:
+            over = terminated_along(termination, states, actions, last, first)
+            counted = alive(over)
+        targets = lambda_returns(rewards, values, target.discount, self.trace, over)
+        return states, times, targets, counted

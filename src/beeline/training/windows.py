@@ -10,11 +10,12 @@ from typing import NamedTuple, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
-from beeline.training.episodes import Buffer
+from beeline.gradients import alive
+from beeline.training.episodes import Buffer, Ends
 
 
 class Window(NamedTuple):
@@ -25,6 +26,39 @@ class Window(NamedTuple):
     actions: Float[Array, "*batch time action"]
     first: Int[Array, "*batch"]
     """Index in the episode of the first step."""
+    terminated: Bool[Array, "*batch time"] | None = None
+    """Whether a step terminates its episode: those after the first that does are of another one.
+    None where episodes end with the horizon only."""
+
+    @property
+    def ended(self) -> Bool[Array, "*batch"] | None:
+        """Tell whether the episode that a window begins in terminates inside it.
+
+        Returns:
+            Whether it does; None where episodes end with the horizon only.
+        """
+        return None if self.terminated is None else self.terminated.any(axis=-1)
+
+    @property
+    def weights(self) -> Float[Array, "*batch time"] | None:
+        """Weigh steps so that a plain mean is that over the steps of the episodes begun in.
+
+        Returns:
+            Weights with mean 1, those of later episodes 0; None where there are none of these.
+        """
+        return None if self.terminated is None else weights_of(alive(self.terminated))
+
+
+def weights_of(counted: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Weigh entries so that a plain mean is that over some of them, also in parts.
+
+    Args:
+        counted: Which count; there has to be one.
+
+    Returns:
+        Weights with mean 1, those of the others 0.
+    """
+    return counted / counted.mean()
 
 
 @final
@@ -48,7 +82,7 @@ class Windows(Module):
             The windows; the whole episodes that `Buffer.draw` draws if they are as long.
         """
         horizon = buffer.actions.shape[1]
-        if self.length == horizon:
+        if self.length == horizon and buffer.ends is None:
             states, actions = buffer.draw(batch, key=key)
             return Window(states, actions, jnp.zeros(batch, int))
         episode_key, first_key = jax.random.split(key)
@@ -77,36 +111,54 @@ class Windows(Module):
         last = env.horizon - self.length
         first = jax.random.randint(first_key, (batch - count,), 0, last + 1)
         states = jnp.concatenate([fresh, buffer.states[episodes, first]])
+        if buffer.ends is not None:
+            first = buffer.ends.times[episodes, first]
         return states, jnp.concatenate([jnp.zeros(count, int), first])
 
     def all_of(
-        self, states: Float[Array, "times state"], actions: Float[Array, "time action"]
+        self,
+        states: Float[Array, "times state"],
+        actions: Float[Array, "time action"],
+        ends: Ends | None = None,
     ) -> Window:
         """Cut an episode into windows that follow each other, leaving out what is over.
 
         Args:
-            states: A whole episode.
+            states: A whole episode, or a row of them.
             actions: Its actions.
+            ends: Where episodes terminate in a row.
 
         Returns:
             The windows.
         """
 
+        def part(values: Array, first: Array, length: int) -> Array:
+            return jax.lax.dynamic_slice_in_dim(values, first, length)
+
         def cut(first: Array) -> Window:
+            if ends is not None:
+                parts = jax.tree.map(lambda values: part(values, first, self.length), ends)
+                return _of_row(states[first], part(actions, first, self.length), parts)
             return Window(
-                jax.lax.dynamic_slice_in_dim(states, first, self.length + 1),
-                jax.lax.dynamic_slice_in_dim(actions, first, self.length),
-                first,
+                part(states, first, self.length + 1), part(actions, first, self.length), first
             )
 
         return jax.vmap(cut)(jnp.arange(actions.shape[0] // self.length) * self.length)
 
     def _cut(self, buffer: Buffer, episode: Array, first: Array) -> Window:
         def part(values: Array, length: int) -> Array:
-            return jax.lax.dynamic_slice(
-                values, (episode, first, 0), (1, length, values.shape[-1])
-            )[0]
+            rest = values.shape[2:]
+            start = episode, first, *(0 for _ in rest)
+            return jax.lax.dynamic_slice(values, start, (1, length, *rest))[0]
 
-        return Window(
-            part(buffer.states, self.length + 1), part(buffer.actions, self.length), first
-        )
+        actions = part(buffer.actions, self.length)
+        if buffer.ends is not None:
+            ends = jax.tree.map(lambda values: part(values, self.length), buffer.ends)
+            return _of_row(buffer.states[episode, first], actions, ends)
+        return Window(part(buffer.states, self.length + 1), actions, first)
+
+
+def _of_row(state: Array, actions: Array, ends: Ends) -> Window:
+    # The states after an end are those of the next episode, and as good as any.
+    states = jnp.concatenate([state[None], ends.next_states])
+    return Window(states, actions, ends.times[0], ends.terminated)

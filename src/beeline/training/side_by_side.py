@@ -180,8 +180,8 @@ def _compile_start(algorithm: SideBySide, seeds: Sequence[int]) -> Callable[[], 
 
 def _start(algorithm: SideBySide) -> Callable[[Array], BPOState]:
     def start(seed: UInt32[Array, ""]) -> BPOState:
-        *networks, key = algorithm.draw(seed)
-        return algorithm.bpo.init(*networks, key=key)
+        model, policy, reward, critic, termination, key = algorithm.draw(seed)
+        return algorithm.bpo.init(model, policy, reward, critic, termination, key=key)
 
     return lambda seeds: _over_seeds(start, len(seeds), seeds)
 

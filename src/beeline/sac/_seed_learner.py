@@ -157,7 +157,7 @@ class SeedLearner:
             target=arrays_of(sac.critic_target.parameters()),
             transitions=Transitions(
                 *(getattr(buffer, name).squeeze(1).copy() for name in Transitions._fields[:-1]),
-                buffer.timeouts.squeeze(1).copy() if self._terminates else None,
+                timeouts=buffer.timeouts.squeeze(1).copy() if self._terminates else None,
             ),
             normaliser=None if self._normaliser is None else statistics_of(self._normaliser),
             env_steps=np.int32(sac.num_timesteps),

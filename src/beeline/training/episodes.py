@@ -221,6 +221,8 @@ def _until_the_end(env, choose, *, key) -> Episode:
         t, step_key = inputs
         action = choose(moment.state, t, None)
         after, reward = advance(env, moment, action, t, key=step_key)
+        assert moment.over is not None
+        assert after.over is not None
         now = after.over & ~moment.over
         return after, (moment.state, action, reward, Ends(after.state, now, t))
 

@@ -426,6 +426,8 @@ def test_what_does_not_know_of_ends_says_so(config, tiny):
         build_bpo(dataclasses.replace(config, imagination="episodes"))
     with pytest.raises(ValueError, match="no episode of cancer-treatment terminates: leave it out"):
         build_bpo(dataclasses.replace(tiny, termination="learned"))
+    with pytest.raises(RunError, match="imagination is 'episodes', but an episode of cart-pole-ba"):
+        beeline.train("cart-pole-balance", horizon=30)
     with pytest.raises(ValueError, match="unknown termination 'guessed'"):
         Config(termination="guessed")
     with pytest.raises(RunError, match="moves by chance, or can terminate: choose another"):

@@ -239,7 +239,11 @@ def _train(
     resumed: bool = False,
 ) -> Run:
     keep_freed_memory()
-    algorithm = build(config, env, draws)
+    try:
+        algorithm = build(config, env, draws)
+    except ValueError as error:
+        # Such as what the environment does and the model cannot take.
+        raise RunError(str(error)) from error
     _check_optimum(config, algorithm)
     restored = restore(path, config, algorithm, draws) if resumed and path is not None else None
     if resumed and restored is None:

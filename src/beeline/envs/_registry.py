@@ -45,7 +45,7 @@ ENTRIES: dict[str, Entry] = {
     "cart-pole-balance": Entry(
         "beeline.envs.classic.cart_pole_balance",
         "CartPoleBalance",
-        "Hold a pole up by pushing the cart that it stands on; it ends when the pole falls.",
+        "Hold a pole up by pushing the cart that it stands on, and keep the cart on its track.",
     ),
     "double-integrator": Entry(
         "beeline.envs.classic.linear",

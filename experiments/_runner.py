@@ -22,7 +22,8 @@ from rich.console import Console
 
 import beeline
 from beeline.compute.devices import use_every_core
-from beeline.control import is_deterministic, reference_return
+from beeline.control import reference_return
+from beeline.control.chance import has_best_plan
 from beeline.envs import make
 from beeline.run.directory.layout import METRICS, SUMMARY
 from experiments._grid import Cell, GridError, read_grid
@@ -117,7 +118,7 @@ def _check_scale(cell: Cell) -> None:
     if config.reference == "optimum" and env.deterministic is not True:
         # The cores are shared out before anything is computed.
         use_every_core(config.fitting_batch, config.improvement_batch)
-        none = not is_deterministic(env) and reference_return(env) is None
+        none = not has_best_plan(env) and reference_return(env) is None
     if none:
         raise GridError(_NO_SCALE.format(cell))
 

@@ -116,7 +116,7 @@ def test_bounds_are_those_of_the_state_and_of_time():
 def test_what_has_no_bound_says_so(task):
     space = made(task, horizon=20).observation_space
     unbounded = {"double-pendulum": 4, "invasive-plant": 5, "one-bounce": 2}
-    unbounded |= {"cart-pole": 5, "double-integrator": 2, "pendulum": 3}
+    unbounded |= {"cart-pole": 5, "cart-pole-balance": 4, "double-integrator": 2, "pendulum": 3}
     unbounded |= {"reaction-diffusion": 128, "unstable-pole": 2}
     unbounded |= {"myriad-cart-pole": 2, "myriad-pendulum": 1, "predator-prey": 1}
     unbounded |= {"rocket-landing": 6, "simple-case": 1, "tumour": 3}

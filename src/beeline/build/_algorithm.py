@@ -15,6 +15,7 @@ from beeline.build._networks import (
     build_model,
     build_policy,
     build_reward,
+    build_termination,
 )
 from beeline.config import BASELINES, Config
 from beeline.control import is_deterministic, is_noisy
@@ -37,6 +38,7 @@ from beeline.training.algorithm import Algorithm
 from beeline.training.critic import CriticFitting
 from beeline.training.fit import fitting_of
 from beeline.training.side_by_side import Networks, SideBySide
+from beeline.training.termination_fitting import TerminationFitting
 from beeline.training.windows import Windows
 
 _EVALUATION_EPISODES = 32
@@ -71,6 +73,7 @@ def _draw(config: Config, env: Environment, draws: Draws, seed: UInt32[Array, ""
         build_policy(config, env, key=policy_key, draws=draws),
         build_reward(config, env, key=jax.random.fold_in(model_key, 1)),
         build_critic(config, env, key=jax.random.fold_in(policy_key, 1)),
+        build_termination(config, env, key=jax.random.fold_in(model_key, 2)),
         key,
     )
 
@@ -105,6 +108,7 @@ def build_bpo(config: Config, env: Environment | None = None, draws: Draws = NO_
         reward_fitting=_reward_fitting(config, fitting),
         one_step_fitting=one_step,
         critic_fitting=_critic_fitting(config, env, model, windows),
+        termination_fitting=_termination_fitting(config, env, fitting),
         scale_returns=config.improvement.scale_returns,
         standardise=config.world_model.standardise,
         warmup_episodes=config.warmup_episodes,
@@ -143,6 +147,11 @@ def _improvement(
 
 def _windows(config: Config, env: Environment, model: WorldModel) -> Windows | None:
     if config.imagination != "windows":
+        if env.terminated is not None:
+            raise ValueError(
+                f"imagination is 'episodes', but an episode of {env.name} can terminate, and the "
+                "next begins there: take imagination = windows"
+            )
         return None
     if not knows_windows(model):
         raise ValueError(
@@ -191,12 +200,32 @@ def _evaluation_episodes(config: Config, env: Environment) -> int:
 def _reward_fitting(config: Config, fitting: ModelFitting) -> RewardFitting | None:
     if config.reward == "known":
         return None
-    fields = config.fitting
-    optimiser = Optimiser(
-        fields.learning_rate, fields.final_rate, fields.clip, method=fields.optimiser
-    )
     return RewardFitting(
-        optimiser, config.fitting_batch, env_steps_per_update=fitting.env_steps_per_update
+        _plain_optimiser(config),
+        config.fitting_batch,
+        env_steps_per_update=fitting.env_steps_per_update,
+    )
+
+
+def _plain_optimiser(config: Config) -> Optimiser:
+    fields = config.fitting
+    return Optimiser(fields.learning_rate, fields.final_rate, fields.clip, method=fields.optimiser)
+
+
+def _termination_fitting(
+    config: Config, env: Environment, fitting: ModelFitting
+) -> TerminationFitting | None:
+    if config.termination == "known":
+        return None
+    if env.terminated is None or fitting.windows is None:
+        raise ValueError(
+            f"termination is 'learned', but no episode of {env.name} terminates: leave it out"
+        )
+    return TerminationFitting(
+        _plain_optimiser(config),
+        config.fitting_batch,
+        fitting.windows,
+        env_steps_per_update=fitting.env_steps_per_update,
     )
 
 

@@ -40,6 +40,9 @@ def imagination_of(
         return dataclasses.replace(config, imagination="episodes")
     env = make(config.task, horizon=config.horizon) if env is None else env
     whole = dataclasses.replace(config, imagination="episodes")
+    if env.terminated is not None:
+        why = "episodes can terminate"
+        return dataclasses.replace(config, imagination="windows", because=why)
     needed = 2 * config.windows.length
     if config.horizon < needed:
         why = f"{config.horizon} steps are less than two windows of {config.windows.length}"

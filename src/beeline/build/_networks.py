@@ -16,6 +16,7 @@ from beeline.models import (
     MarkovModel,
     RewardModel,
     SimulatorModel,
+    TerminationModel,
     WorldModel,
 )
 from beeline.networks.scaling import StateScaling
@@ -170,6 +171,30 @@ def build_reward(config: Config, env: Environment, *, key: PRNGKeyArray) -> Rewa
         env.horizon,
         hidden_sizes=config.world_model.hidden,
         frequencies=config.world_model.frequencies,
+        scaling=_scaling(config, env),
+        key=key,
+    )
+
+
+def build_termination(
+    config: Config, env: Environment, *, key: PRNGKeyArray
+) -> TerminationModel | None:
+    """Draw the termination model, if the termination is to be learned.
+
+    Args:
+        config: The run.
+        env: Its environment.
+        key: Random key.
+
+    Returns:
+        The model, or None where the termination is known, or there is none.
+    """
+    if config.termination == "known":
+        return None
+    return TerminationModel(
+        env.state_dim,
+        env.action_dim,
+        hidden_sizes=config.world_model.hidden,
         scaling=_scaling(config, env),
         key=key,
     )

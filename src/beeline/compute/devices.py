@@ -86,7 +86,7 @@ def mean_over_devices(
     weights, others = eqx.partition(shared, eqx.is_array)
     static = []
 
-    def share(weights: Any, *arrays: Array) -> tuple[Any, Any]:
+    def share(weights: Any, *arrays: Array | None) -> tuple[Any, Any]:
         result = function(eqx.combine(weights, others), *arrays)
         (mean, each), rest = eqx.partition(result, eqx.is_array)
         static.append(rest)

@@ -18,6 +18,7 @@ from beeline._choices import choose
 
 WORLD_MODEL = (
     "reward",
+    "termination",
     "nonfinite",
     "world_model",
     "policy",

@@ -18,7 +18,7 @@ from beeline.config._fields import (
     normalised,
 )
 from beeline.config._groups import Exploration, Fitting, Improvement, Model, Policy, Windows
-from beeline.config._names import IMAGINATIONS, NONFINITE, REFERENCES, REWARDS
+from beeline.config._names import IMAGINATIONS, NONFINITE, REFERENCES, REWARDS, TERMINATIONS
 from beeline.config._presets import PRESETS
 from beeline.config._unused import check_model, check_unused
 from beeline.envs._registered import check_task
@@ -51,6 +51,8 @@ class Fields:
     """What a policy of one's own is, likewise."""
     reward: str = field("known", Choice(REWARDS))
     """The task's own reward function, or `learned`: a model of the rewards seen."""
+    termination: str = field("known", Choice(TERMINATIONS), since=3, before="known")
+    """What ends imagined episodes early: the task's own, or `learned`: a model of the ends seen."""
     preset: str = field("default", Choice(PRESETS))
     """Where the defaults of all other options come from."""
     seed: int = field(0, Count(0, _LARGEST_SEED))

@@ -6,6 +6,12 @@ REWARDS = {
 }
 
 
+TERMINATIONS = {
+    "known": "The task's own termination, where it has one.",
+    "learned": "A classifier of the steps seen, fitted with the world model.",
+}
+
+
 REFERENCES = {
     "optimum": "The best open-loop plan, where nothing is left to chance.",
     "none": "Nothing: returns are told as they are.",

@@ -60,6 +60,18 @@ def _alike(env: Environment, *seeds: tuple[int, int]) -> bool:
         return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
 
 
+def has_best_plan(env: Environment) -> bool:
+    """Tell whether a plan can be the best there is, and be found.
+
+    Args:
+        env: The environment.
+
+    Returns:
+        Whether it is deterministic and never terminates, at which returns jump.
+    """
+    return env.terminated is None and is_deterministic(env)
+
+
 def moves_alike(
     env: Environment,
     states: Float[np.ndarray, "probe state"],

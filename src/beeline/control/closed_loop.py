@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline.control.random_return import default_key
 from beeline.envs import Environment
-from beeline.envs._transition import transition
+from beeline.envs._transition import Moment, advance, begin
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ def _returns(env: Environment, act: Callable[..., Array], keys: Array) -> Float[
     def episode(key: Array) -> Array:
         start_key, noise_key = jax.random.split(key)
 
-        def advance(state: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        def step(moment: Moment, inputs: tuple[Array, Array]) -> tuple[Moment, Array]:
             t, step_key = inputs
-            action = jnp.clip(act(state, t), -1.0, 1.0).astype(state.dtype)
-            return transition(env, state, action, t, key=step_key)
+            action = jnp.clip(act(moment.state, t), -1.0, 1.0).astype(moment.state.dtype)
+            return advance(env, moment, action, t, key=step_key)
 
         inputs = jnp.arange(env.horizon), jax.random.split(noise_key, env.horizon)
-        _, rewards = jax.lax.scan(advance, env.initial_state(key=start_key), inputs)
+        _, rewards = jax.lax.scan(step, begin(env, key=start_key), inputs)
         return jnp.sum(rewards)
 
     return jax.vmap(episode)(keys)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from beeline._module import Module
 from beeline.control.chance import moves_alike
 from beeline.envs import Environment
-from beeline.envs._transition import transition
+from beeline.envs._transition import termination_of, transition
 
 MOST_BYTES = 2 * 1024**3
 """What the values of all steps may take."""
@@ -154,10 +154,15 @@ def _promised(
     state: Array,
     t: ArrayLike,
 ) -> Float[Array, "choice"]:
+    terminated = termination_of(env)
+
     def of_one(action: Array) -> Array:
         # Always a key, as the contract says.
         after, reward = transition(env, state, action, t, key=jax.random.key(0))
-        return reward + _interpolate(grid, following, after)
+        value = _interpolate(grid, following, after)
+        if terminated is not None:
+            value = jnp.where(terminated(state, action, t, after), 0, value)
+        return reward + value
 
     return jax.vmap(of_one)(jnp.asarray(actions, state.dtype))
 

@@ -84,8 +84,8 @@ def solve_optimum(env: Environment, *, starts: SupportsIndex = 20, cache: bool =
 
     Raises:
         TypeError: If `starts` is not an integer.
-        ValueError: If `starts` is below 1, the task starts or moves by chance, or the return is
-            not finite from any starting point.
+        ValueError: If `starts` is below 1, the task starts or moves by chance or can terminate, or
+            the return is not finite from any starting point.
     """
     if isinstance(starts, bool) or not isinstance(starts, SupportsIndex):
         raise TypeError(f"starts must be an integer of at least 1, got {starts!r}")
@@ -96,6 +96,11 @@ def solve_optimum(env: Environment, *, starts: SupportsIndex = 20, cache: bool =
         raise ValueError(
             f"{env.name} starts or moves by chance, so that no plan is the best there is: solve it "
             "without process noise and from one start"
+        )
+    if env.terminated is not None:
+        raise ValueError(
+            f"{env.name} can terminate, where its return jumps and no search can climb: compare "
+            "returns with reference_return instead"
         )
     with jax.enable_x64(True):
         path = store.entry_path(env, count) if cache else None

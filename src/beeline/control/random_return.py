@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline.envs import Environment
-from beeline.envs._transition import transition
+from beeline.envs._transition import advance, begin
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ def _returns(env: Environment, keys: Array) -> Float[Array, "batch"]:
     def episode(key):
         start_key, episode_key = jax.random.split(key)
 
-        def advance(state, inputs):
+        def step(moment, inputs):
             t, step_key = inputs
             action_key, noise_key = jax.random.split(step_key)
             action = jax.random.uniform(action_key, (env.action_dim,), minval=-1.0)
-            return transition(env, state, action, t, key=noise_key)
+            return advance(env, moment, action, t, key=noise_key)
 
         inputs = jnp.arange(env.horizon), jax.random.split(episode_key, env.horizon)
-        _, rewards = jax.lax.scan(advance, env.initial_state(key=start_key), inputs)
+        _, rewards = jax.lax.scan(step, begin(env, key=start_key), inputs)
         return jnp.sum(rewards)
 
     return jax.vmap(episode)(keys)

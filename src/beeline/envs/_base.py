@@ -39,6 +39,8 @@ class Environment(Module):
         deterministic: Whether nothing is left to chance; None if that is to be tried out.
         reference_return: The mean return that counts as 1 when returns are normalised, asked for
             when a run begins; None for that of the best plan where nothing is left to chance.
+        terminated: Whether a step ends the episode, a function of the state, the action, the step
+            index and the next state; None where episodes end with the horizon only.
 
     Raises:
         ValueError: If what is declared means nothing, such as bounds that are upside down, or the
@@ -60,6 +62,7 @@ class Environment(Module):
     time_unit = cast(Any, "")
     deterministic = cast(Any, None)
     reference_return = cast(Any, None)
+    terminated = cast(Any, None)
 
     def __check_init__(self) -> None:
         """Refuse what is declared and means nothing.

@@ -1,6 +1,7 @@
 """Check that an environment keeps the contract that training leans on."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 
 from beeline.envs._base import Environment
 from beeline.envs._probing import Probe, draw_actions, live, outputs, slopes
-from beeline.envs._transition import move, reward_of, reward_with
+from beeline.envs._transition import move, reward_of, reward_with, termination_of
 from beeline.envs._violations import CheckReport, ContractError, Violation
 
 _PROBES = 8
@@ -26,7 +27,8 @@ def check(
     box, and every rule is tried on what they visit: attributes, shapes and precision; the same
     answer to the same input, whether under `jax.jit` and `jax.vmap` or not; finite numbers; and,
     in double precision, derivatives of `step` and `reward` against finite differences. At a kink
-    a derivative has to lie between the slopes on both sides.
+    a derivative has to lie between the slopes on both sides. Where episodes may terminate, all but
+    that is tried beyond their ends too.
 
     Args:
         env: The environment, an `Environment` if it is any good.
@@ -71,18 +73,21 @@ def _attributes(env: Any) -> Iterator[Violation]:
 
 
 def _signatures(env: Environment) -> Iterator[Violation]:
-    reward = reward_of(env)
+    reward, terminated = reward_of(env), termination_of(env)
     for double in (False, True):
         with jax.enable_x64(double):
             kind, key, t = jnp.zeros(()).dtype, jax.random.key(0), jnp.asarray(0)
             state, action = (jnp.zeros(size, kind) for size in (env.state_dim, env.action_dim))
             given = f"a state and an action of {kind}, and a traced t"
-            calls: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
-                "initial_state": (lambda s, a, t, k: env.initial_state(key=k), state.shape),
-                "step": (lambda s, a, t, k: move(env, s, a, t, key=k), state.shape),
-                "reward": (lambda s, a, t, k: reward_with(reward, s, a, t, lambda: s), ()),
+            calls: dict[str, tuple[Callable[..., Any], tuple[int, ...], Any]] = {
+                "initial_state": (lambda s, a, t, k: env.initial_state(key=k), state.shape, kind),
+                "step": (lambda s, a, t, k: move(env, s, a, t, key=k), state.shape, kind),
+                "reward": (lambda s, a, t, k: reward_with(reward, s, a, t, lambda: s), (), kind),
             }
-            for name, (function, shape) in calls.items():
+            if terminated is not None:
+                ends = partial(_ends, terminated)
+                calls["terminated"] = (ends, (), jnp.dtype(bool))
+            for name, (function, shape, dtype) in calls.items():
                 try:
                     out = jax.eval_shape(function, state, action, t, key)
                 except Exception as error:
@@ -92,8 +97,13 @@ def _signatures(env: Environment) -> Iterator[Violation]:
                     yield Violation("shape", f"{name} gives a {type(out).__name__}", given)
                 elif out.shape != shape:
                     yield Violation("shape", f"{name} has shape {out.shape}, not {shape}", given)
-                elif out.dtype != kind:
-                    yield Violation("precision", f"{name} gives {out.dtype}, not {kind}", given)
+                elif out.dtype != dtype:
+                    yield Violation("precision", f"{name} gives {out.dtype}, not {dtype}", given)
+
+
+def _ends(terminated: Callable[..., Any], state: Any, action: Any, t: Any, key: Any) -> Any:
+    del key
+    return terminated(state, action, t, state)
 
 
 def _behaviour(
@@ -135,10 +145,15 @@ def _finite(
 
 
 def _repetition(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
+    terminated = termination_of(env)
+    names = "step and reward" if terminated is None else "step, reward and terminated"
     for probe in probes:
         once, again = (_eagerly(env, probe) for _ in range(2))
+        if terminated is not None:
+            inputs = *map(jnp.asarray, probe), jnp.asarray(once[:-1])
+            once, again = (np.append(one, terminated(*inputs)) for one in (once, again))
         if not np.array_equal(once, again, equal_nan=True):
-            what = f"step and reward give {once.tolist()} and then {again.tolist()}"
+            what = f"{names} give {once.tolist()} and then {again.tolist()}"
             yield Violation("determinism", what, probe.given(env))
             return
 

@@ -16,7 +16,8 @@ _ENTRIES = {
     "action_names": "action_dim",
     "action_units": "action_dim",
 }
-_FORMS = "(state, action, t) or (state, action, t, next_state)"
+_FULL = "(state, action, t, next_state)"
+_FORMS = f"(state, action, t) or {_FULL}"
 
 
 def scale(
@@ -77,10 +78,11 @@ def check_declared(env: Any) -> None:
 
     Raises:
         ValueError: If bounds have the wrong length, are not finite or upside down, there are too
-            few or too many names or units, another member is of the wrong kind, or the reward takes
-            other arguments.
+            few or too many names or units, another member is of the wrong kind, or the reward or
+            `terminated` takes other arguments.
     """
     _check_reward(env)
+    _check_terminated(env)
     if not is_plain(env.action_low, env.action_high):
         _check_bounds(env)
     for member, size in _ENTRIES.items():
@@ -108,6 +110,21 @@ def _check_reward(env: Any) -> None:
     except TypeError:
         names = ", ".join(signature.parameters)
         raise ValueError(f"{env.name}: reward takes ({names}): let it take {_FORMS}") from None
+
+
+def _check_terminated(env: Any) -> None:
+    if env.terminated is None:
+        return
+    if not callable(env.terminated):
+        raise ValueError(
+            f"{env.name}: terminated must be a method that takes {_FULL}, got {env.terminated!r}"
+        )
+    signature = inspect.signature(env.terminated)
+    try:
+        signature.bind(None, None, None, None)
+    except TypeError:
+        names = ", ".join(signature.parameters)
+        raise ValueError(f"{env.name}: terminated takes ({names}): let it take {_FULL}") from None
 
 
 def _check_bounds(env: Any) -> None:

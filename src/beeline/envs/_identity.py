@@ -10,7 +10,7 @@ import numpy as np
 
 from beeline.envs._base import Environment
 from beeline.envs._declared import is_plain
-from beeline.envs._transition import transition
+from beeline.envs._transition import termination_of, transition
 
 _STEPS = 10
 _TOLERANCE = 1e-6
@@ -31,8 +31,12 @@ def equations(env: Environment) -> str:
         state = env.initial_state(key=key)
         action = jnp.zeros(env.action_dim, state.dtype)
 
+        terminated = termination_of(env)
+
         def once(state, action, t, key):
-            return transition(env, state, action, t, key=key)
+            after, reward = transition(env, state, action, t, key=key)
+            # Fingerprints of what never terminates are those of before there was any termination.
+            return (after, reward, *([terminated(state, action, t, after)] if terminated else []))
 
         traced = jax.make_jaxpr(once)(state, action, jnp.asarray(0), key)
         # Where functions happen to lie in memory is not part of what they compute.
@@ -108,9 +112,14 @@ def _probe(env: Environment) -> float:
         key = jax.random.key(0, impl="threefry2x32")
         actions = np.sin(np.arange(_STEPS * env.action_dim)).reshape(_STEPS, env.action_dim)
 
+        terminated = termination_of(env)
+
         def advance(state, inputs):
             action, t = inputs
-            return transition(env, state, action, t, key=key)
+            after, reward = transition(env, state, action, t, key=key)
+            if terminated is not None:
+                reward = reward + terminated(state, action, t, after)
+            return after, reward
 
         steps = min(_STEPS, env.horizon)
         inputs = jnp.asarray(actions[:steps]), jnp.arange(steps)

@@ -42,6 +42,11 @@ ENTRIES: dict[str, Entry] = {
         "CartPole",
         "Swing a pole up by pushing the cart that it hangs from, and keep the cart in the middle.",
     ),
+    "cart-pole-balance": Entry(
+        "beeline.envs.classic.cart_pole_balance",
+        "CartPoleBalance",
+        "Hold a pole up by pushing the cart that it stands on, and keep the cart on its track.",
+    ),
     "double-integrator": Entry(
         "beeline.envs.classic.linear",
         "DoubleIntegrator",

@@ -18,7 +18,7 @@ from beeline.envs._control_system import ControlTask
 from beeline.envs._given import given_environment
 from beeline.envs._making import check_options, made
 from beeline.envs._registered import factory_of
-from beeline.envs._transition import transition
+from beeline.envs._transition import termination_of, transition
 
 RENDER_MODES = {"rgb_array": "The figure of the episode so far, as an array of pixels."}
 
@@ -44,7 +44,8 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
     End:
         After `horizon` steps an episode has terminated. That is the end of the problem and not
         of somebody's patience: nothing is earned afterwards, so that it is never truncated, and
-        no agent should estimate a value beyond.
+        no agent should estimate a value beyond. A task that may end earlier is another matter: it
+        has terminated where its `terminated` says so, and is truncated after `horizon` steps.
 
     Render:
         With `render_mode="rgb_array"`, the states and controls of the episode so far over time,
@@ -93,7 +94,7 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         self._states = [np.zeros(self.task.state_dim, np.float32)]
         self._actions: list[np.ndarray] = []
         self._return = 0.0
-        self._t = self.task.horizon
+        self._t, self._over = self.task.horizon, False
         self._seed = np.uint32(0)
 
     @functools.cached_property
@@ -134,7 +135,7 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
             t: The steps done before it.
         """
         self._states, self._actions = [state.copy()], []
-        self._t, self._return = t, 0.0
+        self._t, self._over, self._return = t, False, 0.0
 
     def step(
         self, action: np.ndarray
@@ -145,25 +146,28 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
             action: The action, each entry in [-1, 1].
 
         Returns:
-            The next observation, the reward, whether the episode has ended, False because it is
-            never cut short, and nothing more about it.
+            The next observation, the reward, whether the episode has terminated, whether it is
+            truncated, and nothing more about it.
 
         Raises:
             ResetNeeded: If the episode has ended or none has begun.
             TypeError: If the action is not an array of floating-point numbers.
             ValueError: If it has another shape, or holds NaN or a value outside [-1, 1].
         """
-        if self._t >= self.task.horizon:
+        if self._over or self._t >= self.task.horizon:
             raise ResetNeeded("no episode is under way: call reset() before step()")
         check_action(action, self.task.action_dim)
         # A copy, for whoever gave it may use the array again.
         given = np.array(action, np.float32)
         outcome = np.array(self._advance(self._states[-1], given, np.int32(self._t), self._seed))
-        observation, reward = outcome[:-1], float(outcome[-1])
+        observation, reward, self._over = outcome[:-2], float(outcome[-2]), bool(outcome[-1])
         self._states.append(observation[:-1].copy())
         self._actions.append(given)
         self._t, self._return = self._t + 1, self._return + reward
-        return observation, reward, self._t == self.task.horizon, False, {}
+        at_the_horizon = self._t == self.task.horizon
+        if self.task.terminated is None:
+            return observation, reward, at_the_horizon, False, {}
+        return observation, reward, self._over, at_the_horizon and not self._over, {}
 
     def render(self) -> UInt8[np.ndarray, "row column 3"] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Draw the episode so far.
@@ -234,4 +238,6 @@ def _advance(
     key = jax.random.fold_in(jax.random.key(seed), t)
     following, reward = transition(task, state, action, t, key=key)
     time = (t + 1).astype(jnp.float32) / task.horizon
-    return jnp.concatenate([following, time[None], reward[None]])
+    terminated = termination_of(task)
+    over = jnp.asarray(False) if terminated is None else terminated(state, action, t, following)
+    return jnp.concatenate([following, jnp.stack([time, reward, over])])

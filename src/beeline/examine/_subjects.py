@@ -87,6 +87,7 @@ def of_environment(
     Returns:
         The fitted models beside the true dynamics, and an untrained policy.
     """
+    _check_ends(env)
     data_key, policy_key, *keys = jax.random.split(key, 2 + len(models))
     fitted: dict[str, WorldModel] = {TRUTH: SimulatorModel(env)}
     config = _config(env, "markov", transitions, preset_name)
@@ -120,6 +121,7 @@ def of_run(run: Trained, models: Sequence[str], horizons: Sequence[int]) -> dict
         if name not in (own, SIMULATOR):
             raise ValueError(f"the run has a {own} model, not {name}: leave --models out")
     check_horizons(horizons, run.config.horizon, "run")
+    _check_ends(run.env)
     subject = Subject(run.env, {TRUTH: SimulatorModel(run.env), own: run.model}, run.policy)
     return dict.fromkeys(horizons, subject)
 
@@ -150,6 +152,14 @@ def check_names(models: Sequence[str]) -> None:
     """
     for name in models:
         choose("model", name, MODELS)
+
+
+def _check_ends(env: Environment) -> None:
+    if env.terminated is not None:
+        raise ValueError(
+            f"{env.name} can terminate, but what is examined are whole episodes: give an "
+            "environment without terminated"
+        )
 
 
 def _config(env: Environment, model: str, transitions: int, preset_name: str) -> Config:

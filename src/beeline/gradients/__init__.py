@@ -5,8 +5,11 @@ from beeline.gradients._base import (
     Objective,
     PolicyGradient,
     RewardFunction,
+    Termination,
+    alive,
     draw_noise,
     rewards_along,
+    terminated_along,
 )
 from beeline.gradients._rollout import open_loop, rollout
 from beeline.gradients.direct import Direct
@@ -18,9 +21,12 @@ __all__ = [
     "Objective",
     "PolicyGradient",
     "RewardFunction",
+    "Termination",
     "Unrolled",
+    "alive",
     "draw_noise",
     "open_loop",
     "rewards_along",
     "rollout",
+    "terminated_along",
 ]

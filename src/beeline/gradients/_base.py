@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, final, runtime_checkable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs._declared import takes_next_state
@@ -21,6 +21,9 @@ RewardFunction = Callable[..., Float[Array, ""]]
 One that has a parameter `next_state` is given the state after the action as well. That of an
 environment is `beeline.envs.reward_of(env)`.
 """
+
+Termination = Callable[..., Bool[Array, ""]]
+"""Whether a state, an action in [-1, 1], a step index and the next state end an episode."""
 
 
 def rewards_along(
@@ -54,6 +57,46 @@ def rewards_along(
     return jax.vmap(reward)(states, actions, times, next_state=following)
 
 
+def terminated_along(
+    termination: Termination,
+    states: Float[Array, "time state"],
+    actions: Float[Array, "time action"],
+    last: Float[Array, " state"] | None = None,
+    first: Int[Array, ""] | None = None,
+) -> Bool[Array, " time"]:
+    """Tell of every step of an episode or a window whether it ends an episode.
+
+    Args:
+        termination: What tells of one.
+        states: State before each action.
+        actions: Actions in [-1, 1].
+        last: State after the last action.
+        first: Index of the first step of a window; left out for whole episodes.
+
+    Returns:
+        Whether it does; `alive` makes of it which steps there are at all.
+
+    Raises:
+        ValueError: If there is no last state.
+    """
+    if last is None:
+        raise ValueError("termination takes the next state: give the state after the last action")
+    following = jnp.concatenate([states[1:], last[None]])
+    return jax.vmap(termination)(states, actions, steps_from(first, len(actions)), following)
+
+
+def alive(terminated: Bool[Array, "*batch time"]) -> Bool[Array, "*batch time"]:
+    """Tell which steps belong to the episode that is under way at first.
+
+    Args:
+        terminated: Whether a step ends its episode.
+
+    Returns:
+        True up to the first that does, that one included.
+    """
+    return jnp.cumsum(terminated, axis=-1) - terminated == 0
+
+
 def steps_from(first: Int[Array, ""] | None, length: int) -> Int[Array, " time"]:
     """Number the steps of a window as in its episode.
 
@@ -75,7 +118,8 @@ class Imagined(NamedTuple):
     actions: Float[Array, "batch time action"]
     entropy: Float[Array, "batch time"]
     return_: Float[Array, " batch"]
-    """Discounted sum of the rewards, and what the critic expects to follow where there is one."""
+    """Discounted sum of the rewards, and what the critic expects to follow where there is one;
+    both until an episode terminates."""
 
 
 @runtime_checkable
@@ -98,7 +142,9 @@ class Objective(Module):
     The unit of whole episodes is `return_scale`. That of a window is the critic's where the window
     starts, so that no start counts for more because there is more to lose; which policy is
     best in every state does not depend on it. The critic scores the state that a window ends in.
-    The gradient passes through that state only, never through the critic's weights.
+    The gradient passes through that state only, never through the critic's weights. After a step
+    that terminates the episode, nothing is earned and nothing expected. That is a mask, which has
+    no gradient.
 
     References:
         Paper, Eqs. 1 to 3, and Appendix C for the entropy.
@@ -111,15 +157,18 @@ class Objective(Module):
     """The value of a state at a step index; None for whole episodes, at whose end it is zero."""
     discount: float = eqx.field(static=True, default=1.0)
     """Factor on the worth of a reward for each step that it comes later."""
+    termination: Termination | None = None
+    """Whether a step ends an episode; None where the horizon alone does."""
 
     @property
     def takes_last_state(self) -> bool:
         """Whether the state after the last action matters.
 
         Returns:
-            True with a critic, or a reward that takes the next state.
+            True with a critic, a termination, or a reward that takes the next state.
         """
-        return self.critic is not None or takes_next_state(self.reward)
+        needs = self.critic is not None or self.termination is not None
+        return needs or takes_next_state(self.reward)
 
     def __call__(
         self,
@@ -142,10 +191,14 @@ class Objective(Module):
             The objective, and the episodes with their returns.
 
         Raises:
-            ValueError: If there is a critic and no last state to score.
+            ValueError: If there is a critic or a termination, and no last state.
         """
         rewards = jax.vmap(partial(rewards_along, self.reward))(states, actions, last, first)
-        length = actions.shape[1]
+        length, terminated = actions.shape[1], None
+        if self.termination is not None:
+            along = partial(terminated_along, self.termination)
+            terminated = jax.vmap(along)(states, actions, last, first)
+            rewards, entropy = (jnp.where(alive(terminated), x, 0) for x in (rewards, entropy))
         if self.discount < 1:
             rewards = rewards * self.discount ** jnp.arange(length)
         returns = rewards.sum(axis=1)
@@ -156,6 +209,8 @@ class Objective(Module):
                 raise ValueError("there is a critic, but no last state for it to score")
             begin = jnp.zeros(len(returns), int) if first is None else first
             values = jax.vmap(self.critic)(last, begin + length)
+            if terminated is not None:
+                values = jnp.where(terminated.any(axis=1), 0, values)
             returns = returns + self.discount**length * values
             score = jnp.mean(returns / jax.vmap(self.critic.unit)(states[:, 0], begin))
         value = score + self.entropy_weight * entropy.mean()

@@ -6,6 +6,7 @@ from beeline.models.history import HistoryModel
 from beeline.models.markov import MarkovModel
 from beeline.models.reward import RewardModel
 from beeline.models.simulator import DynamicsActionsModel, SimulatorModel
+from beeline.models.termination import TerminationModel
 
 __all__ = [
     "ActionsModel",
@@ -14,6 +15,7 @@ __all__ = [
     "MarkovModel",
     "RewardModel",
     "SimulatorModel",
+    "TerminationModel",
     "WorldModel",
     "knows_windows",
     "prediction_loss",

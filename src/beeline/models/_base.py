@@ -166,6 +166,7 @@ def prediction_loss(
     states: Float[Array, "batch times state"],
     actions: Float[Array, "batch time action"],
     first: Int[Array, " batch"] | None = None,
+    weights: Float[Array, "batch time"] | None = None,
 ) -> Float[Array, ""]:
     """Mean squared error of the predictions, in standardised units.
 
@@ -176,13 +177,15 @@ def prediction_loss(
         states: Whole episodes or windows, one state more than actions.
         actions: The actions taken.
         first: Index of the first step of each window; left out for whole episodes.
+        weights: What each step counts, with mean 1; left out where all count the same.
 
     Returns:
         The loss.
     """
     inputs = states[:, :-1], actions, *(() if first is None else (first,))
     predicted = jax.vmap(model.standardised)(*inputs)
-    return jnp.mean((predicted - model.scaling.encode(states[:, 1:])) ** 2)
+    squares = (predicted - model.scaling.encode(states[:, 1:])) ** 2
+    return jnp.mean(squares if weights is None else weights[..., None] * squares)
 
 
 def residuals(

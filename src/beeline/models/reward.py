@@ -70,18 +70,23 @@ class RewardModel(Module):
         self.frequencies = frequencies
 
     def standardise(
-        self, scaling: StateScaling, rewards: Float[Array, "batch time"]
+        self,
+        scaling: StateScaling,
+        rewards: Float[Array, "batch time"],
+        *,
+        ends: bool = False,
     ) -> "RewardModel":
         """Take coordinates and statistics from data.
 
         Args:
             scaling: Coordinates in which states are seen.
-            rewards: Rewards of whole episodes.
+            rewards: Rewards of whole episodes, or of rows of them.
+            ends: Whether episodes may terminate, so that few have a last step.
 
         Returns:
             The model in these units.
         """
-        before, last = rewards[:, :-1], rewards[:, -1]
+        before, last = (rewards, rewards) if ends else (rewards[:, :-1], rewards[:, -1])
         mean = jnp.stack([before.mean(), last.mean()])
         scale = jnp.maximum(jnp.stack([before.std(), last.std()]), _SMALLEST_SCALE)
         return eqx.tree_at(lambda m: (m.scaling, m.mean, m.scale), self, (scaling, mean, scale))
@@ -108,23 +113,29 @@ class RewardModel(Module):
         states: Float[Array, "batch times state"],
         actions: Float[Array, "batch time action"],
         rewards: Float[Array, "batch time"],
+        times: Int[Array, "batch time"] | None = None,
     ) -> Float[Array, ""]:
         """Mean squared error, the last step weighing as much as all before it.
 
         Args:
-            states: Whole episodes, one state more than actions.
+            states: Whole episodes or rows of them, one state more than actions.
             actions: The actions taken.
             rewards: The rewards observed.
+            times: Index of each step in its episode, where rows hold several: then every step
+                weighs the same.
 
         Returns:
             The loss, in standardised units.
         """
-        times = jnp.arange(actions.shape[1])
-        each = jax.vmap(jax.vmap(self._standardised), in_axes=(0, 0, None))
+        rows = times is not None
+        times = jnp.arange(actions.shape[1]) if times is None else times
+        each = jax.vmap(jax.vmap(self._standardised), in_axes=(0, 0, 0 if rows else None))
         predicted = each(states[:, :-1], actions, times)
         which = (times == self.horizon - 1).astype(int)
         targets = (rewards - self.mean[which]) / self.scale[which]
         error = (predicted - jax.lax.stop_gradient(targets)) ** 2
+        if rows:
+            return error.mean()
         return 0.5 * (error[:, :-1].mean() + error[:, -1].mean())
 
     def _standardised(

@@ -10,12 +10,12 @@ from beeline._module import ArraysInside
 from beeline.config import REFERENCES
 from beeline.control import (
     Optimum,
-    is_deterministic,
     normalized_return,
     random_return,
     reference_return,
     solve_optimum,
 )
+from beeline.control.chance import has_best_plan
 from beeline.envs import Environment
 from beeline.run._errors import RunWarning
 
@@ -50,7 +50,7 @@ class Reference(ArraysInside):
         try:
             if kind == _OPTIMUM:
                 best = reference_return(env)
-            if kind == _OPTIMUM and best is None and is_deterministic(env):
+            if kind == _OPTIMUM and best is None and has_best_plan(env):
                 optimum = solve_optimum(env)
                 best = optimum.return_
             if best is not None:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from beeline._module import ArraysInside
 from beeline.build import build
 from beeline.config import Config
-from beeline.control import is_deterministic
+from beeline.control.chance import has_best_plan
 from beeline.envs import Environment
 from beeline.models import WorldModel
 from beeline.policies import Policy
@@ -78,7 +78,7 @@ class Run(ArraysInside):
         Returns:
             `optimum` for that of the best plan, and else `reference`.
         """
-        solved = self.config.reference == "optimum" and is_deterministic(self.env)
+        solved = self.config.reference == "optimum" and has_best_plan(self.env)
         return "optimum" if solved else "reference"
 
     @property

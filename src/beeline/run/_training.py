@@ -17,7 +17,7 @@ from beeline.config import Config
 from beeline.config import preset as from_preset
 from beeline.config._catalogue import entry_of
 from beeline.config._fields import Count
-from beeline.control import is_deterministic
+from beeline.control.chance import has_best_plan
 from beeline.envs import Environment
 from beeline.models import WorldModel
 from beeline.policies import Policy
@@ -239,7 +239,11 @@ def _train(
     resumed: bool = False,
 ) -> Run:
     keep_freed_memory()
-    algorithm = build(config, env, draws)
+    try:
+        algorithm = build(config, env, draws)
+    except ValueError as error:
+        # Such as what the environment does and the model cannot take.
+        raise RunError(str(error)) from error
     _check_optimum(config, algorithm)
     restored = restore(path, config, algorithm, draws) if resumed and path is not None else None
     if resumed and restored is None:
@@ -309,10 +313,10 @@ def _draw(run: Run, path: Path) -> None:
 
 
 def _check_optimum(config: Config, algorithm: Algorithm) -> None:
-    if algorithm.asks_for_optimum and not is_deterministic(algorithm.env):
+    if algorithm.asks_for_optimum and not has_best_plan(algorithm.env):
         raise RunError(
             f"the model {config.model!r} asks for a share of the best return, and {config.task!r} "
-            "has none, for it starts or moves by chance: choose another model"
+            "has none, for it starts or moves by chance, or can terminate: choose another model"
         )
 
 

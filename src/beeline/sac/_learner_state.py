@@ -31,6 +31,8 @@ class Transitions(NamedTuple):
     actions: Float[Any, "capacity action"]
     rewards: Float[Any, " capacity"]
     dones: Float[Any, " capacity"]
+    timeouts: Float[Any, " capacity"] | None
+    """Whether the horizon cut the episode off there; None where it is the end of every episode."""
 
 
 class Moments(NamedTuple):
@@ -133,6 +135,7 @@ def skeleton(config: Config, env: Environment) -> LearnerState:
             shaped(room, action),
             shaped(room),
             shaped(room),
+            None if env.terminated is None else shaped(room),
         ),
         normaliser=normaliser if config.sac.normalise else None,
         env_steps=shaped(of="int32"),

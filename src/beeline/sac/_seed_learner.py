@@ -54,7 +54,7 @@ class SeedLearner:
         fields = config.sac
         self._generators: Any = None
         self._normaliser = None
-        self._horizon = config.horizon
+        self._horizon, self._terminates = config.horizon, task.terminated is not None
         self._monitor = Monitor(GymnasiumTask(task))
         env: Any = DummyVecEnv([lambda: self._monitor])
         if fields.normalise:
@@ -156,7 +156,8 @@ class SeedLearner:
             critic=network_of(sac.critic),
             target=arrays_of(sac.critic_target.parameters()),
             transitions=Transitions(
-                *(getattr(buffer, name).squeeze(1).copy() for name in Transitions._fields)
+                *(getattr(buffer, name).squeeze(1).copy() for name in Transitions._fields[:-1]),
+                timeouts=buffer.timeouts.squeeze(1).copy() if self._terminates else None,
             ),
             normaliser=None if self._normaliser is None else statistics_of(self._normaliser),
             env_steps=np.int32(sac.num_timesteps),
@@ -182,13 +183,16 @@ class SeedLearner:
         fill(sac.critic_target.parameters(), state.target)
         buffer, steps = sac.replay_buffer, int(state.env_steps)
         for name, values in state.transitions._asdict().items():
-            getattr(buffer, name)[:, 0] = values
+            if values is not None:
+                getattr(buffer, name)[:, 0] = values
         buffer.full, buffer.pos = steps >= buffer.buffer_size, steps % buffer.buffer_size
         sac.num_timesteps, sac._n_updates = steps, int(state.updates)
         sac.ep_info_buffer.append({"r": float(state.collected_return), "l": self._horizon})
         task: Any = self._monitor.unwrapped
-        task.begin_at(state.observation[:-1], steps % self._horizon)
-        self._monitor.rewards = state.rewards[: steps % self._horizon].tolist()
+        # An observation ends in the share of the horizon that is over.
+        t = round(float(state.observation[-1]) * self._horizon)
+        task.begin_at(state.observation[:-1], t)
+        self._monitor.rewards = state.rewards[:t].tolist()
         seen: Any = state.observation[None].copy()
         sac._last_obs = sac._last_original_obs = seen
         if self._normaliser is not None and state.normaliser is not None:

@@ -33,9 +33,10 @@ def fault_of_warmup(state: BPOState, episodes: int) -> Fault | None:
     buffer = jax.tree.map(lambda x: np.asarray(x[:, :episodes]), _episodes(state))
     learned = [np.asarray(x) for x in inexact_leaves(state.learned)]
     for seed in range(len(state.rate)):
-        for number, seen in enumerate(zip(*(part[seed] for part in buffer), strict=True)):
-            if not all(map(_is_finite, seen)):
-                where = _entry_name(int(first_in(Episode(*map(jax.numpy.asarray, seen)))), state)
+        for number in range(episodes):
+            seen = jax.tree.map(lambda x, at=(seed, number): x[at], buffer)
+            if not all(map(_is_finite, jax.tree.leaves(seen))):
+                where = _entry_name(int(first_in(jax.tree.map(jax.numpy.asarray, seen))), state)
                 return Fault(f"{where} of warm-up episode {number + 1}", seed, _CHECK)
         bad = _first_bad(_learned_names(state), [_is_finite(x[seed]) for x in learned])
         if bad:
@@ -125,7 +126,7 @@ def _entry_name(position: int, state: BPOState) -> str:
 def _episodes(state: BPOState) -> Episode:
     buffer = state.buffer
     assert buffer.rewards is not None
-    return Episode(buffer.states, buffer.actions, buffer.rewards)
+    return Episode(buffer.states, buffer.actions, buffer.rewards, buffer.ends)
 
 
 def _is_finite(values: Any) -> bool:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
-from beeline.models import RewardModel, WorldModel
+from beeline.models import RewardModel, TerminationModel, WorldModel
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
 from beeline.training._tally import Tally
@@ -36,9 +36,10 @@ from beeline.training.one_step_fitting import OneStepFitting
 from beeline.training.policy_improvement import PolicyImprovement
 from beeline.training.record import Record
 from beeline.training.reward_fitting import RewardFitting
+from beeline.training.termination_fitting import TerminationFitting
 
-_CRITIC = 2**31
-"""Beyond every update that the policy's key is folded with."""
+_CRITIC = _TERMINATION = 2**31
+"""Beyond every update that the policy's key, or the reward's, is folded with."""
 
 _REPLAYED = 4
 """Older episodes that the model is measured on too, spread evenly over the buffer."""
@@ -101,6 +102,8 @@ class BPO(Module):
     """How the model that imagines episodes is fitted; None where real ones are all there is."""
     critic_fitting: CriticFitting | None
     """How the critic at the end of windows is fitted; None where whole episodes are imagined."""
+    termination_fitting: TerminationFitting | None
+    """How a termination model is fitted; None where the termination is known, or there is none."""
     scale_returns: bool = eqx.field(static=True)
     standardise: bool = eqx.field(static=True)
     warmup_episodes: int = eqx.field(static=True)
@@ -117,7 +120,7 @@ class BPO(Module):
             The learners, in that order.
         """
         models = self.one_step_fitting, self.fitting, self.reward_fitting
-        learners = *models, self.critic_fitting, self.improvement
+        learners = *models, self.termination_fitting, self.critic_fitting, self.improvement
         return tuple(learner for learner in learners if learner is not None)
 
     def init(
@@ -126,6 +129,7 @@ class BPO(Module):
         policy: Policy,
         reward: RewardModel | None = None,
         critic: Critic | None = None,
+        termination: TerminationModel | None = None,
         *,
         key: PRNGKeyArray,
     ) -> BPOState:
@@ -136,6 +140,7 @@ class BPO(Module):
             policy: The policy, newly drawn.
             reward: The reward model, newly drawn, if the reward is to be learned.
             critic: The critic, newly drawn, if windows are imagined.
+            termination: The termination model, newly drawn, if the termination is to be learned.
             key: Random key.
 
         Returns:
@@ -151,16 +156,19 @@ class BPO(Module):
             model = eqx.tree_at(lambda m: m.scaling, model, scaling)
             policy = policy.standardise(scaling)
         weights: dict[str, Any] = {"model": model, "policy": policy}
+        ends = episodes.ends is not None
         if reward is not None:
-            weights["reward"] = reward.standardise(scaling, episodes.rewards)
+            weights["reward"] = reward.standardise(scaling, episodes.rewards, ends=ends)
         if critic is not None:
-            critic = critic.standardise(scaling, episodes.rewards)
+            critic = critic.standardise(scaling, episodes.rewards, ends=ends)
             weights["critic"] = Critics(critic, critic)
+        if termination is not None:
+            weights["termination"] = termination.standardise(scaling)
         dyna = self.fitting.dyna
         if dyna is not None:
             dyna_key = jax.random.fold_in(warmup_key, self.warmup_episodes)
             weights["one_step"] = dyna.draw(scaling, episodes.states, key=dyna_key)
-        deviation = jnp.maximum(jnp.std(episodes.return_), 1e-6)
+        deviation = jnp.maximum(jnp.std(episodes.mean_return), 1e-6)
         return BPOState(
             {one.name: one.init(weights[one.name]) for one in self.learners},
             None if dyna is None else jnp.zeros(2),
@@ -200,6 +208,7 @@ class BPO(Module):
             "one_step": fit_key,
             "model": fit_key,
             "reward": reward_key,
+            "termination": jax.random.fold_in(reward_key, _TERMINATION),
             "critic": jax.random.fold_in(improve_key, _CRITIC),
             "policy": improve_key,
         }
@@ -276,6 +285,11 @@ class BPO(Module):
             state.model,
             jnp.concatenate([episode.states[None], state.buffer.states[replayed]]),
             jnp.concatenate([episode.actions[None], state.buffer.actions[replayed]]),
+            jax.tree.map(
+                lambda fresh, old: jnp.concatenate([fresh[None], old[replayed]]),
+                episode.ends,
+                state.buffer.ends,
+            ),
         )
         own = one_step = jnp.zeros(())
         dyna = self.fitting.dyna
@@ -323,16 +337,18 @@ def _record(
     rate: Float[Array, ""],
     collected: Int[Array, ""],
 ) -> Record:
-    model, policy, reward = tallies["model"], tallies["policy"], tallies.get("reward")
+    model, policy = tallies["model"], tallies["policy"]
+    reward, termination = (tallies.get(name) for name in ("reward", "termination"))
     imagined_return, entropy, _ = policy.last
     return Record(
-        collected_return=episode.return_,
+        collected_return=episode.mean_return,
         **errors,
         model_updates=model.due,
         model_loss=model.mean[0],
         model_gradient_norm=model.gradient_norm,
         model_clip_fraction=model.clip_fraction,
         reward_loss=jnp.zeros(()) if reward is None else reward.last[0],
+        termination_loss=None if termination is None else termination.last[0],
         policy_updates=policy.due,
         imagined_return=imagined_return,
         entropy=entropy,
@@ -340,6 +356,7 @@ def _record(
         policy_clip_fraction=policy.clip_fraction,
         return_=measured.return_,
         return_deviation=measured.deviation,
+        episode_length=measured.length,
         imagined_minus_real_return=imagined_return - measured.return_,
         rate=rate,
         skipped_updates=jnp.stack([tally.skipped for tally in tallies.values()]).sum(),

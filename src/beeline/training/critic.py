@@ -15,12 +15,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from typing_extensions import override
 
 from beeline._module import Module
 from beeline.envs import Environment, reward_of
-from beeline.gradients import RewardFunction, rewards_along, rollout
+from beeline.envs._transition import termination_of
+from beeline.gradients import alive, rewards_along, rollout, terminated_along
 from beeline.networks.layers import MLP
 from beeline.networks.scaling import (
     StateScaling,
@@ -31,7 +32,7 @@ from beeline.networks.scaling import (
 )
 from beeline.training.episodes import Buffer
 from beeline.training.learner import Context, Learned, Learner, Slope, Updated
-from beeline.training.windows import Windows
+from beeline.training.windows import Windows, weights_of
 
 _QUARTILES = 0.25, 0.5, 0.75
 _LEAST = 0.01
@@ -99,6 +100,8 @@ class Critic(Module):
         scaling: StateScaling,
         rewards: Float[Array, "batch time"],
         chances: Float[Array, " batch"] | None = None,
+        *,
+        ends: bool = False,
     ) -> "Critic":
         """Fit the coordinates of states and values to episodes.
 
@@ -106,6 +109,8 @@ class Critic(Module):
             scaling: Coordinates in which states are seen.
             rewards: The episodes' rewards.
             chances: Weight of each episode, their sum 1; equal if not given.
+            ends: Whether episodes may terminate: then values differ as much as rewards are large,
+                for all of them may be lost, even where rewards are all the same.
 
         Returns:
             The same network in these coordinates.
@@ -117,8 +122,10 @@ class Critic(Module):
         low, middle, high = sorted_[
             jnp.searchsorted(jnp.cumsum(weights), jnp.asarray(_QUARTILES, weights.dtype))
         ]
-        variance = jnp.sum(weights * (sorted_ - jnp.sum(weights * sorted_)) ** 2)
-        spread = jnp.maximum(high - low, jnp.maximum(_LEAST * jnp.sqrt(variance), 1e-6))
+        least = 0.0 if ends else jnp.sum(weights * sorted_)
+        square = jnp.sum(weights * (sorted_ - least) ** 2)
+        share = 1.0 if ends else _LEAST
+        spread = jnp.maximum(high - low, jnp.maximum(share * jnp.sqrt(square), 1e-6))
         return eqx.tree_at(
             lambda critic: (critic.scaling, critic.middle, critic.spread),
             self,
@@ -207,14 +214,18 @@ def lambda_returns(
     values: Float[Array, " time"],
     discount: float,
     trace: float,
+    terminated: Bool[Array, " time"] | None = None,
 ) -> Float[Array, " time"]:
     """Mix what was earned with what was expected: G_k = r_k + d ((1 - l) V_{k+1} + l G_{k+1}).
+
+    After a step that terminates the episode nothing is expected: G_k = r_k.
 
     Args:
         rewards: Reward of each step.
         values: Value of the state after each step.
         discount: Factor on the worth of a reward for each step that it comes later.
         trace: l: 0 trusts the next value, 1 only the last one.
+        terminated: Whether each step terminates the episode; left out where none does.
 
     Returns:
         The target of the value before each step.
@@ -223,12 +234,13 @@ def lambda_returns(
         Sutton and Barto 2018, "Reinforcement learning", Eq. 12.18.
     """
 
-    def back(following: Array, step: tuple[Array, Array]) -> tuple[Array, Array]:
-        reward, value = step
-        target = reward + discount * ((1 - trace) * value + trace * following)
+    def back(following: Array, step: tuple[Array, Array, Array | None]) -> tuple[Array, Array]:
+        reward, value, over = step
+        expected = (1 - trace) * value + trace * following
+        target = reward + discount * (expected if over is None else jnp.where(over, 0, expected))
         return target, target
 
-    return jax.lax.scan(back, values[-1], (rewards, values), reverse=True)[1]
+    return jax.lax.scan(back, values[-1], (rewards, values, terminated), reverse=True)[1]
 
 
 @final
@@ -251,24 +263,23 @@ class CriticFitting(Learner):
         starts = self.windows.starts(self.env, context.buffer, self.batch_size, key=start_key)
         shape = (self.batch_size, self.windows.length, self.env.action_dim)
         noise = jax.random.normal(noise_key, shape)
-        reward = context.weights.get("reward", reward_of(self.env))
 
         disturbances = None
         if self.disturbed:
             disturbances = starts.disturbances(context.weights["model"])
 
-        def window(*whole: Any) -> tuple[Array, Array, Array]:
-            return self._targets(weights.target, context, reward, *whole)
+        def window(*whole: Any) -> tuple[Array, Array, Array, Array | None]:
+            return self._targets(weights.target, context, *whole)
 
-        states, times, targets = jax.lax.stop_gradient(
+        states, times, targets, counted = jax.lax.stop_gradient(
             jax.vmap(window)(starts.states, noise, starts.first, disturbances)
         )
 
         def loss(weights: Critics) -> Float[Array, ""]:
             critic = weights.critic
             outputs = jax.vmap(jax.vmap(critic.output))(states, times)
-            wanted = jax.vmap(jax.vmap(critic.encode))(targets, times)
-            return jnp.mean((outputs - wanted) ** 2)
+            squares = (outputs - jax.vmap(jax.vmap(critic.encode))(targets, times)) ** 2
+            return jnp.mean(squares if counted is None else weights_of(counted) * squares)
 
         value, gradient = eqx.filter_value_and_grad(loss)(weights)
         return Slope(value, gradient, (value,))
@@ -277,9 +288,9 @@ class CriticFitting(Learner):
     def prepare(self, weights: Critics, buffer: Buffer) -> Critics:
         if buffer.rewards is None:
             return weights
-        scaling = self.windows.scaling(buffer)
-        chances = self.windows.usual(buffer)
-        return Critics(*(c.standardise(scaling, buffer.rewards, chances) for c in weights))
+        seen = self.windows.scaling(buffer), buffer.rewards, self.windows.usual(buffer)
+        ends = buffer.ends is not None
+        return Critics(*(critic.standardise(*seen, ends=ends) for critic in weights))
 
     @override
     def update(self, learned: Learned, context: Context, *, key: PRNGKeyArray) -> Updated:
@@ -296,13 +307,14 @@ class CriticFitting(Learner):
         self,
         target: Critic,
         context: Context,
-        reward: RewardFunction,
         state: Array,
         draws: Array,
         first: Array,
         disturbances: Array | None,
-    ) -> tuple[Array, Array, Array]:
+    ) -> tuple[Array, Array, Array, Array | None]:
         model, policy = context.weights["model"], context.weights["policy"]
+        reward = context.weights.get("reward", reward_of(self.env))
+        termination = context.weights.get("termination", termination_of(self.env))
         states, actions, _, last = rollout(
             *(policy, model, state, draws, first, disturbances),
             through_policy=0.0,
@@ -312,4 +324,9 @@ class CriticFitting(Learner):
         times = first + jnp.arange(draws.shape[0])
         after = jnp.concatenate([states[1:], last[None]])
         values = jax.vmap(target)(after, times + 1)
-        return states, times, lambda_returns(rewards, values, target.discount, self.trace)
+        over = counted = None
+        if termination is not None:
+            over = terminated_along(termination, states, actions, last, first)
+            counted = alive(over)
+        targets = lambda_returns(rewards, values, target.discount, self.trace, over)
+        return states, times, targets, counted

@@ -10,28 +10,64 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
-from beeline.envs._transition import transition
+from beeline.envs._transition import Moment, advance, begin, termination_of, transition
+from beeline.gradients import alive
 from beeline.policies import Policy
 
 Sequences = tuple[Float[Array, "*batch times state"], Float[Array, "*batch time action"]]
 """States and actions of one whole episode or a batch."""
 
 
+class Ends(NamedTuple):
+    """Where episodes terminate in a row of steps, or in many rows."""
+
+    next_states: Float[Array, "*batch time state"]
+    """State after each step: where that terminates an episode, the row goes on in another."""
+    terminated: Bool[Array, "*batch time"]
+    """Whether the step terminates its episode."""
+    times: Int[Array, "*batch time"]
+    """Index of the step in its episode."""
+
+    @property
+    def episodes(self) -> Int[Array, "*batch"]:
+        """Count the episodes in a row.
+
+        Returns:
+            Their number, the one that the row's end cuts off included.
+        """
+        return 1 + self.terminated[..., :-1].sum(axis=-1)
+
+
 class Episode(NamedTuple):
-    """One whole episode in physical units: a state more than there are actions."""
+    """One whole episode in physical units: a state more than there are actions.
+
+    Where episodes can terminate, what was collected is a row of as many steps: the next episode
+    begins where one has ended. One that was evaluated stays where it ended, and earns nothing more.
+    """
 
     states: Float[Array, "times state"]
     actions: Float[Array, "time action"]
     rewards: Float[Array, " time"]
+    ends: Ends | None = None
+    """None where episodes end with the horizon only."""
 
     @property
     def return_(self) -> Float[Array, "*batch"]:
         """Undiscounted sum of the rewards, for one episode or a batch.
 
         Returns:
-            The return.
+            The return; of a row, that of all its episodes.
         """
         return self.rewards.sum(axis=-1)
+
+    @property
+    def mean_return(self) -> Float[Array, "*batch"]:
+        """Share the return of a row among its episodes, for one row or a batch.
+
+        Returns:
+            Their mean return; that of the episode where it is one alone.
+        """
+        return self.return_ if self.ends is None else self.return_ / self.ends.episodes
 
 
 def play(env: Environment, actions: Float[Array, "time action"], *, key: PRNGKeyArray) -> Episode:
@@ -43,7 +79,7 @@ def play(env: Environment, actions: Float[Array, "time action"], *, key: PRNGKey
         key: Random key of the environment.
 
     Returns:
-        The episode.
+        The episode, or a row of them.
     """
     return _roll_out(env, lambda state, t, given: given, actions, key=key)
 
@@ -66,7 +102,7 @@ def act(
         key: Random key of the environment.
 
     Returns:
-        The episode.
+        The episode, or a row of them.
     """
 
     def choose(state, t, given):
@@ -88,7 +124,13 @@ def evaluate(env: Environment, policy: Policy, *, key: PRNGKeyArray) -> Episode:
         The episode.
     """
     nothing = jnp.zeros((env.horizon, 0))
-    return _roll_out(env, lambda state, t, given: policy.mode(state, t), nothing, key=key)
+
+    def choose(state, t, given):
+        return policy.mode(state, t)
+
+    if env.terminated is None:
+        return _roll_out(env, choose, nothing, key=key)
+    return _until_the_end(env, choose, key=key)
 
 
 class Measured(NamedTuple):
@@ -100,6 +142,16 @@ class Measured(NamedTuple):
     """Standard deviation of their returns; 0 for one episode."""
     episodes: Episode
     """A batch of them; a single one has no axis of episodes."""
+
+    @property
+    def length(self) -> Float[Array, ""] | None:
+        """Count the steps until they ended.
+
+        Returns:
+            Their mean number; None where episodes end with the horizon only.
+        """
+        ends = self.episodes.ends
+        return None if ends is None else alive(ends.terminated).sum(axis=-1).mean(dtype=float)
 
 
 def mean_return(
@@ -123,6 +175,8 @@ def mean_return(
 
 
 def _roll_out(env, choose, given, *, key) -> Episode:
+    if env.terminated is not None:
+        return _row(env, choose, given, key=key)
     first_key, steps_key = jax.random.split(key)
 
     def step(state, inputs):
@@ -139,6 +193,46 @@ def _roll_out(env, choose, given, *, key) -> Episode:
     return Episode(jnp.concatenate([states, last[None]]), actions, rewards)
 
 
+def _row(env, choose, given, *, key) -> Episode:
+    first_key, steps_key = jax.random.split(key)
+    terminates = termination_of(env)
+    assert terminates is not None
+
+    def step(loop, inputs):
+        (state, t), (given, step_key) = loop, inputs
+        move_key, again_key = jax.random.split(step_key)
+        action = choose(state, t, given)
+        after, reward = transition(env, state, action, t, key=move_key)
+        over = terminates(state, action, t, after)
+        following = jnp.where(over, env.initial_state(key=again_key), after)
+        lived = state, action, reward, Ends(after, over, t)
+        return (following, jnp.where(over, 0, t + 1)), lived
+
+    first = env.initial_state(key=first_key), jnp.zeros((), int)
+    keys = jax.random.split(steps_key, env.horizon)
+    (last, _), (states, actions, rewards, ends) = jax.lax.scan(step, first, (given, keys))
+    return Episode(jnp.concatenate([states, last[None]]), actions, rewards, ends)
+
+
+def _until_the_end(env, choose, *, key) -> Episode:
+    first_key, steps_key = jax.random.split(key)
+
+    def step(moment: Moment, inputs):
+        t, step_key = inputs
+        action = choose(moment.state, t, None)
+        after, reward = advance(env, moment, action, t, key=step_key)
+        assert moment.over is not None
+        assert after.over is not None
+        now = after.over & ~moment.over
+        return after, (moment.state, action, reward, Ends(after.state, now, t))
+
+    times, keys = jnp.arange(env.horizon), jax.random.split(steps_key, env.horizon)
+    last, (states, actions, rewards, ends) = jax.lax.scan(
+        step, begin(env, key=first_key), (times, keys)
+    )
+    return Episode(jnp.concatenate([states, last.state[None]]), actions, rewards, ends)
+
+
 @final
 class Buffer(Module):
     """Whole episodes on the device, with room for all that a run will see."""
@@ -148,6 +242,8 @@ class Buffer(Module):
     count: Int[Array, ""]
     rewards: Float[Array, "capacity time"] | None = None
     """None where the data has none: enough to fit a world model, not to learn a reward."""
+    ends: Ends | None = None
+    """None where episodes end with the horizon only."""
 
     @classmethod
     def empty(cls, env: Environment, capacity: int) -> "Buffer":
@@ -160,11 +256,17 @@ class Buffer(Module):
         Returns:
             A buffer without episodes.
         """
+        steps = capacity, env.horizon
+        ends = None
+        if env.terminated is not None:
+            after = jnp.zeros((*steps, env.state_dim))
+            ends = Ends(after, jnp.zeros(steps, bool), jnp.zeros(steps, int))
         return cls(
             jnp.zeros((capacity, env.horizon + 1, env.state_dim)),
-            jnp.zeros((capacity, env.horizon, env.action_dim)),
+            jnp.zeros((*steps, env.action_dim)),
             jnp.zeros((), int),
-            jnp.zeros((capacity, env.horizon)),
+            jnp.zeros(steps),
+            ends,
         )
 
     def enlarged(self, capacity: int) -> "Buffer":
@@ -180,8 +282,8 @@ class Buffer(Module):
         def pad(x: Array) -> Array:
             return jnp.pad(x, [(0, capacity - x.shape[0])] + [(0, 0)] * (x.ndim - 1))
 
-        rewards = None if self.rewards is None else pad(self.rewards)
-        return Buffer(pad(self.states), pad(self.actions), self.count, rewards)
+        rewards, ends = jax.tree.map(pad, (self.rewards, self.ends))
+        return Buffer(pad(self.states), pad(self.actions), self.count, rewards, ends)
 
     def add(self, episode: Episode, *, where: Bool[ArrayLike, ""] = True) -> "Buffer":
         """Keep one more episode, in place of the oldest when full.
@@ -195,12 +297,13 @@ class Buffer(Module):
         """
         at = self.count % self.states.shape[0]
         # A choice between whole buffers would copy them.
-        kept = jax.tree.map(lambda x: jnp.where(where, x, 0), episode)
+        kept = jax.tree.map(lambda x: jnp.where(where, x, jnp.zeros_like(x)), episode)
         return Buffer(
             self.states.at[at].set(kept.states),
             self.actions.at[at].set(kept.actions),
             self.count + where,
             None if self.rewards is None else self.rewards.at[at].set(kept.rewards),
+            jax.tree.map(lambda room, new: room.at[at].set(new), self.ends, kept.ends),
         )
 
     def draw(self, batch: int, *, key: PRNGKeyArray) -> Sequences:

@@ -39,8 +39,12 @@ def first_in(episode: Episode) -> Int[Array, ""]:
         Its place when every step's state, action and reward are laid out in a row, the last
         state after them; -1 if all are finite.
     """
-    columns = (episode.states[:-1], episode.actions, episode.rewards[:, None])
-    laid_out = jnp.concatenate([jnp.concatenate(columns, axis=1).ravel(), episode.states[-1]])
+    states = episode.states
+    if episode.ends is not None:
+        # So that the state that an episode ends in is looked at.
+        states = jnp.concatenate([states[:1], episode.ends.next_states])
+    columns = (states[:-1], episode.actions, episode.rewards[:, None])
+    laid_out = jnp.concatenate([jnp.concatenate(columns, axis=1).ravel(), states[-1]])
     bad = ~jnp.isfinite(laid_out)
     return jnp.where(bad.any(), jnp.argmax(bad), -1)
 

@@ -13,9 +13,9 @@ from beeline.compute.microbatch import group_size, mean_in_groups
 from beeline.gradients import open_loop
 from beeline.models import WorldModel, prediction_loss
 from beeline.training.dyna import Dyna
-from beeline.training.episodes import Buffer
+from beeline.training.episodes import Buffer, Ends
 from beeline.training.learner import Context, Learner, Slope
-from beeline.training.windows import Windows
+from beeline.training.windows import Window, Windows
 
 
 @final
@@ -55,7 +55,7 @@ class ModelFitting(Learner):
     def _batch(self, context: Context, key: PRNGKeyArray) -> tuple[Array, ...]:
         buffer = context.buffer
         if self.windows is not None:
-            return tuple(self.windows.draw(buffer, self.batch_size, key=key))
+            return _arrays(self.windows.draw(buffer, self.batch_size, key=key))
         if self.dyna is None:
             return buffer.draw(self.batch_size, key=key)
         key, dyna_key = jax.random.split(key)
@@ -68,6 +68,7 @@ class ModelFitting(Learner):
         model: WorldModel,
         states: Float[Array, "batch times state"],
         actions: Float[Array, "batch time action"],
+        ends: Ends | None = None,
     ) -> Float[Array, " batch"]:
         """Measure the model on each of some episodes.
 
@@ -75,17 +76,24 @@ class ModelFitting(Learner):
             model: The world model.
             states: The episodes' states.
             actions: Their actions.
+            ends: Where they terminate, if they are rows of episodes.
 
         Returns:
             Root mean squared errors of the predicted states, in standardised units.
         """
 
-        def error(states: Array, actions: Array) -> Array:
+        def error(states: Array, actions: Array, ends: Ends | None) -> Array:
             if self.windows is not None:
-                return jnp.sqrt(prediction_loss(model, *self.windows.all_of(states, actions)))
+                windows = self.windows.all_of(states, actions, ends)
+                return jnp.sqrt(prediction_loss(model, *_arrays(windows)))
             return jnp.sqrt(prediction_loss(model, states[None], actions[None]))
 
-        return jax.vmap(error)(states, actions)
+        return jax.vmap(error)(states, actions, ends)
+
+
+def _arrays(window: Window) -> tuple[Array, ...]:
+    given = window.states, window.actions, window.first
+    return given if window.weights is None else (*given, window.weights)
 
 
 def open_loop_error(

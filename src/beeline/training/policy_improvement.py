@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from beeline.compute.devices import mean_over_devices
 from beeline.envs import Environment, reward_of
+from beeline.envs._transition import termination_of
 from beeline.gradients import Imagined, Objective, PolicyGradient, draw_noise
 from beeline.models import WorldModel
 from beeline.policies import Policy, Widened
@@ -72,7 +73,7 @@ class PolicyImprovement(Learner):
         """Say what is maximised.
 
         Args:
-            context: Holds the reward model, where the reward is learned.
+            context: Holds what tells rewards and ends, where that is learned.
 
         Returns:
             The scaled return and the entropy beside it.
@@ -81,6 +82,7 @@ class PolicyImprovement(Learner):
             context.weights.get("reward", reward_of(self.env)),
             jnp.asarray(context.return_scale),
             jnp.asarray(self.entropy_weight, dtype=float),
+            termination=context.weights.get("termination", termination_of(self.env)),
             **self._at_the_end(context),
         )
 

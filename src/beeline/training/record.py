@@ -55,6 +55,11 @@ class Record(NamedTuple):
     """Updates of any kind not taken because of a number that was not finite."""
     discarded_episodes: Int[Array, ""]
     """1 if the episode collected was not finite, and so not kept; 0 otherwise."""
+    episode_length: Float[Array, ""] | None = None
+    """Mean steps until the episodes of `return_` terminated, the horizon where they did not; None,
+    and not recorded, where none can."""
+    termination_loss: Float[Array, ""] | None = None
+    """Loss of the termination model's last update; None, likewise, where there is no such model."""
 
 
 MEASURED_IN = {
@@ -62,6 +67,7 @@ MEASURED_IN = {
     "model_gradient_norm": "model_updates",
     "model_clip_fraction": "model_updates",
     "reward_loss": "model_updates",
+    "termination_loss": "model_updates",
     "imagined_return": "policy_updates",
     "imagined_minus_real_return": "policy_updates",
     "entropy": "policy_updates",

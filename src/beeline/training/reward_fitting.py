@@ -18,10 +18,13 @@ class RewardFitting(Learner):
 
     @override
     def slope(self, weights: RewardModel, context: Context, *, key: PRNGKeyArray) -> Slope:
-        states, actions, rewards = context.buffer.draw_rewarded(self.batch_size, key=key)
+        buffer, times = context.buffer, None
+        states, actions, rewards = buffer.draw_rewarded(self.batch_size, key=key)
+        if buffer.ends is not None:
+            times = buffer.ends.times[buffer.choose(self.batch_size, key=key)]
 
         def loss(reward: RewardModel) -> Float[Array, ""]:
-            return reward.loss(states, actions, rewards)
+            return reward.loss(states, actions, rewards, times)
 
         value, gradient = eqx.filter_value_and_grad(loss)(weights)
         return Slope(value, gradient, (value,))

@@ -16,7 +16,7 @@ from typing_extensions import override
 from beeline.compute import devices
 from beeline.compute.background import in_background
 from beeline.config import Config
-from beeline.models import RewardModel, WorldModel
+from beeline.models import RewardModel, TerminationModel, WorldModel
 from beeline.policies import Policy
 from beeline.training._fault_names import fault_of_warmup, faults_of_iteration
 from beeline.training.algorithm import Algorithm, Fault, seeds_of
@@ -36,6 +36,7 @@ class Networks(NamedTuple):
     policy: Policy
     reward: RewardModel | None
     critic: Critic | None
+    termination: TerminationModel | None
     key: PRNGKeyArray
     """For all that is drawn later."""
 
@@ -179,8 +180,8 @@ def _compile_start(algorithm: SideBySide, seeds: Sequence[int]) -> Callable[[], 
 
 def _start(algorithm: SideBySide) -> Callable[[Array], BPOState]:
     def start(seed: UInt32[Array, ""]) -> BPOState:
-        model, policy, reward, critic, key = algorithm.draw(seed)
-        return algorithm.bpo.init(model, policy, reward, critic, key=key)
+        model, policy, reward, critic, termination, key = algorithm.draw(seed)
+        return algorithm.bpo.init(model, policy, reward, critic, termination, key=key)
 
     return lambda seeds: _over_seeds(start, len(seeds), seeds)
 

@@ -11,13 +11,14 @@ from typing import NamedTuple, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
+from beeline.gradients import alive
 from beeline.models import WorldModel, residuals
 from beeline.networks.scaling import StateScaling
-from beeline.training.episodes import Buffer
+from beeline.training.episodes import Buffer, Ends
 
 _NEWEST = 0.25
 """Share of the episodes that count as the newest."""
@@ -31,6 +32,39 @@ class Window(NamedTuple):
     actions: Float[Array, "*batch time action"]
     first: Int[Array, "*batch"]
     """Index in the episode of the first step."""
+    terminated: Bool[Array, "*batch time"] | None = None
+    """Whether a step terminates its episode: those after the first that does are of another one.
+    None where episodes end with the horizon only."""
+
+    @property
+    def ended(self) -> Bool[Array, "*batch"] | None:
+        """Tell whether the episode that a window begins in terminates inside it.
+
+        Returns:
+            Whether it does; None where episodes end with the horizon only.
+        """
+        return None if self.terminated is None else self.terminated.any(axis=-1)
+
+    @property
+    def weights(self) -> Float[Array, "*batch time"] | None:
+        """Weigh steps so that a plain mean is that over the steps of the episodes begun in.
+
+        Returns:
+            Weights with mean 1, those of later episodes 0; None where there are none of these.
+        """
+        return None if self.terminated is None else weights_of(alive(self.terminated))
+
+
+def weights_of(counted: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Weigh entries so that a plain mean is that over some of them, also in parts.
+
+    Args:
+        counted: Which count; there has to be one.
+
+    Returns:
+        Weights with mean 1, those of the others 0.
+    """
+    return counted / counted.mean()
 
 
 class Starts(NamedTuple):
@@ -51,8 +85,12 @@ class Starts(NamedTuple):
         Returns:
             Residuals, those of a window together, without gradient.
         """
-        window = self.seen if self.first is not None else self.seen[:2]
-        return jax.lax.stop_gradient(jax.vmap(partial(residuals, model))(*window))
+        window = self.seen[:2] if self.first is None else self.seen[:3]
+        lacking = jax.vmap(partial(residuals, model))(*window)
+        if self.seen.terminated is not None:
+            # What came after an end is of another episode.
+            lacking = jnp.where(alive(self.seen.terminated)[..., None], lacking, 0)
+        return jax.lax.stop_gradient(lacking)
 
 
 @final
@@ -80,7 +118,7 @@ class Windows(Module):
             The windows; the whole episodes that `Buffer.draw` draws if they are as long.
         """
         horizon = buffer.actions.shape[1]
-        if self.length == horizon:
+        if self.length == horizon and buffer.ends is None:
             states, actions = buffer.draw(batch, key=key)
             return Window(states, actions, jnp.zeros(batch, int))
         episode_key, first_key = jax.random.split(key)
@@ -105,10 +143,11 @@ class Windows(Module):
         fresh = jax.vmap(lambda key: env.initial_state(key=key))(jax.random.split(fresh_key, count))
         episodes = self._choose(buffer, batch, key=seen_key)
         last = env.horizon - self.length
-        first = jax.random.randint(first_key, (batch,), 0, last + 1)
-        first = jnp.where(jnp.arange(batch) < count, 0, first)
-        seen = jax.vmap(partial(self._cut, buffer))(episodes, first)
-        return Starts(jnp.concatenate([fresh, seen.states[count:, 0]]), first, seen)
+        row = jax.random.randint(first_key, (batch,), 0, last + 1)
+        is_fresh = jnp.arange(batch) < count
+        seen = jax.vmap(partial(self._cut, buffer))(episodes, jnp.where(is_fresh, 0, row))
+        states = jnp.concatenate([fresh, seen.states[count:, 0]])
+        return Starts(states, jnp.where(is_fresh, 0, seen.first), seen)
 
     def chances(self, buffer: Buffer) -> Float[Array, " capacity"]:
         """Say how likely a window is of each episode.
@@ -123,23 +162,31 @@ class Windows(Module):
         return (1 - self.recent) * seen + self.recent * buffer.newest(_NEWEST)
 
     def all_of(
-        self, states: Float[Array, "times state"], actions: Float[Array, "time action"]
+        self,
+        states: Float[Array, "times state"],
+        actions: Float[Array, "time action"],
+        ends: Ends | None = None,
     ) -> Window:
         """Cut an episode into windows that follow each other, leaving out what is over.
 
         Args:
-            states: A whole episode.
+            states: A whole episode, or a row of them.
             actions: Its actions.
+            ends: Where episodes terminate in a row.
 
         Returns:
             The windows.
         """
 
+        def part(values: Array, first: Array, length: int) -> Array:
+            return jax.lax.dynamic_slice_in_dim(values, first, length)
+
         def cut(first: Array) -> Window:
+            if ends is not None:
+                parts = jax.tree.map(lambda values: part(values, first, self.length), ends)
+                return _of_row(states[first], part(actions, first, self.length), parts)
             return Window(
-                jax.lax.dynamic_slice_in_dim(states, first, self.length + 1),
-                jax.lax.dynamic_slice_in_dim(actions, first, self.length),
-                first,
+                part(states, first, self.length + 1), part(actions, first, self.length), first
             )
 
         return jax.vmap(cut)(jnp.arange(actions.shape[0] // self.length) * self.length)
@@ -174,10 +221,18 @@ class Windows(Module):
 
     def _cut(self, buffer: Buffer, episode: Array, first: Array) -> Window:
         def part(values: Array, length: int) -> Array:
-            return jax.lax.dynamic_slice(
-                values, (episode, first, 0), (1, length, values.shape[-1])
-            )[0]
+            rest = values.shape[2:]
+            start = episode, first, *(0 for _ in rest)
+            return jax.lax.dynamic_slice(values, start, (1, length, *rest))[0]
 
-        return Window(
-            part(buffer.states, self.length + 1), part(buffer.actions, self.length), first
-        )
+        actions = part(buffer.actions, self.length)
+        if buffer.ends is not None:
+            ends = jax.tree.map(lambda values: part(values, self.length), buffer.ends)
+            return _of_row(buffer.states[episode, first], actions, ends)
+        return Window(part(buffer.states, self.length + 1), actions, first)
+
+
+def _of_row(state: Array, actions: Array, ends: Ends) -> Window:
+    # The states after an end are those of the next episode, and as good as any.
+    states = jnp.concatenate([state[None], ends.next_states])
+    return Window(states, actions, ends.times[0], ends.terminated)

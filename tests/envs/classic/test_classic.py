@@ -13,7 +13,14 @@ from beeline.control import random_return, reference_return
 from beeline.run import RunError, _figures
 
 SMALL = {"reaction-diffusion": {"cells": 16}}
-NAMES = ("cart-pole", "double-integrator", "pendulum", "reaction-diffusion", "unstable-pole")
+NAMES = (
+    "cart-pole",
+    "cart-pole-balance",
+    "double-integrator",
+    "pendulum",
+    "reaction-diffusion",
+    "unstable-pole",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,6 +64,7 @@ def test_random_actions_earn_what_they_did_elsewhere(name, horizon, mean, error)
     [
         name if name == "double-integrator" else pytest.param(name, marks=pytest.mark.slow)
         for name in NAMES
+        if envs.make(name, horizon=5).terminated is None
     ],
 )
 def test_a_run_is_measured_by_the_reference(name, tiny, tmp_path, monkeypatch):

@@ -5,12 +5,14 @@ move by chance, but for the linear ones without noise.
 """
 
 from beeline.envs.classic.cart_pole import CartPole
+from beeline.envs.classic.cart_pole_balance import CartPoleBalance
 from beeline.envs.classic.linear import DoubleIntegrator, LinearMotion, UnstablePole
 from beeline.envs.classic.pendulum import Pendulum
 from beeline.envs.classic.reaction_diffusion import ReactionDiffusion
 
 __all__ = [
     "CartPole",
+    "CartPoleBalance",
     "DoubleIntegrator",
     "LinearMotion",
     "Pendulum",

@@ -28,7 +28,8 @@ def row(record: Any, reference: Reference) -> dict[str, list[Any]]:
     Returns:
         A list with an entry for each seed by name, None where nothing was measured.
     """
-    named = {name.rstrip("_"): np.asarray(values) for name, values in record._asdict().items()}
+    given = {name: values for name, values in record._asdict().items() if values is not None}
+    named = {name.rstrip("_"): np.asarray(values) for name, values in given.items()}
     for name in named.keys() & MEASURED_IN.keys():
         named[name] = np.where(named[MEASURED_IN[name]] > 0, named[name], np.nan)
     for name in ("imagined_return", "return"):

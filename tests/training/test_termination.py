@@ -200,13 +200,13 @@ def test_a_row_is_cut_into_windows_and_imagined_ones_begin_with_its_times(buffer
         steps, ended = by_hand(buffer, 2, at)
         assert (int(cut.first[i]), bool(cut.ended[i])) == (buffer.ends.times[2, at], ended)
         np.testing.assert_array_equal(cut.states[i, 1 : len(steps) + 1, 0], [s[2] for s in steps])
-    states, first = windows.starts(Plank(), buffer, 200, key=jax.random.key(0))
+    states, first, _ = windows.starts(Plank(), buffer, 800, key=jax.random.key(0))
     seen = {
         (float(buffer.states[row, at, 0]), int(buffer.ends.times[row, at]))
         for row in range(6)
         for at in range(HORIZON - LENGTH + 1)
     }
-    assert set(zip(states[50:, 0].tolist(), first[50:].tolist(), strict=True)) == seen
+    assert set(zip(states[200:, 0].tolist(), first[200:].tolist(), strict=True)) == seen
     whole = Windows(HORIZON).draw(buffer, 5, key=jax.random.key(0))
     assert not whole.first.any()
     assert whole.terminated is not None
@@ -345,7 +345,7 @@ def test_a_critic_bootstraps_at_the_horizon_and_not_at_an_end(length, values, fl
     key = jax.random.key(1)
     critic = Critic(1, HORIZON, hidden_sizes=(16,), discount=0.9, key=key)
     critic = critic.standardise(scaling, rows.rewards, ends=True)
-    assert critic.deviation == 1
+    assert critic.spread == 1
     fitting = CriticFitting(
         Optimiser(2e-2, 0.1, 10.0), 32, env, Windows(LENGTH, 0.2), target_rate=0.2
     )

@@ -8,7 +8,9 @@ from beeline.config._groups import Exploration, Fitting, Improvement, Model, Pol
 
 _PAPER: dict[str, Any] = {
     "env_steps": 200_000,
-    "world_model": Model(positions=True, frequencies=0, harmonics=0, standardise=False),
+    "world_model": Model(
+        positions=True, frequencies=0, harmonics=0, standardise=False, units="state"
+    ),
     "policy": Policy(
         frequencies=0,
         squash="tanh",

@@ -6,10 +6,10 @@ A number in a page of Markdown stands between two comments, which readers do not
     -->0.912 [0.826, 0.943]<!-- /figure -->
 
 First the file: the `summary.csv` of an experiment by its folder, or a path from the root of the
-checkout. Then a template in the columns of a row, and conditions that choose rows: `column=text`,
-or `column<number`, `column>=number`. What several rows give is joined as cells of a table;
-`{count}` is how many rows there are. The command writes the numbers of today, and a test refuses a
-page whose numbers are others.
+checkout. Then a template, with `{column}` as the file has it and `{column:format}` as a number.
+Then conditions that choose rows: `column=text`, `column<number`, `column>=number`. What several
+rows give is joined as cells of a table; `{count}` is how many rows there are. The command writes
+the numbers of today, and a test refuses a page whose numbers are others.
 """
 
 import argparse
@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/*.md", "experiments/*/README.md")
 
 _FIGURE = re.compile(r"(<!-- figure: (.*?)\s*-->).*?(<!-- /figure -->)", re.DOTALL)
+_COLUMN = re.compile(r"\{([^{}:]+):?([^{}]*)\}")
 _CONDITION = re.compile(r"(.+?)(>=|<|=)(.*)")
 _HOLDS: dict[str, Callable[[str, str], bool]] = {
     "=": lambda value, asked: value == asked,
@@ -97,7 +98,7 @@ def figure(claim: str, root: Path = ROOT) -> str:
     file = root / (name if "/" in name else f"experiments/{name}/results/summary.csv")
     try:
         rows = [row for row in load(file) if all(_holds(row, one) for one in conditions)]
-        said = [template.format_map(_numbers(row) | {"count": len(rows)}) for row in rows]
+        said = [_filled(template, row | {"count": str(len(rows))}) for row in rows]
     except (OSError, KeyError, ValueError) as error:
         raise ClaimError(f"{claim}: {type(error).__name__}: {error}") from None
     if not rows:
@@ -113,14 +114,13 @@ def _holds(row: Row, condition: str) -> bool:
     return _HOLDS[relation](row[column], asked)
 
 
-def _numbers(row: Row) -> dict[str, str | float]:
-    numbers: dict[str, str | float] = {}
-    for name, value in row.items():
-        try:
-            numbers[name] = float(value)
-        except ValueError:
-            numbers[name] = value
-    return numbers
+def _filled(template: str, row: Row) -> str:
+    # Not by `str.format`, for names of columns have dots in them.
+    def value(found: re.Match[str]) -> str:
+        text = row[found[1]]
+        return format(float(text), found[2]) if found[2] else text
+
+    return _COLUMN.sub(value, template)
 
 
 def _read(page: Path) -> str:

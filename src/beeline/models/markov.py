@@ -100,8 +100,9 @@ class MarkovModel(WorldModel[None]):
         """
         values, t = self.scaling.encode(states), jnp.arange(actions.shape[1])
         changes = jnp.diff(values, axis=1) / self._unit()
-        inputs = values[:, :-1], actions, *(() if first is None else (first,))
-        predicted = jax.vmap(lambda v, a, f=0: self._changes(v, a, f + t))(*inputs)
+        times = t if first is None else first[:, None] + t
+        along = jax.vmap(self._changes, in_axes=(0, 0, None if first is None else 0))
+        predicted = along(values[:, :-1], actions, times)
         return jnp.mean((predicted - changes) ** 2)
 
     @override

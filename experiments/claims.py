@@ -8,8 +8,9 @@ A number in a page of Markdown stands between two comments, which readers do not
 First the file: the `summary.csv` of an experiment by its folder, or a path from the root of the
 checkout. Then a template, with `{column}` as the file has it and `{column:format}` as a number.
 Then conditions that choose rows: `column=text`, `column<number`, `column>=number`. What several
-rows give is joined as cells of a table; `{count}` is how many rows there are. The command writes
-the numbers of today, and a test refuses a page whose numbers are others.
+rows give stands in a list, or in cells of a table if the comment begins with `cells` in the place
+of `figure`; `{count}` is how many rows there are. The command writes the numbers of today, and a
+test refuses a page whose numbers are others.
 """
 
 import argparse
@@ -24,13 +25,14 @@ from experiments._results import load
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/*.md", "experiments/*/README.md")
 
-_FIGURE = re.compile(r"(<!-- figure: (.*?)\s*-->).*?(<!-- /figure -->)", re.DOTALL)
+_FIGURE = re.compile(r"(<!-- (figure|cells): (.*?)\s*-->).*?(<!-- /figure -->)", re.DOTALL)
+_BETWEEN = {"figure": ", ", "cells": " | "}
 _COLUMN = re.compile(r"\{([^{}:]+):?([^{}]*)\}")
 _CONDITION = re.compile(r"(.+?)(>=|<|=)(.*)")
 _HOLDS: dict[str, Callable[[str, str], bool]] = {
     "=": lambda value, asked: value == asked,
-    "<": lambda value, asked: float(value) < float(asked),
-    ">=": lambda value, asked: float(value) >= float(asked),
+    "<": lambda value, asked: value != "" and float(value) < float(asked),
+    ">=": lambda value, asked: value != "" and float(value) >= float(asked),
 }
 
 Row = dict[str, str]
@@ -78,15 +80,20 @@ def with_figures(text: str, root: Path = ROOT) -> str:
     Returns:
         The same with each figure as its file has it.
     """
-    return _FIGURE.sub(lambda found: f"{found[1]}{figure(found[2], root)}{found[3]}", text)
+
+    def renew(found: re.Match[str]) -> str:
+        return f"{found[1]}{figure(found[3], root, _BETWEEN[found[2]])}{found[4]}"
+
+    return _FIGURE.sub(renew, text)
 
 
-def figure(claim: str, root: Path = ROOT) -> str:
+def figure(claim: str, root: Path = ROOT, between: str = ", ") -> str:
     """Look a figure up.
 
     Args:
         claim: What stands in its first comment: the file, the template and the conditions.
         root: The root of the checkout.
+        between: What stands between those of several rows.
 
     Returns:
         What belongs between the comments.
@@ -103,7 +110,7 @@ def figure(claim: str, root: Path = ROOT) -> str:
         raise ClaimError(f"{claim}: {type(error).__name__}: {error}") from None
     if not rows:
         raise ClaimError(f"{claim}: no row of {file} is so")
-    return said[0] if "{count" in template else " | ".join(said)
+    return said[0] if "{count" in template else between.join(said)
 
 
 def _holds(row: Row, condition: str) -> bool:

@@ -41,7 +41,7 @@ def test_every_number_is_that_of_its_file():
     ("claim", "said"),
     [
         ('some "{median:.3f}" task=bacteria', "0.950"),
-        ('some "{median:.2f}" task=harvest line=ours', "1.00 | 0.50"),
+        ('some "{median:.2f}" task=harvest line=ours', "1.00, 0.50"),
         ('some "{median:.3f} after {horizon:.0f}" horizon=500', "0.500 after 500"),
         ('some "{count}" median>=0.95', "2"),
         ('some "{count} of 3" median<0.995', "2 of 3"),
@@ -75,6 +75,8 @@ def test_a_stale_number_is_replaced_and_the_rest_stays(root):
     whole = f"It is {opened}0.95<!-- /figure --> and {opened}0.95<!-- /figure -->, 0.11 not.\n"
     assert claims.with_figures(text, root) == whole
     assert claims.with_figures(whole, root) == whole
+    row = '| a | <!-- cells: some "{median:.2f}" task=harvest -->%s<!-- /figure --> |'
+    assert claims.with_figures(row % "", root) == row % "1.00 | 0.50"
 
 
 EXPERIMENTS = sorted(file.parent for file in claims.ROOT.glob("experiments/*/grid.toml"))

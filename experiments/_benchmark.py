@@ -141,12 +141,12 @@ class Recorded(NamedTuple):
         """Say whether a number that was not finite stopped a run, so that it has no result.
 
         Args:
-            cell: The run, which is recorded.
+            cell: The run, which is recorded; what others than the runner recorded did not stop.
 
         Returns:
             Whether it did.
         """
-        return self.finals[cell]["stopped"] == "1"
+        return self.finals[cell].get("stopped") == "1"
 
     def final(self, cell: Cell) -> float:
         """Score a run.
@@ -248,7 +248,7 @@ class Recorded(NamedTuple):
             others; nothing where some of these were not counted.
         """
         cells = self.ran(cells)
-        counts = [self.finals[cell]["skipped"] for cell in cells if not self.stopped(cell)]
+        counts = [self.finals[cell].get("skipped", "") for cell in cells if not self.stopped(cell)]
         some = [int(count) for count in counts if count not in ("", "0")]
         said = f"{sum(some)} in {len(some)}" if some else "0"
         return {

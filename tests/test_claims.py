@@ -34,6 +34,8 @@ def test_every_number_is_that_of_its_file():
     pages = claims.renewed()
     for file, text in pages.items():
         assert text == file.read_text(encoding="utf-8"), f"{file}: run python -m experiments.claims"
+        # Markdown takes a line that begins with a comment for HTML, and shows its asterisks.
+        assert not re.search(r"^\s*<!-- (figure|cells): ", text, flags=re.M), file
     assert "<!-- figure: " in pages[claims.ROOT / "README.md"]
 
 
@@ -88,7 +90,7 @@ def test_tables_are_those_of_the_recorded_runs(folder, tmp_path, monkeypatch):
     plot = importlib.import_module(f"experiments.{folder.name}.plot")
     recorded = Recorded.of(folder / "grid.toml", "reduced", Store(RESULTS))
     rows = plot.draw(recorded, tmp_path)
-    command = f"python -m experiments.{folder.name}.plot"
+    command = f"stale: run python -m experiments.{folder.name}.plot"
     assert table(rows, "reduced") in (folder / "README.md").read_text(encoding="utf-8"), command
     save(tmp_path / "summary.csv", rows, "")
     assert load(tmp_path / "summary.csv") == load(folder / "results" / "summary.csv"), command
@@ -97,4 +99,6 @@ def test_tables_are_those_of_the_recorded_runs(folder, tmp_path, monkeypatch):
 def test_the_page_of_results_is_that_of_the_recorded_runs():
     text = PAGE.read_text(encoding="utf-8")
     (command,) = re.findall(r"^python -m experiments\.table --variants (.*)$", text, flags=re.M)
-    assert page(Store(RESULTS).finals(), shlex.split(command)) == text, "python -m " + command
+    assert page(Store(RESULTS).finals(), shlex.split(command)) == text, (
+        f"stale: run python -m experiments.table --variants {command}"
+    )

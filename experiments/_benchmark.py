@@ -1,6 +1,6 @@
 """What the runs of a grid say, line by line of a figure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,9 @@ from experiments._store import Curve, Row, Store
 
 POINTS = 60
 """Points of an aggregated learning curve."""
+
+LEAST_SEEDS = 3
+"""Runs of every task below which there is no interval."""
 
 
 class Line(NamedTuple):
@@ -53,15 +56,33 @@ class Line(NamedTuple):
         seeds = range(self.block.seeds)
         return [Cell(task, horizon, self.model, variant, seed) for seed in seeds]
 
+    def all_cells(self, horizon: int, variant: str | None = None) -> list[Cell]:
+        """List its runs at one horizon.
+
+        Args:
+            horizon: The horizon.
+            variant: The variant; every one if left out.
+
+        Returns:
+            One a task and seed.
+        """
+        variants = self.block.variants if variant is None else (variant,)
+        return [
+            cell
+            for name in variants
+            for task in self.block.tasks
+            for cell in self.cells(task, horizon, name)
+        ]
+
 
 class Point(NamedTuple):
     """Where a line is at one horizon: its best variant."""
 
     variant: str
     interval: Interval
-    """Interquartile mean over tasks and seeds."""
+    """Interquartile mean over tasks and seeds; without bounds below `LEAST_SEEDS`."""
     scores: list[Float[np.ndarray, " seed"]]
-    """Final returns by task, of all runs that it rests on."""
+    """Final returns by task, of all runs that it rests on; those that stopped have none."""
 
     @property
     def runs(self) -> int:
@@ -105,6 +126,28 @@ class Recorded(NamedTuple):
         """
         return sorted({horizon for line in self.lines for horizon in line.block.horizons})
 
+    def ran(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Choose the runs that are recorded.
+
+        Args:
+            cells: Some runs.
+
+        Returns:
+            Those of them, ended or stopped.
+        """
+        return [cell for cell in cells if cell in self.finals]
+
+    def stopped(self, cell: Cell) -> bool:
+        """Say whether a number that was not finite stopped a run, so that it has no result.
+
+        Args:
+            cell: The run, which is recorded; what others than the runner recorded did not stop.
+
+        Returns:
+            Whether it did.
+        """
+        return self.finals[cell].get("stopped") == "1"
+
     def final(self, cell: Cell) -> float:
         """Score a run.
 
@@ -126,16 +169,16 @@ class Recorded(NamedTuple):
 
         Returns:
             The variant with the greatest interquartile mean; None unless there is one with a run
-            of every task: a mean over other tasks than the other lines' would mislead.
+            of every task that ended: a mean over other tasks than the other lines' would mislead.
         """
         points = []
         for variant in line.block.variants if horizon in line.block.horizons else ():
             scores = [
                 np.array([self.final(cell) for cell in cells])
-                for cells in self._recorded(line, horizon, variant)
+                for cells in self._ended(line, horizon, variant)
             ]
             if all(task.size for task in scores):
-                interval = bootstrap(interquartile_mean, scores)
+                interval = with_bounds(bootstrap(interquartile_mean, scores), scores)
                 points.append(Point(variant, interval, scores))
         return max(points, key=lambda point: float(point.interval.value), default=None)
 
@@ -160,7 +203,7 @@ class Recorded(NamedTuple):
             np.stack(
                 [hold(getattr(c, spent), c.normalized_return, budgets) for c in curves], axis=-1
             )
-            for cells in self._recorded(line, horizon, point.variant)
+            for cells in self._ended(line, horizon, point.variant)
             for curves in [[self.curves[cell] for cell in cells]]
         ]
 
@@ -178,7 +221,7 @@ class Recorded(NamedTuple):
         point = self.point(line, horizon)
         if point is None:
             return 0.0
-        tasks = self._recorded(line, horizon, point.variant)
+        tasks = self._ended(line, horizon, point.variant)
         return max(float(getattr(self.curves[c], spent)[-1]) for cells in tasks for c in cells)
 
     def learned(self, horizon: int) -> list[Curve]:
@@ -188,21 +231,50 @@ class Recorded(NamedTuple):
             horizon: The horizon.
 
         Returns:
-            Those at this horizon; other experiments' runs are not among them.
+            Those at this horizon of runs that ended; other experiments' are not among them.
         """
-        mine = {
-            cell: None
-            for line in self.lines
-            if horizon in line.block.horizons
-            for task in line.block.tasks
-            for variant in line.block.variants
-            for cell in line.cells(task, horizon, variant)
-        }
-        return [self.curves[cell] for cell in mine if cell in self.curves]
+        lines = [line for line in self.lines if horizon in line.block.horizons]
+        mine = dict.fromkeys(cell for line in lines for cell in line.all_cells(horizon))
+        return [self.curves[cell] for cell in self.ran(mine) if not self.stopped(cell)]
 
-    def _recorded(self, line: Line, horizon: int, variant: str) -> list[list[Cell]]:
-        wanted = (line.cells(task, horizon, variant) for task in line.block.tasks)
-        return [[cell for cell in cells if cell in self.finals] for cells in wanted]
+    def faults(self, cells: Iterable[Cell]) -> dict[str, Any]:
+        """Count what was not finite in some runs.
+
+        Args:
+            cells: The runs; those that are not recorded do not count.
+
+        Returns:
+            How many runs stopped, and how many updates and episodes were left out in how many
+            others; nothing where some of these were not counted.
+        """
+        cells = self.ran(cells)
+        counts = [self.finals[cell].get("skipped", "") for cell in cells if not self.stopped(cell)]
+        some = [int(count) for count in counts if count not in ("", "0")]
+        said = f"{sum(some)} in {len(some)}" if some else "0"
+        return {
+            "stopped": sum(self.stopped(cell) for cell in cells),
+            "skipped": "" if "" in counts else said,
+        }
+
+    def _ended(self, line: Line, horizon: int, variant: str) -> list[list[Cell]]:
+        wanted = (self.ran(line.cells(task, horizon, variant)) for task in line.block.tasks)
+        return [[cell for cell in cells if not self.stopped(cell)] for cells in wanted]
+
+
+def with_bounds(interval: Interval, *scores: Sequence[Float[np.ndarray, "*any seed"]]) -> Interval:
+    """Leave the bounds of an interval out where there are too few runs for one.
+
+    Args:
+        interval: The interval.
+        *scores: What it rests on, each by task.
+
+    Returns:
+        The same from `LEAST_SEEDS` runs of every task on; below, bounds that are not a number.
+    """
+    if all(task.shape[-1] >= LEAST_SEEDS for tasks in scores for task in tasks):
+        return interval
+    none = np.full_like(interval.value, np.nan)
+    return Interval(interval.value, none, none)
 
 
 def reach(
@@ -223,7 +295,7 @@ def reach(
             bound the ratio from below.
 
     Returns:
-        How many times our budget they need, with its interval.
+        How many times our budget they need, with its interval where there are seeds for one.
     """
 
     def ratio(ours: Any, theirs: Any) -> np.ndarray:
@@ -231,7 +303,21 @@ def reach(
         needed, ours_needed = (first_reach(mean, budgets, level) for mean in means)
         return reach_ratio(np.asarray(np.minimum(needed, end)), ours_needed)
 
-    return bootstrap(ratio, list(ours), list(theirs))
+    return with_bounds(bootstrap(ratio, list(ours), list(theirs)), ours, theirs)
+
+
+def bracketed(interval: Interval, digits: int = 2) -> str:
+    """Write an interval down.
+
+    Args:
+        interval: The interval.
+        digits: Digits after the point.
+
+    Returns:
+        The value, and its bounds in brackets if it has any.
+    """
+    value, low, high = (f"{float(number):.{digits}f}" for number in interval)
+    return value if np.isnan(interval.low) else f"{value} [{low}, {high}]"
 
 
 def rows_by_horizon(recorded: Recorded) -> list[dict[str, Any]]:
@@ -261,6 +347,7 @@ def rows_by_horizon(recorded: Recorded) -> list[dict[str, Any]]:
                     "best_variant": "" if point is None else point.variant,
                     "runs": 0 if point is None else point.runs,
                     "wanted": len(line.block.tasks) * line.block.seeds,
+                    **recorded.faults(line.all_cells(horizon, point and point.variant)),
                 }
                 | (
                     numbers
@@ -276,12 +363,11 @@ def _numbers(point: Point, first: Point | None) -> dict[str, Any]:
     better = ""
     if first is not None and len(first.scores) == len(point.scores):
         chance = bootstrap(probability_of_improvement, first.scores, point.scores)
-        better = f"{chance.value:.2f} [{chance.low:.2f}, {chance.high:.2f}]"
+        better = bracketed(with_bounds(chance, first.scores, point.scores))
     return {
         "iqm": value,
-        # Resampling one seed gives that seed: no interval, not one without width.
-        "low": "" if low == high else low,
-        "high": "" if low == high else high,
+        "low": "" if np.isnan(low) else low,
+        "high": "" if np.isnan(high) else high,
         "mean": float(np.mean([task.mean() for task in point.scores])),
         "least": float(min(task.min() for task in point.scores)),
         "first is better": better,

@@ -14,12 +14,20 @@ from beeline._drawing import (
     NullFormatter,
     StrMethodFormatter,
     default_style,
-    save_figure,
 )
 from beeline.statistics import bootstrap, first_reach, hold, interquartile_mean, performance_profile
-from experiments._benchmark import POINTS, Line, Recorded, reach, rows_by_horizon
-from experiments._figures import COLOURS, LABELS, panels
-from experiments._grid import GridError
+from experiments._benchmark import (
+    LEAST_SEEDS,
+    POINTS,
+    Line,
+    Recorded,
+    reach,
+    rows_by_horizon,
+    with_bounds,
+)
+from experiments._figures import LABELS, panels
+from experiments._grid import Cell, GridError
+from experiments._lines import budgets_of, finish, mark_stopped, style_of
 from experiments._results import SCALES, save
 from experiments._runner import RESULTS
 from experiments._store import Store
@@ -32,7 +40,6 @@ GOOD = 0.97
 
 _CLOSEST = 1e-4
 """What is closer to 1 is drawn as this close."""
-_STYLES = ("-", "--", ":", "-.")
 _MARK = re.compile(r"(<!-- measured -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Draw = Callable[[Recorded, Path], list[dict[str, Any]]]
@@ -91,7 +98,7 @@ def table(rows: Sequence[dict[str, Any]], scale: str) -> str:
     empty = sum(not row["runs"] for row in rows)
     heading = f"At the scale `{scale}`"
     if empty:
-        heading += f", where {empty} of {len(rows)} rows are not yet run on every task"
+        heading += f", where {empty} of {len(rows)} rows have not ended a run on every task"
     return f"{heading}:\n\n" + "\n".join(lines) + "\n"
 
 
@@ -114,8 +121,14 @@ def by_horizon(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
             at = [
                 recorded.horizons.index(h) + 0.03 * (place - len(recorded.lines) / 2) for h in known
             ]
-            style = _style(line, recorded) | {"marker": "o", "capsize": 3, "clip_on": False}
+            style = style_of(line, recorded) | {"marker": "o", "capsize": 3, "clip_on": False}
             axes.errorbar(at, value, [value - low, high - value], **style)
+        for horizon in recorded.horizons:
+            if _stopped(recorded, line.all_cells(horizon)):
+                # Where its other runs are, or at the bottom if there are none.
+                value = known[horizon].value if horizon in known else 0.0
+                at = recorded.horizons.index(horizon)
+                mark_stopped(axes, at, value, style_of(line, recorded))
     axes.axhline(0, color="grey", linestyle=":", label="random policy")
     axes.set_xticks(range(len(recorded.horizons)), [str(h) for h in recorded.horizons])
     axes.set_xlabel("horizon")
@@ -126,8 +139,12 @@ def by_horizon(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
     axes.set_ylabel("normalised return")
     axes.set_title("interquartile mean over tasks and seeds, 95 % interval", fontsize=10)
     _profiles(spread, recorded)
-    _finish(figure, results / "by_horizon.png")
+    finish(figure, results / "by_horizon.png")
     return rows_by_horizon(recorded)
+
+
+def _stopped(recorded: Recorded, cells: Sequence[Cell]) -> list[Cell]:
+    return [cell for cell in recorded.ran(cells) if recorded.stopped(cell)]
 
 
 def _nines(returns: np.ndarray) -> np.ndarray:
@@ -142,12 +159,12 @@ def _profiles(axes: Any, recorded: Recorded) -> None:
     for line, point in zip(recorded.lines, found[horizon], strict=True):
         if point is None:
             continue
-        style = _style(line, recorded)
+        style = style_of(line, recorded)
         value, low, high = bootstrap(
             lambda scores: performance_profile(scores, 1 - gaps), point.scores, samples=500
         )
         axes.plot(gaps, value, **style)
-        if point.runs > len(point.scores):
+        if min(task.size for task in point.scores) >= LEAST_SEEDS:
             axes.fill_between(gaps, low, high, color=style["color"], alpha=0.15, linewidth=0)
     axes.set_xscale("log")
     axes.set_xlim(1, _CLOSEST)
@@ -171,16 +188,19 @@ def learning(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
     for spent, name in (("env_steps", "environment steps"), ("wall_seconds", "seconds")):
         figure, places = panels(len(recorded.horizons))
         for axes, horizon in zip(places, recorded.horizons, strict=True):
-            budgets = _budgets(recorded, horizon, spent)
+            budgets = budgets_of(recorded, horizon, spent)
             curves = {
                 line: recorded.learning(line, horizon, budgets, spent) for line in recorded.lines
             }
             ends = {line: recorded.spent(line, horizon, spent) for line in recorded.lines}
             for line, tasks in curves.items():
                 if tasks is not None:
-                    value, low, high = bootstrap(interquartile_mean, tasks, samples=500)
-                    style, run = _style(line, recorded), budgets <= ends[line] * (1 + 1e-9)
+                    interval = bootstrap(interquartile_mean, tasks, samples=500)
+                    value, low, high = with_bounds(interval, tasks)
+                    style, run = style_of(line, recorded), budgets <= ends[line] * (1 + 1e-9)
                     axes.plot(budgets[run], value[run], **style)
+                    if _stopped(recorded, line.all_cells(horizon)):
+                        mark_stopped(axes, budgets[run][-1], value[run][-1], style)
                     axes.fill_between(
                         budgets[run], low[run], high[run], color=style["color"], alpha=0.15
                     )
@@ -197,7 +217,7 @@ def learning(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
                 if row["horizon"] == horizon:
                     row |= _reached(row["line"], curves, ends, budgets, spent)
         places[0].set_ylabel("normalised return, interquartile mean")
-        _finish(figure, results / f"learning_{spent}.png")
+        finish(figure, results / f"learning_{spent}.png")
     return rows
 
 
@@ -232,7 +252,7 @@ def tasks(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
         axes.set_ylabel("normalised return", fontsize=8)
     for axes in places[-1]:
         axes.set_xlabel("environment steps", fontsize=8)
-    _finish(figure, results / "tasks.png")
+    finish(figure, results / "tasks.png")
     return rows
 
 
@@ -273,6 +293,9 @@ def ingredients(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
         line, horizon = by_name[row["line"]], row["horizon"]
         row[f"env_steps to {GOOD}"] = _steps_to_good(recorded, line, horizon)
         point = recorded.point(line, horizon)
+        for cell in _stopped(recorded, line.all_cells(horizon)):
+            at, short = labels.index(line.block.label), 1 - recorded.final(cell)
+            mark_stopped(panel[horizon, cell.task], short, at, style_of(line, recorded))
         for task in names:
             row[task] = ""
             if point is not None and task in line.block.tasks:
@@ -280,17 +303,17 @@ def ingredients(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
                 row[task] = float(1 - np.median(short))
                 at = np.full(short.size, labels.index(line.block.label))
                 label = LABELS.get(line.model, line.model)
-                style = _style(line, recorded) | {"linestyle": "", "label": label}
+                style = style_of(line, recorded) | {"linestyle": "", "label": label}
                 axes = panel[horizon, task]
                 axes.plot(short, at, marker="o", markersize=4, alpha=0.8, **style)
                 if line == recorded.lines[0]:
                     axes.axvline(np.median(short), color="grey", linestyle=":")
-    _finish(figure, results / "ingredients.png")
+    finish(figure, results / "ingredients.png")
     return rows
 
 
 def _steps_to_good(recorded: Recorded, line: Line, horizon: int) -> str:
-    budgets = _budgets(recorded, horizon, "env_steps")
+    budgets = budgets_of(recorded, horizon, "env_steps")
     curves = recorded.learning(line, horizon, budgets, "env_steps")
     if curves is None:
         return ""
@@ -302,12 +325,16 @@ def _draw_task(
     axes: Any, recorded: Recorded, line: Line, task: str, horizon: int
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"task": task, "horizon": horizon, "line": line.name, "best_variant": ""}
-    found = {
-        variant: [cell for cell in line.cells(task, horizon, variant) if cell in recorded.finals]
-        for variant in line.block.variants
-    }
+    ran = {v: recorded.ran(line.cells(task, horizon, v)) for v in line.block.variants}
+    found = {v: [cell for cell in cells if not recorded.stopped(cell)] for v, cells in ran.items()}
     found = {variant: cells for variant, cells in found.items() if cells}
-    numbers = {"runs": 0, "wanted": line.block.seeds, "median": "", "least": "", "greatest": ""}
+    numbers = {"runs": 0, "wanted": line.block.seeds}
+    numbers |= recorded.faults([cell for cells in ran.values() for cell in cells])
+    numbers |= dict.fromkeys(("median", "least", "greatest"), "")
+    style = style_of(line, recorded)
+    for cell in _stopped(recorded, [cell for cells in ran.values() for cell in cells]):
+        end = recorded.curves[cell].env_steps[-1], recorded.final(cell)
+        mark_stopped(axes, *end, style)
     if not found:
         return row | numbers
     final = {
@@ -315,10 +342,9 @@ def _draw_task(
         for variant, cells in found.items()
     }
     best = max(final, key=lambda variant: float(np.median(final[variant])))
-    budgets = _budgets(recorded, horizon, "env_steps")
+    budgets = budgets_of(recorded, horizon, "env_steps")
     curves = [recorded.curves[cell] for cell in found[best]]
     values = np.stack([hold(c.env_steps, c.normalized_return, budgets) for c in curves])
-    style = _style(line, recorded)
     axes.plot(budgets, np.median(values, axis=0), linewidth=1, **style)
     axes.fill_between(
         budgets, values.min(axis=0), values.max(axis=0), color=style["color"], alpha=0.15
@@ -327,14 +353,6 @@ def _draw_task(
     median = float(np.median(final[best]))
     numbers |= {"runs": len(curves), "median": median, "least": low, "greatest": high}
     return row | {"best_variant": best} | numbers
-
-
-def _budgets(recorded: Recorded, horizon: int, spent: str) -> np.ndarray:
-    lengths = [
-        (getattr(curve, spent)[0], getattr(curve, spent)[-1]) for curve in recorded.learned(horizon)
-    ]
-    firsts, lasts = zip(*lengths, strict=True) if lengths else ((1.0,), (10.0,))
-    return np.geomspace(max(min(firsts), 1e-2), max(lasts), POINTS)
 
 
 def _reached(
@@ -350,7 +368,7 @@ def _reached(
         exact = reach(ours, theirs, budgets, LEVEL)
         bound = reach(ours, theirs, budgets, LEVEL, ends[line])
         value, low, high = (_or_over(*map(float, pair)) for pair in zip(exact, bound, strict=True))
-        ratio = f"{value} [{low}, {high}]"
+        ratio = value if np.isnan(exact.low) else f"{value} [{low}, {high}]"
     return {f"{spent} to {LEVEL}": took, f"{spent} to {LEVEL}, ratio": ratio}
 
 
@@ -359,24 +377,3 @@ def _or_over(value: float, bound: float) -> str:
     known = value if np.isfinite(value) else bound
     digits = f"{known:,.0f}" if known >= 100 else f"{known:.3g}"
     return digits if np.isfinite(value) else f"over {digits}"
-
-
-def _style(line: Line, recorded: Recorded) -> dict[str, Any]:
-    labels = list(dict.fromkeys(line.block.label for line in recorded.lines))
-    label = f", {line.block.label}" if line.block.label else ""
-    return {
-        "color": COLOURS.get(line.model, "#777777"),
-        "linestyle": _STYLES[labels.index(line.block.label) % len(_STYLES)],
-        "label": LABELS.get(line.model, line.model) + label,
-    }
-
-
-def _finish(figure: Figure, file: Path) -> None:
-    handles = {
-        label: handle
-        for axes in figure.axes
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    if handles:
-        figure.legend(list(handles.values()), list(handles), fontsize=8, loc="outside right upper")
-    save_figure(figure, file)

@@ -16,6 +16,8 @@ grid file says what to import, as a command line does, so that nobody should run
 The variants of a block are tried against each other, and the best counts. What is to be told apart
 stands in blocks of its own, with a `label`. A variant is a preset, followed by fields of the
 configuration that differ from it, as JSON without spaces: its name says all that there is to know.
+One thing is the same in all of them: a number that is not finite is left out, counted and shown
+(`nonfinite=skip`), unless a variant says otherwise.
 """
 
 import json
@@ -25,7 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from beeline._choices import choose
-from beeline.config import Config, preset
+from beeline.config import BASELINES, Config, preset
 from beeline.envs import Environment
 from beeline.envs._given import fields_of, given_environment
 from beeline.envs._registry import ENTRIES
@@ -37,6 +39,9 @@ TASKS = (
     "harvest", "invasive-plant", "hiv-treatment", "timber-harvest",
 )  # fmt: skip
 """The paper's benchmark, in the paper's order."""
+
+NONFINITE = "skip"
+"""What every run of a world model does about a number that is not finite."""
 
 _FIXED = ("task", "environment", "horizon", "model", "preset", "seed", "seeds")
 _KEYS = {
@@ -89,6 +94,7 @@ class Cell(NamedTuple):
         name, *fields = self.variant.split() or [""]
         data = to_json(preset(name))
         data |= {name: getattr(self, name) for name in ("task", "horizon", "model", "seed")}
+        data |= dict(self._always)
         env = self.env
         if env is not None:
             data |= fields_of(env, self.task)
@@ -111,9 +117,11 @@ class Cell(NamedTuple):
             What follows `beeline`, without a directory.
         """
         name, *fields = self.variant.split()
-        changed = [argument for field in fields for argument in _flag(field)]
-        given = f"train {self.task} --horizon {self.horizon} --model {self.model} --preset {name}"
-        return [*given.split(), *changed, "--seed", str(self.seed)]
+        given = {field.partition("=")[0] for field in fields}
+        always = [f"{name}={value}" for name, value in self._always if name not in given]
+        changed = [argument for field in (*fields, *always) for argument in _flag(field)]
+        said = f"train {self.task} --horizon {self.horizon} --model {self.model} --preset {name}"
+        return [*said.split(), *changed, "--seed", str(self.seed)]
 
     @property
     def command(self) -> str:
@@ -134,6 +142,10 @@ class Cell(NamedTuple):
         variant = self.variant.replace(" ", "_")
         task = self.task.replace(":", "-")
         return f"{task}-h{self.horizon}-{self.model}-{variant}-seed{self.seed}"
+
+    @property
+    def _always(self) -> tuple[tuple[str, str], ...]:
+        return () if self.model in BASELINES else (("nonfinite", NONFINITE),)
 
     def __str__(self) -> str:
         return f"{self.task} H={self.horizon} {self.model}, {self.variant}, seed {self.seed}"

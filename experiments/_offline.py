@@ -101,8 +101,8 @@ def fitted_models(
     for preset_name in presets:
         for name, key in zip(names, keys, strict=True):
             config = preset(preset_name, task=env.name, horizon=env.horizon, model=name)
-            # The paper's models see the actions as they are.
-            plain = dataclasses.replace(config.world_model, harmonics=0)
+            # The paper's models see the actions as they are, and predict changes of the state.
+            plain = dataclasses.replace(config.world_model, harmonics=0, units="state")
             config = dataclasses.replace(config, world_model=plain)
             model = _fit(config, env, states, actions, plan, key=key)
             yield Fit(preset_name, name, model, _error(model, *test))

@@ -148,7 +148,7 @@ def _train(side: list[Cell], store: Store) -> str:
             # It ended them all, so that only alone can the others go on.
             shutil.rmtree(folder)
             return "; ".join(_train([cell], store) for cell in side)
-        # It counts with what its policy had reached.
+        # It has no result: what its policy had is recorded as that of a run that stopped.
         diverged = True
     rows = [json.loads(line) for line in (folder / METRICS).read_bytes().splitlines()]
     ended = {} if diverged else json.loads((folder / SUMMARY).read_bytes())
@@ -168,6 +168,8 @@ def _train(side: list[Cell], store: Store) -> str:
             "compile_seconds": "" if diverged else f"{ended['compile_seconds']:.1f}",
             "return": f"{last['return']:.7g}",
             "normalized_return": f"{last['normalized_return']:.5f}",
+            "skipped": sum(_left_out(row, position) for row in rows),
+            "stopped": int(diverged),
             "date": datetime.date.today().isoformat(),
             "machine": machine(),
             "command": first.command + (f" --seeds {len(side)}" if beside else ""),
@@ -175,13 +177,19 @@ def _train(side: list[Cell], store: Store) -> str:
         store.record(cell, final, _curve(records))
         said.append(final["normalized_return"])
     shutil.rmtree(folder)
-    ending = "DIVERGED at" if diverged else "normalised return"
+    ending = "STOPPED at" if diverged else "normalised return"
     return f"{first}{beside}: {ending} {', '.join(said)}"
 
 
 def _of_seed(row: dict[str, Any], position: int) -> dict[str, Any]:
     one = {name: row[name][position] for name in ("return", "normalized_return")}
     return {name: row[name] for name in ("env_steps", "wall_seconds")} | one
+
+
+def _left_out(row: dict[str, Any], position: int) -> int:
+    # Baselines leave nothing out.
+    names = {"skipped_updates", "discarded_episodes"} & row.keys()
+    return sum(int(row[name][position]) for name in names)
 
 
 def _as_begun(cell: Cell, folder: Path, position: int) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """What the runs of grids reached: two CSV files, one row a run in each.
 
-`finals.csv` has how a run ended. `curves.csv` has its learning curve, thinned, as lists with a
+`finals.csv` has how a run ended: `skipped` counts the updates and the episodes that were left out
+because a number was not finite, and `stopped` is 1 where such a number ended the run before its
+last step, so that it has no result. `curves.csv` has its learning curve, thinned, as lists with a
 space between the numbers.
 """
 
@@ -21,7 +23,7 @@ from experiments._grid import Cell, GridError
 
 FINAL_COLUMNS = (
     *Cell._fields, "env_steps", "wall_seconds", "compile_seconds", "return", "normalized_return",
-    "date", "machine", "command",
+    "skipped", "stopped", "date", "machine", "command",
 )  # fmt: skip
 CURVE_COLUMNS = (*Cell._fields, "env_steps", "wall_seconds", "normalized_return")
 

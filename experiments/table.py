@@ -11,6 +11,7 @@ import numpy as np
 
 from beeline import statistics
 from beeline.storage.atomic import replacing
+from experiments._benchmark import LEAST_SEEDS, bracketed, with_bounds
 from experiments._grid import TASKS, Cell, GridError
 from experiments._runner import RESULTS
 from experiments._store import Row, Store
@@ -24,9 +25,11 @@ _HEAD = """# Results
 Normalised return of the deterministic policy after the last iteration: 0 is the mean of uniformly
 random actions, 1 the best open-loop return of exactly that task. Each entry is the median of the
 seeds, with the worst of them in brackets; the last row of a table is the interquartile mean over
-all its tasks and seeds, with its 95% interval by stratified bootstrap where there are several
-seeds. A run that diverged counts with the last finite return that its policy had. Models that miss
-some task have no last row.
+all its tasks and seeds, with its 95% interval by stratified bootstrap where there are at least
+{least} seeds. Updates and episodes that are not finite are left out of training; the last table
+counts them. A run that such a number stopped before its last step has no result: it is counted
+beside the others of its entry, and no number rests on it. Models that miss some task have no last
+row.
 
 Variants: {variants}. Where a column is not of the first, its head names it. Made from
 [experiments/results/finals.csv](../experiments/results/finals.csv), whose rows name the command of
@@ -85,7 +88,7 @@ def page(finals: Finals, variants: Sequence[str]) -> str:
     names = " ".join(f'"{variant}"' for variant in variants)
     command = f"python -m experiments.table --variants {names}"
     listed = ", ".join(f"`{variant}`" for variant in variants)
-    parts = [_HEAD.format(variants=listed, command=command)]
+    parts = [_HEAD.format(variants=listed, command=command, least=LEAST_SEEDS)]
     for horizon in sorted({cell.horizon for runs in columns.values() for cell in runs}):
         parts.append(f"## H = {horizon}\n\n{_of_horizon(columns, horizon)}")
     parts.append(f"## Where they come from\n\n{_origins(columns)}")
@@ -94,12 +97,15 @@ def page(finals: Finals, variants: Sequence[str]) -> str:
 
 def _of_horizon(columns: dict[str, Finals], horizon: int) -> str:
     scores = {
-        name: [_scores(runs, task, horizon) for task in TASKS] for name, runs in columns.items()
+        name: [_scores(runs, task, horizon) for task in TASKS]
+        for name, runs in columns.items()
+        if any(cell.horizon == horizon and cell.task in TASKS for cell in runs)
     }
-    scores = {name: tasks for name, tasks in scores.items() if any(task.size for task in tasks)}
     lines = [["task", *scores]]
     for place, task in enumerate(TASKS):
-        lines.append([task, *(_entry(tasks[place]) for tasks in scores.values())])
+        stopped = (_stopped(columns[name], task, horizon) for name in scores)
+        entries = (_entry(tasks[place]) for tasks in scores.values())
+        lines.append([task, *(_beside(*pair) for pair in zip(entries, stopped, strict=True))])
     lines.append(["all tasks", *(_aggregate(tasks) for tasks in scores.values())])
     return _markdown(lines)
 
@@ -108,10 +114,19 @@ def _scores(runs: Finals, task: str, horizon: int) -> np.ndarray:
     values = [
         float(row["normalized_return"] or "nan")
         for cell, row in runs.items()
-        if (cell.task, cell.horizon) == (task, horizon)
+        if (cell.task, cell.horizon) == (task, horizon) and row["stopped"] != "1"
     ]
     # A run without a single finite return has nothing to show but random actions.
     return statistics.fill_failures(np.reshape(values, (-1, 1)))[:, 0]
+
+
+def _stopped(runs: Finals, task: str, horizon: int) -> int:
+    at = (task, horizon)
+    return sum((c.task, c.horizon) == at and row["stopped"] == "1" for c, row in runs.items())
+
+
+def _beside(entry: str, stopped: int) -> str:
+    return ", ".join(part for part in (entry, f"{stopped} stopped" if stopped else "") if part)
 
 
 def _entry(scores: np.ndarray) -> str:
@@ -123,13 +138,14 @@ def _entry(scores: np.ndarray) -> str:
 def _aggregate(scores: Sequence[np.ndarray]) -> str:
     if any(task.size == 0 for task in scores):
         return ""
-    mean, low, high = statistics.bootstrap(statistics.interquartile_mean, scores)
-    # Resampling one seed gives that seed: no interval, not one without width.
-    return f"{mean:.3f}" + ("" if low == high else f" [{low:.3f}, {high:.3f}]")
+    interval = statistics.bootstrap(statistics.interquartile_mean, scores)
+    return bracketed(with_bounds(interval, scores), digits=3)
 
 
 def _origins(columns: dict[str, Finals]) -> str:
-    lines = [["column", "runs", "seeds", "environment steps", "dates", "machines"]]
+    lines = [
+        ["column", "runs", "seeds", "environment steps", "stopped", "left out", "dates", "machines"]
+    ]
     for name, runs in columns.items():
         steps = sorted(int(row["env_steps"]) for row in runs.values())
         dates = sorted(row["date"] for row in runs.values())
@@ -141,11 +157,17 @@ def _origins(columns: dict[str, Finals]) -> str:
                 str(len(runs)),
                 str(seeds),
                 _span(f"{number:,}" for number in steps),
+                str(sum(row["stopped"] == "1" for row in runs.values())),
+                _left_out([row["skipped"] for row in runs.values()]),
                 _span(dates),
                 "; ".join(machines),
             ]
         )
     return _markdown(lines)
+
+
+def _left_out(counts: Sequence[str]) -> str:
+    return "" if "" in counts else str(sum(map(int, counts)))
 
 
 def _span(sorted_texts: Iterable[str]) -> str:

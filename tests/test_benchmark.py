@@ -48,7 +48,7 @@ def store(tmp_path):
     return importlib.import_module("experiments._store").Store(tmp_path / "runs")
 
 
-def keep(store, task, horizon, variant, finals):
+def keep(store, task, horizon, variant, finals, stopped=(), skipped="0"):
     grid = importlib.import_module("experiments._grid")
     columns = importlib.import_module("experiments._store").FINAL_COLUMNS
     for seed, value in enumerate(finals):
@@ -59,7 +59,8 @@ def keep(store, task, horizon, variant, finals):
             "wall_seconds": STEPS / 100,
             "normalized_return": value * np.array([0.5, 0.8, 0.9, 1.0]),
         }
-        store.record(cell, {**other, "normalized_return": str(value)}, curve)
+        fault = {"skipped": skipped, "stopped": int(seed in stopped)}
+        store.record(cell, {**other, **fault, "normalized_return": str(value)}, curve)
 
 
 def recorded_in(experiment, store):
@@ -88,7 +89,7 @@ def test_the_best_variant_with_every_task_counts(experiment, store):
     assert point.runs == 4
     # A quarter of four runs is left out at either end.
     assert point.interval.value == pytest.approx((0.6 + 0.7) / 2)
-    assert point.interval.low <= point.interval.value <= point.interval.high
+    assert np.isnan([point.interval.low, point.interval.high]).all()
     assert recorded.point(line, 50) is None
     assert recorded.point(full, 20) is None
     keep(store, "bacteria", 20, "default env_steps=5000", [0.2, 0.9])
@@ -123,7 +124,57 @@ def test_failures_stand_beside_the_interquartile_mean(experiment, store):
     assert other["least"] == pytest.approx(-4.0)
     assert first["first is better"] == ""
     # 3 of 4 pairs on harvest, 2 of 4 on bacteria.
-    assert other["first is better"].startswith("0.62 [")
+    assert other["first is better"] == "0.62"
+    assert (other["low"], other["high"]) == ("", "")
+
+
+def test_there_is_an_interval_from_three_seeds_on(experiment, store):
+    grid = experiment / "grid.toml"
+    grid.write_text(GRID.replace("seeds = 2", "seeds = 3"))
+    gradient = "default improvement.through_policy=1.0"
+    for task in ("harvest", "bacteria"):
+        keep(store, task, 20, "default", [0.5, 0.6, 0.8])
+        keep(store, task, 20, gradient, [0.4, 0.7, 0.9][: 3 if task == "harvest" else 2])
+    benchmark = importlib.import_module("experiments._benchmark")
+    first, other, _ = benchmark.rows_by_horizon(recorded_in(experiment, store))
+    assert first["low"] < first["iqm"] < first["high"]
+    assert other["low"] == other["high"] == ""
+    assert "[" not in other["first is better"]
+
+
+def test_a_run_that_stopped_is_shown_and_no_result(experiment, store, tmp_path, monkeypatch):
+    keep(store, "harvest", 20, "default", [0.5, -3.0], stopped=[1])
+    keep(store, "bacteria", 20, "default", [0.7, 0.9], skipped="4")
+    gradient = "default improvement.through_policy=1.0"
+    keep(store, "harvest", 20, gradient, [0.2, 0.3], stopped=[0, 1])
+    keep(store, "bacteria", 20, gradient, [0.6, 0.95], skipped="")
+    recorded = recorded_in(experiment, store)
+    benchmark = importlib.import_module("experiments._benchmark")
+    first, other, _ = benchmark.rows_by_horizon(recorded)
+    assert (first["runs"], first["stopped"], first["skipped"]) == (3, 1, "8 in 2")
+    assert first["mean"] == pytest.approx((0.5 + (0.7 + 0.9) / 2) / 2)
+    assert (other["runs"], other["stopped"], other["skipped"]) == (0, 2, "")
+    assert other["iqm"] == ""
+    assert len(recorded.learned(20)) == 5
+    figures = importlib.import_module("experiments._benchmark_figures")
+    lines = importlib.import_module("experiments._lines")
+    drawn = []
+    monkeypatch.setattr(lines, "save_figure", lambda figure, file: drawn.append(figure))
+    for draw in (figures.by_horizon, figures.tasks, figures.ingredients, figures.learning):
+        rows = draw(recorded, tmp_path)
+        assert sum(row["stopped"] for row in rows) == 3
+        assert "runs that stopped" in [text.get_text() for text in drawn[-1].legends[0].texts]
+
+
+def test_nothing_is_marked_where_nothing_stopped(experiment, store, tmp_path, monkeypatch):
+    keep(store, "harvest", 20, "default", [0.5, 0.6])
+    keep(store, "bacteria", 20, "default", [0.7, 0.9])
+    figures = importlib.import_module("experiments._benchmark_figures")
+    lines = importlib.import_module("experiments._lines")
+    drawn = []
+    monkeypatch.setattr(lines, "save_figure", lambda figure, file: drawn.append(figure))
+    figures.by_horizon(recorded_in(experiment, store), tmp_path)
+    assert "runs that stopped" not in [text.get_text() for text in drawn[-1].legends[0].texts]
 
 
 def test_curves_are_read_where_they_were_recorded(experiment, store):
@@ -151,12 +202,14 @@ def test_the_ratio_is_that_of_the_first_budgets_at_the_level():
     budgets = np.array([10.0, 20.0, 40.0, 80.0])
     fast = [np.array([[0.95], [0.95], [0.96], [0.97]])] * 2
     slow = [np.array([[0.1], [0.5], [0.8], [0.95]])] * 2
-    # One seed a task: every sample is the same.
-    assert benchmark.reach(fast, slow, budgets) == (8.0, 8.0, 8.0)
+    # Three seeds that are the same.
+    ran = [np.repeat(task, 3, axis=1) for task in fast]
+    assert benchmark.reach(ran, [np.repeat(task, 3, axis=1) for task in slow], budgets) == (8, 8, 8)
+    assert benchmark.reach(fast, slow, budgets).value == 8
     assert benchmark.reach(slow, fast, budgets).value == pytest.approx(0.125)
     never = [np.full((4, 1), 0.5)] * 2
     assert np.isinf(benchmark.reach(fast, never, budgets).value)
-    assert benchmark.reach(fast, never, budgets, end=40.0) == (4.0, 4.0, 4.0)
+    assert benchmark.reach(fast, never, budgets, end=40.0).value == 4
     assert benchmark.reach(never, slow, budgets, end=40.0).value == 0
 
 
@@ -171,9 +224,9 @@ def test_a_curve_that_ends_below_the_level_gives_a_bound(experiment, store):
     assert 4000 <= float(first["env_steps to 0.9"].replace(",", "")) < 4000 * 5 ** (1 / 59)
     assert first["env_steps to 0.9, ratio"] == ""
     assert other["env_steps to 0.9"] == "over 8,000"
-    value = float(other["env_steps to 0.9, ratio"].split()[1])
+    value = float(other["env_steps to 0.9, ratio"].removeprefix("over "))
     assert 2 * 5 ** (-1 / 59) < value <= 2
-    assert other["env_steps to 0.9, ratio"] == f"over {value} [over {value}, over {value}]"
+    assert other["env_steps to 0.9, ratio"] == f"over {value}"
     assert missing["env_steps to 0.9"] == missing["env_steps to 0.9, ratio"] == ""
 
 
@@ -202,11 +255,11 @@ def test_plots_are_drawn_and_their_table_is_put_in_place(
     assert text.startswith("before\n<!-- measured -->\nAt the scale `reduced`")
     assert text.endswith("<!-- end -->\nafter\n")
     assert "old" not in text
-    assert "not yet run" in text
+    assert "have not ended a run" in text
     assert "| ssm-awm, full gradient |" in text
-    expected = "| harvest | 20 | ssm-awm | default | 2 | 2 | 0.550 | 0.500 | 0.600 |"
+    expected = "| harvest | 20 | ssm-awm | default | 2 | 2 | 0 | 0 | 0.550 | 0.500 | 0.600 |"
     if drawing != "tasks":
-        expected = "| 20 | ssm-awm | default | 4 | 4 | 0.650 |"
+        expected = "| 20 | ssm-awm | default | 4 | 4 | 0 | 0 | 0.650 |"
     assert expected in text
     assert expected in capsys.readouterr().out
 
@@ -217,7 +270,7 @@ def test_grid_without_results_is_drawn_too(experiment, store, monkeypatch):
         sys, "argv", ["plot", "--runs", str(store.folder), "--out", str(experiment)]
     )
     figures.main(experiment, figures.by_horizon)
-    assert "where 3 of 3 rows are not yet run" in (experiment / "README.md").read_text()
+    assert "where 3 of 3 rows have not ended a run" in (experiment / "README.md").read_text()
 
 
 def test_an_ingredient_is_judged_by_every_task_and_by_the_steps_to_a_good_policy(
@@ -248,7 +301,8 @@ def test_ingredients_of_many_tasks_are_drawn_four_beside_each_other(
         keep(store, task, 50, "default", [1 - 0.1 * (number + 1)])
     figures = importlib.import_module("experiments._benchmark_figures")
     drawn = []
-    monkeypatch.setattr(figures, "save_figure", lambda figure, file: drawn.append(figure))
+    lines = importlib.import_module("experiments._lines")
+    monkeypatch.setattr(lines, "save_figure", lambda figure, file: drawn.append(figure))
     figures.ingredients(recorded_in(experiment, store), tmp_path)
     panels = {axes.get_title(): axes for axes in drawn[0].axes if axes.axison}
     assert list(panels) == [f"{task}, H = {horizon}" for horizon in (20, 50) for task in tasks]

@@ -80,6 +80,25 @@ def test_exploration_is_what_the_configuration_says(tiny):
     )
 
 
+@pytest.mark.parametrize("units", ["state", "change"])
+def test_a_markov_model_predicts_changes_in_the_units_asked_for(tiny, units):
+    named = dataclasses.replace(tiny.world_model, units=units)
+    config = dataclasses.replace(tiny, world_model=named)
+    env = envs.make(config.task, horizon=config.horizon)
+    model_key, policy_key, key = jax.random.split(jax.random.key(0), 3)
+    drawn = build_model(config, env, key=model_key)
+    policy = build_policy(config, env, key=policy_key)
+    algorithm = build_bpo(config)
+    state = eqx.filter_jit(algorithm.init)(drawn, policy, key=key)
+    model = state.model
+    if units == "state":
+        assert drawn.change is model.change is None
+    else:
+        warmup = state.buffer.states[: algorithm.warmup_episodes]
+        spread = np.diff(np.asarray(model.scaling.encode(warmup)), axis=1).std(axis=(0, 1))
+        np.testing.assert_allclose(model.change, spread, rtol=1e-4)
+
+
 def test_networks_are_drawn_from_the_key():
     config = Config(model="markov", horizon=5)
     env = envs.make(config.task, horizon=5)

@@ -181,6 +181,7 @@ def test_the_paper_preset_is_table_1_and_appendix_c():
     assert paper.world_model.hidden == paper.policy.hidden == (64, 64)
     assert paper.world_model.positions
     assert not paper.world_model.standardise
+    assert paper.world_model.units == "state"
     assert (paper.fitting_batch, paper.improvement_batch) == (64, 16)
     assert paper.fitting.env_steps_per_update == 2
     assert paper.improvement.env_steps_per_update == 16

@@ -93,6 +93,34 @@ def test_a_cell_says_what_the_command_line_understands(grid):
     assert config.improvement.learning_rate == 1e-4
 
 
+def test_what_is_not_finite_is_left_out_unless_a_variant_says_otherwise(grid, cell):
+    assert cell.config.nonfinite == "skip"
+    assert "--nonfinite skip" in cell.command
+    stop = cell._replace(variant=f"{cell.variant} nonfinite=stop")
+    assert stop.config.nonfinite == "stop"
+    assert cli._config(cli._parse(stop.arguments)) == stop.config
+    # A baseline has no such option.
+    baseline = cell._replace(model="online-dt")
+    assert cli._config(cli._parse(baseline.arguments)) == baseline.config
+
+
+@pytest.mark.parametrize("counts", [[(0, 0), (2, 1)], [(3, 0), (0, 0)]])
+def test_what_was_left_out_is_counted(counts, monkeypatch, runner, store, cell):
+    trained = trainer([0.1, 0.3])
+
+    def train(config, out, overwrite):
+        trained(config, out, overwrite)
+        file = out / "metrics.jsonl"
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        for row, (updates, episodes) in zip(rows, counts, strict=True):
+            row |= {"skipped_updates": [updates], "discarded_episodes": [episodes]}
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    monkeypatch.setattr(beeline, "train", train)
+    runner.run([cell], store)
+    assert (store.finals()[cell]["skipped"], store.finals()[cell]["stopped"]) == ("3", "0")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -135,7 +163,11 @@ def test_every_committed_grid_can_run(file, grid):
 
 
 FINAL = dict.fromkeys(
-    ("env_steps", "wall_seconds", "compile_seconds", "return", "date", "machine", "command"), "1"
+    (
+        *("env_steps", "wall_seconds", "compile_seconds", "return"),
+        *("skipped", "stopped", "date", "machine", "command"),
+    ),
+    "1",
 )
 
 
@@ -203,6 +235,7 @@ def test_a_real_run_is_recorded_as_it_ended(monkeypatch, runner, store, cell, tr
         assert float(row[name]) == pytest.approx(summary[name][0], rel=1e-4)
     for name in ("env_steps", "wall_seconds", "compile_seconds"):
         assert float(row[name]) == pytest.approx(summary[name], abs=0.06)
+    assert (row["skipped"], row["stopped"]) == ("0", "0")
     learned = {row["env_steps"]: row["normalized_return"][0] for row in trained.records}
     assert curve.env_steps[0] == trained.records[0]["env_steps"]
     assert curve.env_steps[-1] == summary["env_steps"]
@@ -238,17 +271,18 @@ DIVERGED = beeline.DivergedError("policy weights", 0, 3)
 
 
 @pytest.mark.parametrize("returns", [[0.1, 0.3], [0.1, 0.3, None]])
-def test_a_diverged_run_counts_with_what_its_policy_had(
+def test_a_run_that_stopped_is_recorded_as_such_with_what_its_policy_had(
     returns, monkeypatch, capsys, runner, store, cell
 ):
     monkeypatch.setattr(beeline, "train", trainer(returns, DIVERGED))
     runner.run([cell], store)
     assert store.finals()[cell]["normalized_return"] == "0.30000"
     assert store.finals()[cell]["env_steps"] == "40"
-    assert "DIVERGED at 0.3" in capsys.readouterr().out
+    assert store.finals()[cell]["stopped"] == "1"
+    assert "STOPPED at 0.3" in capsys.readouterr().out
 
 
-def test_a_run_that_diverged_at_once_counts_with_the_policy_it_began_with(
+def test_a_run_that_stopped_at_once_is_recorded_with_the_policy_it_began_with(
     monkeypatch, capsys, runner, store, cell
 ):
     begun = SimpleNamespace(return_=np.array([-3.0]), normalized_return=np.array([0.25]))
@@ -259,7 +293,8 @@ def test_a_run_that_diverged_at_once_counts_with_the_policy_it_began_with(
     assert (row["return"], row["normalized_return"]) == ("-3", "0.25000")
     assert int(row["env_steps"]) == cell.config.warmup_episodes * cell.horizon
     assert store.curves()[cell].normalized_return.tolist() == [0.25]
-    assert "DIVERGED at 0.25" in capsys.readouterr().out
+    assert row["stopped"] == "1"
+    assert "STOPPED at 0.25" in capsys.readouterr().out
 
 
 def test_an_interrupted_grid_goes_on_with_the_same_command(monkeypatch, runner, store, cell):

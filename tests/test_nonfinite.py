@@ -363,6 +363,7 @@ LEAVES = (
     "network.layers.1.bias",
     "scaling.mean",
     "scaling.scale",
+    "change",
 )
 
 

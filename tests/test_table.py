@@ -7,9 +7,11 @@ from experiments._grid import TASKS, Cell, GridError
 from experiments.table import page
 
 
-def row(value, date="2026-01-02"):
+def row(value, date="2026-01-02", stopped="0"):
     return {
         "normalized_return": value,
+        "skipped": "2",
+        "stopped": stopped,
         "env_steps": "10000",
         "date": date,
         "machine": "a machine",
@@ -45,10 +47,28 @@ def test_every_run_is_counted(finals):
     assert cells(long, "all tasks") == ["all tasks", ""]
 
 
+def test_a_run_that_stopped_is_counted_and_no_result(finals):
+    finals[Cell("harvest", 20, "markov", "default", 3)] = row("0.1", stopped="1")
+    finals[Cell("bacteria", 500, "sac", "default", 0)] = row("0.4", stopped="1")
+    short, long = page(finals, ["default"]).split("## H = 500")
+    assert cells(short, "harvest") == ["harvest", "0.910 (0.900), 1 stopped"]
+    mean = np.mean(sorted([0.9, 0.91, 0.92] * 8)[6:-6])
+    assert cells(short, "all tasks")[1].startswith(f"{mean:.3f} [")
+    assert cells(long, "bacteria") == ["bacteria", "1 stopped"]
+    assert cells(long, "markov")[4] == "1"
+
+
+def test_fewer_than_three_seeds_have_no_interval(finals):
+    for task in TASKS:
+        del finals[Cell(task, 20, "markov", "default", 2)]
+    assert cells(page(finals, ["default"]), "all tasks")[1] == "0.905"
+
+
 def test_the_page_says_where_its_numbers_come_from(finals):
     text = page(finals, ["default"])
-    assert cells(text, "markov")[1:] == ["24", "3", "10,000", "2026-01-02", "a machine"]
-    assert cells(text, "sac")[4] == "2026-03-04"
+    ended = ["24", "3", "10,000", "0", "48", "2026-01-02", "a machine"]
+    assert cells(text, "markov")[1:] == ended
+    assert cells(text, "sac")[6] == "2026-03-04"
     assert 'python -m experiments.table --variants "default"\n' in text
     other = page(finals, ["default fitting.clip=2"])
     assert 'python -m experiments.table --variants "default fitting.clip=2"' in other

@@ -101,6 +101,36 @@ def test_changes_in_units_of_their_spread():
     np.testing.assert_allclose(loss, np.mean(np.square(errors)), rtol=1e-9)
 
 
+def test_units_of_change_are_fitted_to_episodes_and_decide_what_fitting_minimises():
+    model, (states, actions) = make_model(), draw(LENGTH + 1)
+    batch, actions = jnp.stack([states, 3 * states]), jnp.stack([actions[:LENGTH]] * 2)
+    assert model.calibrate(batch) is model
+    assert model.fitting_loss(batch, actions) == prediction_loss(model, batch, actions)
+    # Only what is drawn with such a unit has it fitted; a scan over runs keeps its shape.
+    drawn_so = eqx.tree_at(
+        lambda m: m.change, model, jnp.ones(2), is_leaf=lambda leaf: leaf is None
+    )
+    scaled = drawn_so.calibrate(batch)
+    changes = np.diff(np.asarray(model.scaling.encode(batch)), axis=1)
+    np.testing.assert_allclose(scaled.change, changes.reshape(-1, 2).std(axis=0), rtol=1e-12)
+    assert scaled.fitting_loss(batch, actions) == scaled.change_loss(batch, actions)
+
+
+def test_the_loss_of_a_window_is_that_of_its_steps_in_the_episode():
+    model, (states, actions) = make_model(), draw(LENGTH + 1)
+    model = model.in_units_of_change(states[None])
+    cut, length = np.array([2, 4]), 3
+    windows = jnp.stack([states[i : i + length + 1] for i in cut])
+    acted = jnp.stack([actions[i : i + length] for i in cut])
+    values = np.asarray(model.scaling.encode(states))
+    whole = np.asarray(model.standardised(states[:LENGTH], actions[:LENGTH]))
+    wrong = (whole - values[1:]) / np.asarray(model.change)
+    expected = np.mean([wrong[i : i + length] ** 2 for i in cut])
+    loss = model.fitting_loss(windows, acted, jnp.asarray(cut))
+    np.testing.assert_allclose(loss, expected, rtol=1e-9)
+    assert abs(model.fitting_loss(windows, acted) / expected - 1) > 1e-3
+
+
 def test_states_that_never_change_are_no_division_by_zero():
     model = make_model().in_units_of_change(jnp.ones((2, 4, 2)))
     assert np.all(np.isfinite(model.change))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from beeline._choices import choose
@@ -103,6 +104,7 @@ def markov_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> Worl
         hidden_sizes=fields.hidden,
         frequencies=_frequencies(config, fields.frequencies),
         scaling=_scaling(config, env),
+        change=jnp.ones(env.state_dim) if fields.units == "change" else None,
         key=key,
     )
 

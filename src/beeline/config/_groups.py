@@ -18,7 +18,7 @@ from beeline.config._fields import (
     Switch,
     field,
 )
-from beeline.config._names import CLOCKS, DISTURBANCES, OPTIMISERS, SQUASHES
+from beeline.config._names import CLOCKS, DISTURBANCES, OPTIMISERS, SQUASHES, UNITS
 
 
 def check_heads(flag: str, width: int, heads: int) -> None:
@@ -60,6 +60,8 @@ class Model(Group):
     """Sine and cosine pairs of each action entry in the tokens of a sequence model."""
     standardise: bool = field(True, Switch())
     """Whether states are compressed and standardised with statistics of the warm-up."""
+    units: str = field("change", Choice(UNITS), since=3, before="state")
+    """What the Markov model predicts changes in: the spread of the `state` or of the `change`."""
 
     @override
     def check(self, flag: str) -> None:

@@ -30,6 +30,12 @@ OPTIMISERS = {
 }
 
 
+UNITS = {
+    "state": "The spread of the state: the same, however short a step is (the paper).",
+    "change": "The spread of the change in a step, over the warm-up.",
+}
+
+
 IMAGINATIONS = {
     "episodes": "Whole episodes, from where the task's start (the paper).",
     "windows": "Windows from any state seen, with a critic at their end.",

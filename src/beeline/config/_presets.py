@@ -6,9 +6,13 @@ from typing import Any
 from beeline.config._baselines import OnlineDecisionTransformer, SoftActorCritic
 from beeline.config._groups import Exploration, Fitting, Improvement, Model, Policy
 
+# The paper's "replay ratios" of 2 and 16 are read as environment steps an update. Read as updates a
+# step they would ask for 4 times as many updates of the model, and 256 times as many of the policy.
 _PAPER: dict[str, Any] = {
     "env_steps": 200_000,
-    "world_model": Model(positions=True, frequencies=0, harmonics=0, standardise=False),
+    "world_model": Model(
+        positions=True, frequencies=0, harmonics=0, standardise=False, units="state"
+    ),
     "policy": Policy(
         frequencies=0,
         squash="tanh",
@@ -53,5 +57,5 @@ _PAPER: dict[str, Any] = {
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "default": ("Few environment steps and little time.", {}),
-    "paper": ("Table 1 and Appendix C of the paper, to the letter.", _PAPER),
+    "paper": ("Table 1 and Appendix C of the paper, its replay ratios as steps an update.", _PAPER),
 }

@@ -84,6 +84,38 @@ class WorldModel(Module, Generic[Carry]):
             The carry, and the state after the action.
         """
 
+    def calibrate(self, states: Float[Array, "batch times state"]) -> "WorldModel":
+        """Fit the units of what is predicted to episodes, before any update.
+
+        Args:
+            states: Whole episodes, in physical units.
+
+        Returns:
+            The model in these units; unchanged unless a model overrides this.
+        """
+        del states
+        return self
+
+    def fitting_loss(
+        self,
+        states: Float[Array, "batch times state"],
+        actions: Float[Array, "batch time action"],
+        first: Int[Array, " batch"] | None = None,
+        weights: Float[Array, "batch time"] | None = None,
+    ) -> Float[Array, ""]:
+        """Compute what fitting minimises.
+
+        Args:
+            states: Whole episodes or windows, one state more than actions.
+            actions: The actions taken.
+            first: Index of the first step of each window; left out for whole episodes.
+            weights: What each step counts, with mean 1; left out where all count the same.
+
+        Returns:
+            The loss; `prediction_loss` unless a model overrides this.
+        """
+        return prediction_loss(self, states, actions, first, weights)
+
     def reserve(self, carry: Carry, length: int) -> Carry:
         """Make room for a longer rollout.
 

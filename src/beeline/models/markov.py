@@ -42,6 +42,7 @@ class MarkovModel(WorldModel[None]):
         hidden_sizes: tuple[int, ...] = (64, 64),
         frequencies: int | None = 0,
         scaling: StateScaling | None = None,
+        change: Float[Array, " state"] | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the network.
@@ -53,12 +54,14 @@ class MarkovModel(WorldModel[None]):
             hidden_sizes: Hidden layers.
             frequencies: Sine and cosine pairs among the time features; None for no time at all.
             scaling: Coordinates in which states are seen; physical units if not given.
+            change: Units in which changes are predicted, in standardised states; `calibrate` sets
+                them to the spread of the changes seen. Left out, they are 1 and stay so.
             key: Random key.
         """
         inputs = state_dim + action_dim + time_feature_count(frequencies)
         self.network = MLP((inputs, *hidden_sizes, state_dim), key=key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
-        self.change = None
+        self.change = change
         self.horizon = horizon
         self.frequencies = frequencies
 
@@ -83,20 +86,43 @@ class MarkovModel(WorldModel[None]):
         self,
         states: Float[Array, "batch times state"],
         actions: Float[Array, "batch time action"],
+        first: Int[Array, " batch"] | None = None,
+        weights: Float[Array, "batch time"] | None = None,
     ) -> Float[Array, ""]:
         """Mean squared error of the predicted changes, in their own units.
 
         Args:
-            states: Whole episodes, one state more than actions.
+            states: Whole episodes or windows, one state more than actions.
             actions: The actions taken.
+            first: Index of the first step of each window; left out for whole episodes.
+            weights: What each step counts, with mean 1; left out where all count the same.
 
         Returns:
             The loss.
         """
         values, t = self.scaling.encode(states), jnp.arange(actions.shape[1])
         changes = jnp.diff(values, axis=1) / self._unit()
-        predicted = jax.vmap(lambda v, a: self._changes(v, a, t))(values[:, :-1], actions)
-        return jnp.mean((predicted - changes) ** 2)
+        times = t if first is None else first[:, None] + t
+        along = jax.vmap(self._changes, in_axes=(0, 0, None if first is None else 0))
+        predicted = along(values[:, :-1], actions, times)
+        squares = (predicted - changes) ** 2
+        return jnp.mean(squares if weights is None else weights[..., None] * squares)
+
+    @override
+    def calibrate(self, states: Float[Array, "batch times state"]) -> "MarkovModel":
+        return self if self.change is None else self.in_units_of_change(states)
+
+    @override
+    def fitting_loss(
+        self,
+        states: Float[Array, "batch times state"],
+        actions: Float[Array, "batch time action"],
+        first: Int[Array, " batch"] | None = None,
+        weights: Float[Array, "batch time"] | None = None,
+    ) -> Float[Array, ""]:
+        if self.change is None:
+            return super().fitting_loss(states, actions, first, weights)
+        return self.change_loss(states, actions, first, weights)
 
     @override
     def standardised(

@@ -155,6 +155,7 @@ class BPO(Module):
             scaling = StateScaling.fit(episodes.states)
             model = eqx.tree_at(lambda m: m.scaling, model, scaling)
             policy = policy.standardise(scaling)
+        model = model.calibrate(episodes.states)
         weights: dict[str, Any] = {"model": model, "policy": policy}
         ends = episodes.ends is not None
         if reward is not None:

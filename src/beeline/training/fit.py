@@ -69,7 +69,7 @@ def fit(
         fitting = fitting_of(preset("default", horizon=max(2, actions.shape[1])))
     if standardise:
         scaling = StateScaling.fit(states, compress=model.scaling.compress)
-        model = eqx.tree_at(lambda m: m.scaling, model, scaling)
+        model = eqx.tree_at(lambda m: m.scaling, model, scaling).calibrate(states)
     keys = jax.random.key(key) if isinstance(key, int) else key
     return _fit(fitting, model, Buffer(states, actions, jnp.asarray(len(states))), updates, keys)
 

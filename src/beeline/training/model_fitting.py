@@ -40,7 +40,7 @@ class ModelFitting(Learner):
 
         def share(model: WorldModel, *batch: Array) -> tuple[tuple[Array, WorldModel], None]:
             def group(*batch: Array) -> tuple[tuple[Array, WorldModel], None]:
-                return eqx.filter_value_and_grad(prediction_loss)(model, *batch), None
+                return eqx.filter_value_and_grad(type(model).fitting_loss)(model, *batch), None
 
             return mean_in_groups(group, *batch, size=group_size(*batch[1].shape[:2]))
 

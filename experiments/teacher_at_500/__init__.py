@@ -1,0 +1,1 @@
+"""What imagined episodes add at 500 steps."""

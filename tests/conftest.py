@@ -19,6 +19,9 @@ from beeline.training.side_by_side import Programs, SideBySide, compile_programs
 # As many processes test side by side as there are cores: each computes on one.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "1")
 jax.config.update("jax_num_cpu_devices", 1)
+# SciPy's linear algebra would start a thread a core too, which take the time of the tests there to
+# wait for problems that are this small. It reads this when it is loaded, which is not done yet.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Tests compile much and compute little, so that code is better made soon than made to be fast,
 # and in the same way in the processes that they start, which are to compute the same bits.

@@ -4,9 +4,9 @@ import dataclasses
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import equinox as eqx
@@ -22,9 +22,11 @@ from beeline.control import is_deterministic, solve_optimum
 from beeline.envs import Environment, make
 from beeline.envs._given import given_environment, name_of
 from beeline.envs._identity import differences, equations, identity
-from beeline.run import Interrupted, RunError, draw_curves
+from beeline.run import RunError, draw_curves
 from beeline.run import _training as training
 from beeline.run._figures import _learning_curve
+from beeline.run.directory.config_file import to_json
+from beeline.storage import checkpoint
 
 MODULE = """
 import equinox as eqx
@@ -131,25 +133,6 @@ def test_it_is_trained_and_read_like_a_task(run, folder):
     assert {"learning_curve.png", "trajectories.png"} <= {p.name for p in run.path.iterdir()}
 
 
-@pytest.mark.slow
-def test_it_is_continued_to_the_same_bits(run, small, tmp_path, monkeypatch):
-    measured = []
-
-    def row(*arguments):
-        measured.append(training_row(*arguments))
-        if len(measured) == 4:
-            raise KeyboardInterrupt
-        return measured[-1]
-
-    training_row = training.row
-    monkeypatch.setattr(training, "row", row)
-    with pytest.raises(Interrupted):
-        beeline.train(tank(), config=small, out=tmp_path / "run")
-    again = beeline.resume(tmp_path / "run", env="tanks_of_a_test:Tank")
-    assert eqx.tree_equal(again.state, run.state)
-    assert [row["return"] for row in again.records] == [row["return"] for row in run.records]
-
-
 def test_the_command_line_names_it_in_another_process(run, folder):
     done = subprocess.run(
         [sys.executable, "-m", "beeline", "evaluate", "run", "--env", "tanks_of_a_test:Tank"],
@@ -161,39 +144,44 @@ def test_the_command_line_names_it_in_another_process(run, folder):
     assert f"return {run.summary['return'][0]:.6g}" in done.stdout
 
 
-TRAIN = (
-    "train tanks_of_a_test:Tank --horizon 10 --model markov --env-steps 4000 "
-    "--exploration.warmup-steps 100 --world-model.hidden 8 --policy.hidden 8 "
-    "--fitting.batch-size 4 --improvement.batch-size 4 --out "
-)
+KILLED = """
+import json, os, signal, sys
+import beeline
+from beeline.run import _training as training
+from beeline.run.directory.config_file import from_json
+from beeline.run.directory.layout import SCHEMA
+
+measured, row = [], training.row
+
+def die(*arguments):
+    measured.append(row(*arguments))
+    if len(measured) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return measured[-1]
+
+training.row = die
+config = from_json(json.loads(sys.argv[1]), "the test", SCHEMA)
+beeline.train("tanks_of_a_test:Tank", config=config, out=sys.argv[2], checkpoint_steps=20)
+"""
 
 
-def measured(path):
-    lines = (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) | {"wall_seconds": None} for line in lines]
-
-
-def test_a_process_that_is_killed_leaves_a_run_that_others_go_on_with(folder, tmp_path, capsys):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert main((TRAIN + str(whole)).split()) == 0
-    command = [sys.executable, "-m", "beeline"]
-    began = subprocess.Popen(
-        [*command, *f"{TRAIN}{killed} --checkpoint-steps 10".split()],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while began.poll() is None and not (killed / "checkpoint.npz").exists():
-        time.sleep(0.01)
-    began.kill()
-    began.wait()
-    assert (killed / "checkpoint.npz").exists()
+def test_a_process_that_is_killed_leaves_a_run_that_others_go_on_with(
+    run, small, folder, tmp_path, capsys
+):
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-c", KILLED, json.dumps(to_json(small)), str(killed)]
+    began = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
+    assert began.returncode == -signal.SIGKILL, began.stderr
+    assert checkpoint.peek(killed / "checkpoint.npz").about["iterations"] == 2
     assert not (killed / "summary.json").exists()
     handed = ["--env", "tanks_of_a_test:Tank"]
-    done = subprocess.run([*command, "resume", str(killed), *handed], cwd=folder)
-    assert done.returncode == 0
-    uninterrupted, resumed = map(measured, (whole, killed))
-    assert len(resumed) == 390
+    assert main(["resume", str(killed), *handed]) == 0
+    resumed = beeline.load(killed, env=tank())
+    assert eqx.tree_equal(resumed.state, run.state)
+    uninterrupted, resumed = (
+        [row | {"wall_seconds": None} for row in one.records] for one in (run, resumed)
+    )
+    assert len(resumed) == 10
     assert resumed == uninterrupted
     capsys.readouterr()
     assert main(["evaluate", str(killed), *handed, "--json"]) == 0
@@ -236,12 +224,21 @@ def test_a_run_of_a_task_takes_that_task_alone(copied, trained):
         beeline.load(copied, env=tank())
 
 
-def test_a_task_of_the_library_is_known_by_its_name(tiny):
-    env = make("harvest", horizon=20)
+def test_a_task_of_the_library_is_known_by_its_name(small, monkeypatch):
+    env, asked = make("harvest", horizon=20), []
     assert name_of(env) == "harvest"
     assert name_of(make("cancer-treatment", horizon=20, delta=0.3)) is None
-    run = beeline.train(env, config=dataclasses.replace(tiny, env_steps=200))
-    assert (run.config.task, run.config.horizon, run.config.environment) == ("harvest", 20, "")
+
+    def collect(config, env, *rest):
+        asked.append((config, env))
+        raise RunError("reached")
+
+    monkeypatch.setattr(training, "_train", collect)
+    with pytest.raises(RunError, match="reached"):
+        beeline.train(env, config=small)
+    ((config, own),) = asked
+    assert (config.task, config.horizon, config.environment) == ("harvest", 20, "")
+    assert own is env
 
 
 def test_where_chance_has_a_part_returns_are_told_as_they_are(small, tmp_path, capsys):

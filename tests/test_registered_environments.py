@@ -24,12 +24,12 @@ from beeline.envs import ControlTask, Environment, _registered, make, register
 from beeline.envs._given import given_environment, name_of
 from beeline.examine._subjects import of_environment
 from beeline.run import RunError
+from beeline.storage import checkpoint
 
 ROOT = Path(__file__).parents[1]
 
 MODULE = '''
 import equinox as eqx
-import jax
 import jax
 import jax.numpy as jnp
 
@@ -340,23 +340,34 @@ def test_a_configuration_of_one_environment_serves_another(monkeypatch):
     assert (other.task, other.environment, env) == ("harvest", "", None)
 
 
-@pytest.fixture(scope="module")
-def changed(folder, own_cache):
-    """A run of a task of the library with other constants."""
-    with pytest.MonkeyPatch.context() as patch:
-        at_home(folder, patch)
-        given = ["--env.delta", "0.3", "--horizon", "5", "--out", "changed"]
-        assert main(["train", "cancer-treatment", *TINY, *given]) == 0
-    return folder / "changed"
+def test_constants_are_flags_and_have_to_be_given_again(
+    copied, trained, tmp_path, monkeypatch, capsys
+):
+    env, asked = make("cancer-treatment", horizon=10, delta=0.3), []
 
+    def collect(config, made, *rest):
+        asked.append((config, made))
+        raise RunError("reached")
 
-def test_constants_are_flags_and_have_to_be_given_again(changed, capsys):
-    env = make("cancer-treatment", horizon=5, delta=0.3)
+    with monkeypatch.context() as patch:
+        patch.setattr("beeline.run._training._train", collect)
+        given = ["--env.delta", "0.3", "--horizon", "10"]
+        assert "reached" in refused(capsys, "train", "cancer-treatment", *given)
+    ((config, made),) = asked
+    assert made == env
+    # A run of the task as it is, but for what it says that it was trained on.
+    said = {"environment": config.environment, "reference": "none"}
+    changed = rewritten(copied, tmp_path, **said)
+    about = checkpoint.peek(changed / "checkpoint.npz").about
+    about["config"] |= said
+    checkpoint.save(changed / "checkpoint.npz", trained.state, about)
     read = beeline.load(changed, env=env)
     assert read.config.task == "cancer-treatment"
     assert read.env == env
+    (measured,) = beeline.evaluate(read).return_
+    assert measured != pytest.approx(read.summary["return"][0], rel=1e-3)
     assert main(["evaluate", str(changed), "--env.delta=0.3"]) == 0
-    assert f"return {read.summary['return'][0]:.6g}" in capsys.readouterr().out
+    assert f"return {measured:.6g}" in capsys.readouterr().out
     for given in ([], ["--env.delta", "0.31"], ["--env", "cancer-treatment"]):
         line = refused(capsys, "evaluate", str(changed), *given)
         assert "another 'cancer-treatment' than" in line
@@ -707,35 +718,34 @@ def installed(site, package, entries, module=""):
     (about / "entry_points.txt").write_text(f"[beeline.envs]\n{entries}\n")
 
 
-def test_a_task_of_an_installed_package_is_like_one_of_the_library(tmp_path):
+def test_a_task_of_an_installed_package_is_like_one_of_the_library(
+    run, tmp_path, monkeypatch, capsys
+):
     site = tmp_path / "site"
     site.mkdir()
-    installed(site, "tanks_of_a_package", "packaged-tank = tanks_of_a_package:Tank", MODULE)
-    code = (
-        "import sys; from beeline.cli import main;"
-        "assert main(['list']) == 0; assert 'jax' not in sys.modules;"
-        "sys.exit(any(main(arguments.split()) for arguments in sys.argv[1:]))"
+    # Its programs and its optimum are those of the run above, and in the cache.
+    installed(site, "tanks_of_a_package", "packaged-tank = tanks_of_a_package:shallow", MODULE)
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.chdir(tmp_path)
+    assert main(["list"]) == 0
+    assert "packaged-tank      Of the installed package tanks_of_a_package." in (
+        capsys.readouterr().out
     )
-    commands = [
-        " ".join(["train packaged-tank --horizon 5 --out named", *TINY]),
-        "evaluate named",
-        "resume named --env-steps 65",
-        "plot named",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *commands],
-        capture_output=True,
-        encoding="utf-8",
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(site), *sys.path])},
-    )
-    assert not done.returncode, done.stderr
-    assert "packaged-tank      Of the installed package tanks_of_a_package." in done.stdout
-    assert "training  65 environment steps" in done.stdout
-    assert done.stdout.endswith("named/learning_curve.png\nnamed/trajectories.png\n")
+    assert "tanks_of_a_package" not in sys.modules
+    assert main(["train", "packaged-tank", "--horizon", "6", *TINY, "--out", "named"]) == 0
+    trained = json.loads((tmp_path / "named" / "summary.json").read_text(encoding="utf-8"))
+    assert trained["return"] == beeline.load(run, env="tanks_to_name:shallow").summary["return"]
+    assert main(["evaluate", "named"]) == 0
+    capsys.readouterr()
+    assert main(["resume", "named", "--env-steps", "66"]) == 0
+    assert "training  66 environment steps" in capsys.readouterr().out
+    assert main(["plot", "named"]) == 0
+    told = capsys.readouterr().out
+    assert told.endswith("named/learning_curve.png\nnamed/trajectories.png\n")
     config = json.loads((tmp_path / "named" / "config.json").read_text(encoding="utf-8"))
     assert config["config"]["task"] == "packaged-tank"
     assert "tanks_of_a_package" not in json.dumps(config)
+    sys.modules.pop("tanks_of_a_package")
 
 
 def test_a_broken_entry_point_breaks_nothing_but_itself(tmp_path, monkeypatch, capsys):

@@ -36,7 +36,8 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         The horizon is finite: what is best depends on how much is left of it, and a policy that
         does not see the time cannot be optimal. The paper too gives every model the time, as an
         integer; as a share of the horizon it has the range 0 to 1 at any horizon. The bounds are
-        those of the task in single precision, infinite where an entry has none.
+        those of the task in single precision, infinite where an entry has none. With `time_limit`,
+        the state alone.
 
     Action:
         Each entry in [-1, 1], scaled to the task's own bounds.
@@ -44,7 +45,8 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
     End:
         After `horizon` steps an episode has terminated. That is the end of the problem and not
         of somebody's patience: nothing is earned afterwards, so that it is never truncated, and
-        no agent should estimate a value beyond.
+        no agent should estimate a value beyond. With `time_limit` it is taken as patience: the
+        episode is truncated, as Gymnasium's own Pendulum-v1 is.
 
     Render:
         With `render_mode="rgb_array"`, the states and controls of the episode so far over time,
@@ -58,6 +60,7 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
     Attributes:
         task: The task.
         render_mode: "rgb_array", or None.
+        time_limit: Whether agents do not see the time.
     """
 
     metadata = {"render_modes": [*RENDER_MODES], "render_fps": 10}  # noqa: RUF012
@@ -68,6 +71,7 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         horizon: SupportsIndex | None = None,
         *,
         render_mode: str | None = None,
+        time_limit: bool = False,
         **options: Any,
     ) -> None:
         """Make the task.
@@ -76,6 +80,8 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
             task: One of `beeline.envs.names()`, or an environment.
             horizon: Steps in an episode, at least 2; left out, 100 or those of the environment.
             render_mode: What `render` gives: "rgb_array", or nothing.
+            time_limit: Whether the horizon is a limit of time that agents do not see: no time
+                among the observations, and truncation in the place of termination.
             options: What to change in the task, as in `beeline.envs.make`.
 
         Raises:
@@ -86,9 +92,10 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         if render_mode is not None:
             choose("render_mode", render_mode, RENDER_MODES)
         self.task = _task(task, horizon, options)
-        self.render_mode = render_mode
+        self.render_mode, self.time_limit = render_mode, time_limit
         low, high = np.transpose([*_state_bounds(self.task), (0.0, 1.0)])
-        self.observation_space = spaces.Box(_single(low), _single(high), dtype=np.float32)
+        low, high = self._seen(_single(low)), self._seen(_single(high))
+        self.observation_space = spaces.Box(low, high, dtype=np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (self.task.action_dim,), np.float32)
         self._states = [np.zeros(self.task.state_dim, np.float32)]
         self._actions: list[np.ndarray] = []
@@ -124,7 +131,7 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         self._seed = self.np_random.integers(2**32, dtype=np.uint32)
         observation = np.array(self._begin(self._seed))
         self.begin_at(observation[:-1], 0)
-        return observation, {}
+        return self._seen(observation), {}
 
     def begin_at(self, state: Float32[np.ndarray, " state"], t: int) -> None:
         """Go on from any moment of an episode, in place of `reset`.
@@ -145,8 +152,8 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
             action: The action, each entry in [-1, 1].
 
         Returns:
-            The next observation, the reward, whether the episode has ended, False because it is
-            never cut short, and nothing more about it.
+            The next observation, the reward, whether the episode has terminated, whether it is
+            truncated, and nothing more about it.
 
         Raises:
             ResetNeeded: If the episode has ended or none has begun.
@@ -163,7 +170,9 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         self._states.append(observation[:-1].copy())
         self._actions.append(given)
         self._t, self._return = self._t + 1, self._return + reward
-        return observation, reward, self._t == self.task.horizon, False, {}
+        over = self._t == self.task.horizon
+        ended, truncated = over and not self.time_limit, over and self.time_limit
+        return self._seen(observation), reward, ended, truncated, {}
 
     def render(self) -> UInt8[np.ndarray, "row column 3"] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Draw the episode so far.
@@ -186,6 +195,11 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         actions = np.reshape(self._actions, (-1, self.task.action_dim))
         episode = np.array(self._states), actions, self._t, self._return
         return pixels(draw_episode(self.task, *episode))
+
+    def _seen(
+        self, observation: Float32[np.ndarray, " entry"]
+    ) -> Float32[np.ndarray, " observation"]:
+        return observation[:-1] if self.time_limit else observation
 
 
 def _task(

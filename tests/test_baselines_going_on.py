@@ -78,6 +78,21 @@ def test_a_full_replay_buffer_goes_on(normalise, tmp_path, monkeypatch):
     assert soak.differences(tmp_path / "whole", tmp_path / "stopped") == []
 
 
+def test_what_the_zoos_preset_has_goes_on_too(tmp_path, monkeypatch):
+    """Random starts, a tuned weight of the entropy, and episodes that are cut short."""
+    config = config_of("sac", task="pendulum", reference="none", env_steps=50)
+    more = {"tune_entropy": True, "time_limit": True, "random_steps": 12, "normalise": False}
+    config = dataclasses.replace(config, sac=dataclasses.replace(config.sac, **more))
+    whole = beeline.train(config=config, out=tmp_path / "whole")
+    learner = whole.state.learner
+    assert learner.entropy_weight.updates > 0
+    assert not np.any(learner.transitions.dones)
+    assert len(np.unique(learner.transitions.observations[0, ::5], axis=0)) == 10
+    stopped(config, tmp_path / "stopped", monkeypatch, 2)
+    beeline.resume(tmp_path / "stopped")
+    assert soak.differences(tmp_path / "whole", tmp_path / "stopped") == []
+
+
 @pytest.fixture(scope="module")
 def run(own_cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("baseline") / "run"

@@ -103,6 +103,14 @@ def test_a_horizon_with_which_the_task_means_nothing(task, horizon, message):
             {"model": "sac", "sac": SoftActorCritic(env_steps_per_policy_update=3)},
             "sac.env-steps-per-policy-update is 3, not a multiple of sac.env-steps-per-update = 2",
         ),
+        (
+            {"model": "sac", "sac": SoftActorCritic(entropy_weight=0.0, tune_entropy=True)},
+            "sac.entropy-weight is 0, where tuning cannot begin: give a number above",
+        ),
+        (
+            {"preset": "sac-zoo", "model": "markov"},
+            "preset is 'sac-zoo', which is for the model 'sac' alone, but model",
+        ),
     ],
 )
 def test_an_option_that_the_model_does_not_have(fields, message):
@@ -270,7 +278,8 @@ def test_a_field_is_declared_once():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_json_and_back(name):
-    config = preset(name, task="harvest", horizon=7, model="markov")
+    model = PRESETS[name][1].get("model", "markov")
+    config = preset(name, task="harvest", horizon=7, model=model)
     text = json.dumps(to_json(config), allow_nan=False)
     assert from_json(json.loads(text), "here", SCHEMA) == config
 

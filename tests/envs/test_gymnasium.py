@@ -10,7 +10,7 @@ import gymnasium
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gymnasium import wrappers
+from gymnasium import spaces, wrappers
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3 import SAC
@@ -102,6 +102,28 @@ def test_an_episode_is_that_of_the_task():
     np.testing.assert_allclose(observation, np.append(state, 1.0), rtol=1e-6)
     assert observation in env.observation_space
     with pytest.raises(ResetNeeded, match=r"no episode is under way: call reset\(\) before"):
+        env.step(action)
+
+
+def test_a_limit_of_time_is_not_seen_and_truncates():
+    env, other = (
+        made("cancer-treatment", time_limit=True).unwrapped,
+        made("cancer-treatment").unwrapped,
+    )
+    check_for_agents(env)
+    assert env.observation_space == spaces.Box(
+        other.observation_space.low[:-1], other.observation_space.high[:-1], dtype=np.float32
+    )
+    np.testing.assert_array_equal(env.reset(seed=1)[0], other.reset(seed=1)[0][:-1])
+    ends = []
+    for _ in range(HORIZON):
+        action = np.full(1, 0.3, np.float32)
+        (seen, reward, *end, _), (expected, same, *_) = env.step(action), other.step(action)
+        np.testing.assert_array_equal(seen, expected[:-1])
+        assert reward == same
+        ends.append(end)
+    assert ends == [[False, False]] * (HORIZON - 1) + [[False, True]]
+    with pytest.raises(ResetNeeded):
         env.step(action)
 
 

@@ -15,7 +15,9 @@ import torch
 
 import beeline
 from beeline.build import build
-from beeline.config import Config, Exploration, SoftActorCritic
+from beeline.config import Config, Exploration, SoftActorCritic, preset
+from beeline.envs import make
+from beeline.envs.gymnasium import GymnasiumTask
 from beeline.run import DivergedError, RunError
 from beeline.sac._delayed import DelayedSAC
 
@@ -45,7 +47,7 @@ def learned(tiny):
     return algorithm
 
 
-def directly(kind, **options):
+def directly(kind, ent_coef=0.1, **options):
     env = gymnasium.make("beeline/CancerTreatment-v0", horizon=5)
     sac = kind(
         "MlpPolicy",
@@ -54,7 +56,7 @@ def directly(kind, **options):
         batch_size=8,
         buffer_size=50,
         train_freq=2,
-        ent_coef=0.1,
+        ent_coef=ent_coef,
         gamma=0.9,
         tau=0.1,
         learning_rate=0.01,
@@ -70,14 +72,45 @@ def weights(sac):
     return {name: value.numpy() for name, value in sac.policy.state_dict().items()}
 
 
-def test_without_delay_it_is_the_librarys_own():
-    ours, theirs = directly(DelayedSAC, actor_delay=1), directly(stable_baselines3.SAC)
+@pytest.mark.parametrize("ent_coef", [0.1, "auto_0.1"])
+def test_without_delay_it_is_the_librarys_own(ent_coef):
+    ours = directly(DelayedSAC, ent_coef, actor_delay=1)
+    theirs = directly(stable_baselines3.SAC, ent_coef)
     expected = weights(theirs)
     assert theirs._n_updates == ours._n_updates == 15
     for name, value in weights(ours).items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
-    delayed = directly(DelayedSAC, actor_delay=4)
+    delayed = directly(DelayedSAC, ent_coef, actor_delay=4)
     assert (len(delayed.critic_losses), len(delayed.actor_losses)) == (15, 3)
+    if ent_coef != 0.1:
+        assert ours.log_ent_coef.item() == pytest.approx(theirs.log_ent_coef.item(), rel=1e-6)
+        # Fifteen updates by Adam against three.
+        starts = [sac.log_ent_coef.item() - np.log(0.1) for sac in (ours, delayed)]
+        assert starts == pytest.approx([-0.15, -0.03], abs=0.01)
+
+
+def test_the_preset_is_the_librarys_own_recommendation():
+    """Of Pendulum-v1: what is not named is the library's default, and the horizon a time limit."""
+    config = preset("sac-zoo", task="pendulum", horizon=30, env_steps=120, seed=3)
+    algorithm = build(config)
+    algorithm.prepare([3])
+    state, *_ = algorithm.iterate(algorithm.iterate(algorithm.warm_up(), 0)[0], 1)
+    env = GymnasiumTask(make("pendulum", horizon=30), time_limit=True)
+    options = {"learning_rate": 1e-3, "seed": 3, "device": "cpu"}
+    theirs = stable_baselines3.SAC("MlpPolicy", env, **options).learn(120)
+    assert theirs._n_updates == 20
+    learner = state.learner
+    assert learner.entropy_weight.weights[0] == pytest.approx(theirs.log_ent_coef.item(), rel=1e-6)
+    assert np.any(theirs.replay_buffer.timeouts)
+    assert not np.any(learner.transitions.dones)
+    named = zip(theirs.policy.critic.named_parameters(), learner.critic.weights, strict=True)
+    for (name, expected), value in named:
+        expected = expected.detach().numpy()
+        np.testing.assert_allclose(value[0], expected, rtol=1e-5, atol=1e-6, err_msg=name)
+    states = env.task.initial_state(key=jax.random.key(0))
+    expected, _ = theirs.predict(np.asarray(states), deterministic=True)
+    policy = jax.tree.map(lambda leaf: leaf[0], state.policy)
+    np.testing.assert_allclose(policy.mode(states, 7), expected, atol=1e-5)
 
 
 def test_the_policy_is_the_actor(learned):

@@ -28,6 +28,8 @@ class SoftActorCritic(Group):
     """Adam's step size; the paper tries 0.001, 0.0001 and 0.00001."""
     entropy_weight: float = field(0.01, FROM_ZERO)
     """Weight of the entropy beside the reward; the paper tries 1, 0.01 and 0.001."""
+    tune_entropy: bool = field(False, Switch(), since=3, before=False)
+    """Whether that is tuned, until the entropy is minus the number of action entries."""
     hidden: tuple[int, ...] = field((256, 256), Sizes())
     """Hidden layers of the actor and of the critics."""
     batch_size: int = field(128, Count(1))
@@ -44,6 +46,10 @@ class SoftActorCritic(Group):
     """Environment steps between updates of the actor; a multiple of those of the critics."""
     normalise: bool = field(True, Switch())
     """Whether observations and rewards are normalised with statistics of all seen so far."""
+    random_steps: int = field(0, Count(0), since=3, before=0)
+    """Environment steps of random actions before the first update; 0 takes all of the warm-up."""
+    time_limit: bool = field(False, Switch(), since=3, before=False)
+    """Whether no part sees the time and critics look beyond an episode's end, as if it went on."""
 
     @override
     def check(self, flag: str) -> None:
@@ -52,6 +58,11 @@ class SoftActorCritic(Group):
                 f"{flag}.env-steps-per-policy-update is {self.env_steps_per_policy_update}, not a "
                 f"multiple of {flag}.env-steps-per-update = {self.env_steps_per_update}: change "
                 "one of them"
+            )
+        if self.tune_entropy and not self.entropy_weight:
+            raise ValueError(
+                f"{flag}.entropy-weight is 0, where tuning cannot begin: give a number above 0, or "
+                f"--{flag}.no-tune-entropy"
             )
 
 

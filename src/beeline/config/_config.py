@@ -99,6 +99,12 @@ class Config(Fields):
         if not self.environment:
             check_task(self.task, self.horizon)
         check_model(self)
+        whose = PRESETS[self.preset][1].get("model", self.model)
+        if self.model != whose:
+            raise ValueError(
+                f"preset is {self.preset!r}, which is for the model {whose!r} alone, but model is "
+                f"{self.model!a}: change one of them"
+            )
         if self.sequence_length > self.horizon:
             raise ValueError(
                 f"windows.length is {self.windows.length}, longer than an episode of "

@@ -1,4 +1,4 @@
-"""Presets: the default, and the paper's own settings."""
+"""Presets: the default, the paper's own settings, and those of a baseline's authors."""
 
 import math
 from typing import Any
@@ -54,8 +54,27 @@ _PAPER: dict[str, Any] = {
     ),
 }
 
+_SAC_ZOO: dict[str, Any] = {
+    "model": "sac",
+    "exploration": Exploration(warmup_steps=0),
+    "sac": SoftActorCritic(
+        entropy_weight=1.0,
+        tune_entropy=True,
+        batch_size=256,
+        discount=0.99,
+        env_steps_per_update=1,
+        env_steps_per_policy_update=1,
+        normalise=False,
+        random_steps=100,
+        time_limit=True,
+    ),
+}
+"""Defaults of Stable-Baselines3 2, and the learning rate that rl-baselines3-zoo has for Pendulum-v1
+(its file hyperparams/sac.yml): 1e-3 for 3e-4."""
+
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "default": ("Few environment steps and little time.", {}),
     "paper": ("Table 1 and Appendix C of the paper, its replay ratios as steps an update.", _PAPER),
+    "sac-zoo": ("Soft actor-critic as rl-baselines3-zoo has it for Pendulum-v1.", _SAC_ZOO),
 }

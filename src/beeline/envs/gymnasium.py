@@ -36,7 +36,8 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         The horizon is finite: what is best depends on how much is left of it, and a policy that
         does not see the time cannot be optimal. The paper too gives every model the time, as an
         integer; as a share of the horizon it has the range 0 to 1 at any horizon. The bounds are
-        those of the task in single precision, infinite where an entry has none.
+        those of the task in single precision, infinite where an entry has none. With `time_limit`,
+        the state alone.
 
     Action:
         Each entry in [-1, 1], scaled to the task's own bounds.
@@ -45,7 +46,9 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         After `horizon` steps an episode has terminated. That is the end of the problem and not
         of somebody's patience: nothing is earned afterwards, so that it is never truncated, and
         no agent should estimate a value beyond. A task that may end earlier is another matter: it
-        has terminated where its `terminated` says so, and is truncated after `horizon` steps.
+        has terminated where its `terminated` says so, and is truncated after `horizon` steps. With
+        `time_limit`, the horizon is taken as patience for every task: the episode is truncated, as
+        Gymnasium's own Pendulum-v1 is.
 
     Render:
         With `render_mode="rgb_array"`, the states and controls of the episode so far over time,
@@ -59,6 +62,7 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
     Attributes:
         task: The task.
         render_mode: "rgb_array", or None.
+        time_limit: Whether agents do not see the time.
     """
 
     metadata = {"render_modes": [*RENDER_MODES], "render_fps": 10}  # noqa: RUF012
@@ -69,6 +73,7 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         horizon: SupportsIndex | None = None,
         *,
         render_mode: str | None = None,
+        time_limit: bool = False,
         **options: Any,
     ) -> None:
         """Make the task.
@@ -77,6 +82,8 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
             task: One of `beeline.envs.names()`, or an environment.
             horizon: Steps in an episode, at least 2; left out, 100 or those of the environment.
             render_mode: What `render` gives: "rgb_array", or nothing.
+            time_limit: Whether the horizon is a limit of time that agents do not see: no time
+                among the observations, and truncation in the place of termination.
             options: What to change in the task, as in `beeline.envs.make`.
 
         Raises:
@@ -87,9 +94,10 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         if render_mode is not None:
             choose("render_mode", render_mode, RENDER_MODES)
         self.task = _task(task, horizon, options)
-        self.render_mode = render_mode
+        self.render_mode, self.time_limit = render_mode, time_limit
         low, high = np.transpose([*_state_bounds(self.task), (0.0, 1.0)])
-        self.observation_space = spaces.Box(_single(low), _single(high), dtype=np.float32)
+        low, high = self._seen(_single(low)), self._seen(_single(high))
+        self.observation_space = spaces.Box(low, high, dtype=np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (self.task.action_dim,), np.float32)
         self._states = [np.zeros(self.task.state_dim, np.float32)]
         self._actions: list[np.ndarray] = []
@@ -125,7 +133,7 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         self._seed = self.np_random.integers(2**32, dtype=np.uint32)
         observation = np.array(self._begin(self._seed))
         self.begin_at(observation[:-1], 0)
-        return observation, {}
+        return self._seen(observation), {}
 
     def begin_at(self, state: Float32[np.ndarray, " state"], t: int) -> None:
         """Go on from any moment of an episode, in place of `reset`.
@@ -165,9 +173,10 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         self._actions.append(given)
         self._t, self._return = self._t + 1, self._return + reward
         at_the_horizon = self._t == self.task.horizon
-        if self.task.terminated is None:
-            return observation, reward, at_the_horizon, False, {}
-        return observation, reward, self._over, at_the_horizon and not self._over, {}
+        seen = self._seen(observation)
+        if self.task.terminated is None and not self.time_limit:
+            return seen, reward, at_the_horizon, False, {}
+        return seen, reward, self._over, at_the_horizon and not self._over, {}
 
     def render(self) -> UInt8[np.ndarray, "row column 3"] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Draw the episode so far.
@@ -190,6 +199,11 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         actions = np.reshape(self._actions, (-1, self.task.action_dim))
         episode = np.array(self._states), actions, self._t, self._return
         return pixels(draw_episode(self.task, *episode))
+
+    def _seen(
+        self, observation: Float32[np.ndarray, " entry"]
+    ) -> Float32[np.ndarray, " observation"]:
+        return observation[:-1] if self.time_limit else observation
 
 
 def _task(

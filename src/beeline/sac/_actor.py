@@ -20,7 +20,8 @@ class Actor(Policy):
     """tanh(mean + deviation * noise), both from an MLP on the standardised observation.
 
     The observation is that of `beeline.envs.gymnasium`: the state, and the time as a share of the
-    horizon. The limits of observation and deviation are those of Stable-Baselines3.
+    horizon unless that is a limit of time. The limits of observation and deviation are those of
+    Stable-Baselines3.
     """
 
     network: MLP
@@ -28,13 +29,13 @@ class Actor(Policy):
     """Mean of the observations."""
     deviation: Float[Array, " observation"]
     """Standard deviation of the observations."""
-    horizon: int = eqx.field(static=True)
+    horizon: int | None = eqx.field(static=True)
 
     def __init__(
         self,
         state_dim: int,
         action_dim: int,
-        horizon: int,
+        horizon: int | None,
         *,
         hidden_sizes: tuple[int, ...],
         key: PRNGKeyArray,
@@ -44,13 +45,14 @@ class Actor(Policy):
         Args:
             state_dim: Number of state entries.
             action_dim: Number of action entries.
-            horizon: Steps in an episode.
+            horizon: Steps in an episode; None for a policy that does not see the time.
             hidden_sizes: Hidden layers.
             key: Random key.
         """
-        self.network = MLP((state_dim + 1, *hidden_sizes, 2 * action_dim), key=key)
-        self.mean = jnp.zeros(state_dim + 1)
-        self.deviation = jnp.ones(state_dim + 1)
+        seen = state_dim + (horizon is not None)
+        self.network = MLP((seen, *hidden_sizes, 2 * action_dim), key=key)
+        self.mean = jnp.zeros(seen)
+        self.deviation = jnp.ones(seen)
         self.horizon = horizon
 
     def sample(
@@ -90,8 +92,10 @@ class Actor(Policy):
         return jnp.tanh(self._outputs(state, t)[0])
 
     def _outputs(self, state: Array, t: ArrayLike) -> tuple[Array, Array]:
-        time = jnp.asarray(t, state.dtype)[..., None] / self.horizon
-        observation = jnp.concatenate([state, time], axis=-1)
+        observation = state
+        if self.horizon is not None:
+            time = jnp.asarray(t, state.dtype)[..., None] / self.horizon
+            observation = jnp.concatenate([state, time], axis=-1)
         seen = jnp.clip((observation - self.mean) / self.deviation, -_LIMIT, _LIMIT)
         mean, log_deviation = jnp.split(self.network(seen), 2, axis=-1)
         return mean, log_deviation

@@ -15,8 +15,9 @@ class DelayedSAC(SAC):
     """Soft actor-critic whose actor is updated once for every few updates of the critics.
 
     Table 2 of the paper has an update of the critics every 2 environment steps and one of the
-    policy every 16; the library updates both together. With a delay of 1 and a constant entropy
-    coefficient, this is the library's own update, number for number.
+    policy every 16; the library updates both together. With a delay of 1, this is the library's own
+    update, number for number, but where both critics say the same to the last bit: the gradient
+    then goes through both.
 
     Attributes:
         critic_losses: Losses of the critics since the list was last cleared.
@@ -29,7 +30,7 @@ class DelayedSAC(SAC):
         Args:
             arguments: As for Stable-Baselines3's SAC.
             actor_delay: Updates of the critics for each of the actor.
-            options: As for Stable-Baselines3's SAC; `ent_coef` is a number.
+            options: As for Stable-Baselines3's SAC.
         """
         self.actor_delay = actor_delay
         self.critic_losses: list[float] = []
@@ -51,16 +52,30 @@ class DelayedSAC(SAC):
             due = self._n_updates % self.actor_delay == 0
             # Drawn before the critics' update, as the library does.
             chosen = self.actor.action_log_prob(batch.observations) if due else None
-            self._update_critics(batch)
+            weight = self._entropy_weight(None if chosen is None else chosen[1])
+            self._update_critics(batch, weight)
             if chosen is not None:
-                self._update_actor(batch, *chosen)
+                self._update_actor(batch, *chosen, weight)
             polyak_update(self.critic.parameters(), self.critic_target.parameters(), self.tau)
 
-    def _update_critics(self, batch: ReplayBufferSamples) -> None:
+    def _entropy_weight(self, log_density: torch.Tensor | None) -> torch.Tensor:
+        if self.log_ent_coef is None or self.ent_coef_optimizer is None:
+            return self.ent_coef_tensor
+        # As it was before its own update.
+        weight = self.log_ent_coef.detach().exp()
+        if log_density is not None:
+            missing = (log_density[:, None] + float(self.target_entropy)).detach()
+            loss = -(self.log_ent_coef * missing).mean()
+            self.ent_coef_optimizer.zero_grad()
+            loss.backward()
+            self.ent_coef_optimizer.step()
+        return weight
+
+    def _update_critics(self, batch: ReplayBufferSamples, weight: torch.Tensor) -> None:
         with torch.no_grad():
             actions, log_density = self.actor.action_log_prob(batch.next_observations)
             values = torch.cat(self.critic_target(batch.next_observations, actions), dim=1)
-            soft = values.amin(dim=1, keepdim=True) - self.ent_coef_tensor * log_density[:, None]
+            soft = values.amin(dim=1, keepdim=True) - weight * log_density[:, None]
             targets = batch.rewards + (1 - batch.dones) * self.gamma * soft
         estimates = self.critic(batch.observations, batch.actions)
         loss = 0.5 * torch.stack([mse_loss(estimate, targets) for estimate in estimates]).sum()
@@ -70,10 +85,14 @@ class DelayedSAC(SAC):
         self._keep(self.critic_losses, loss)
 
     def _update_actor(
-        self, batch: ReplayBufferSamples, actions: torch.Tensor, log_density: torch.Tensor
+        self,
+        batch: ReplayBufferSamples,
+        actions: torch.Tensor,
+        log_density: torch.Tensor,
+        weight: torch.Tensor,
     ) -> None:
         values = torch.cat(self.critic(batch.observations, actions), dim=1)
-        loss = (self.ent_coef_tensor * log_density[:, None] - values.amin(1, keepdim=True)).mean()
+        loss = (weight * log_density[:, None] - values.amin(1, keepdim=True)).mean()
         self.actor.optimizer.zero_grad()
         loss.backward()
         self.actor.optimizer.step()

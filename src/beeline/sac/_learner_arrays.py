@@ -35,17 +35,18 @@ def fill(parameters: Iterable[torch.Tensor], arrays: Sequence[np.ndarray]) -> No
             parameter.copy_(torch.tensor(values))
 
 
-def network_of(network: Any) -> Network:
-    """Copy the weights of a network and the state of its Adam.
+def network_of(parameters: Iterable[torch.Tensor], optimiser: torch.optim.Optimizer) -> Network:
+    """Copy weights and the state of their Adam.
 
     Args:
-        network: An actor or its critics, with an optimiser.
+        parameters: The weights.
+        optimiser: What updates them.
 
     Returns:
         The copy; before the first update, Adam's numbers are zeros.
     """
-    parameters = list(network.parameters())
-    states = [network.optimizer.state[parameter] for parameter in parameters]
+    parameters = list(parameters)
+    states = [optimiser.state[parameter] for parameter in parameters]
     updates = states[0]["step"].numpy().copy() if states[0] else np.float32(0)
 
     def values(name: str) -> tuple[np.ndarray, ...]:
@@ -55,17 +56,20 @@ def network_of(network: Any) -> Network:
     return Network(arrays_of(parameters), values("exp_avg"), values("exp_avg_sq"), updates)
 
 
-def fill_network(network: Any, state: Network) -> None:
-    """Write weights and the state of Adam into a network.
+def fill_network(
+    parameters: Iterable[torch.Tensor], optimiser: torch.optim.Optimizer, state: Network
+) -> None:
+    """Write weights and the state of their Adam.
 
     Args:
-        network: An actor or its critics, with an optimiser.
+        parameters: The weights.
+        optimiser: What updates them.
         state: What `network_of` gave.
     """
-    fill(network.parameters(), state.weights)
-    moments = zip(network.parameters(), state.means, state.squares, strict=True)
-    for parameter, mean, square in moments:
-        network.optimizer.state[parameter] = {
+    parameters = list(parameters)
+    fill(parameters, state.weights)
+    for parameter, mean, square in zip(parameters, state.means, state.squares, strict=True):
+        optimiser.state[parameter] = {
             "step": torch.tensor(state.updates),
             "exp_avg": torch.tensor(mean),
             "exp_avg_sq": torch.tensor(square),

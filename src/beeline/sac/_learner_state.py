@@ -31,8 +31,9 @@ class Transitions(NamedTuple):
     actions: Float[Any, "capacity action"]
     rewards: Float[Any, " capacity"]
     dones: Float[Any, " capacity"]
+    """Whether there is nothing to earn afterwards."""
     timeouts: Float[Any, " capacity"] | None
-    """Whether the horizon cut the episode off there; None where it is the end of every episode."""
+    """Whether the horizon cut the episode off there; None where every episode is as long as it."""
 
 
 class Moments(NamedTuple):
@@ -60,10 +61,12 @@ class Randomness(NamedTuple):
 
 
 class LearnerState(NamedTuple):
-    """Everything that one seed needs to go on, but for its environment, which is deterministic."""
+    """Everything that one seed needs to go on, but for what follows from the seed itself."""
 
     actor: Network
     critic: Network
+    entropy_weight: Network | None
+    """Its logarithm; None where it is not tuned."""
     target: tuple[Any, ...]
     """Weights and biases of the critics' slow copy."""
     transitions: Transitions
@@ -119,15 +122,19 @@ def skeleton(config: Config, env: Environment) -> LearnerState:
     def layers(*sizes: int) -> tuple[Any, ...]:
         return sum(map(layer, sizes[:-1], sizes[1:]), ())
 
-    observation, action, hidden = env.state_dim + 1, env.action_dim, config.sac.hidden
+    observation = env.state_dim + (not config.sac.time_limit)
+    action, hidden = env.action_dim, config.sac.hidden
     body = observation, *hidden
     actor = layers(*body) + 2 * layer(body[-1], action)
     critics = 2 * layers(observation + action, *hidden, 1)
     room = capacity(config)
+    weight = (shaped(1),)
+    tuned = Network(weight, weight, weight, shaped())
     normaliser = Normaliser(moments(observation), moments(), shaped(of="float64"))
     return LearnerState(
         actor=Network(actor, actor, actor, shaped()),
         critic=Network(critics, critics, critics, shaped()),
+        entropy_weight=tuned if config.sac.tune_entropy else None,
         target=critics,
         transitions=Transitions(
             shaped(room, observation),

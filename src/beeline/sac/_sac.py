@@ -122,8 +122,9 @@ class SAC(Baseline):
         return evaluate(self.env, policy, key=key)
 
     def _draw(self, key: Array) -> Actor:
-        env, hidden = self.env, self.config.sac.hidden
-        return Actor(env.state_dim, env.action_dim, env.horizon, hidden_sizes=hidden, key=key)
+        env, fields = self.env, self.config.sac
+        horizon = None if fields.time_limit else env.horizon
+        return Actor(env.state_dim, env.action_dim, horizon, hidden_sizes=fields.hidden, key=key)
 
     def _policies(self) -> Actor:
         like = self._draw(jax.random.key(0))

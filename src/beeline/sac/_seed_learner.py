@@ -52,10 +52,12 @@ class SeedLearner:
             seed: The seed.
         """
         fields = config.sac
+        self._seed = seed
         self._generators: Any = None
         self._normaliser = None
-        self._horizon, self._terminates = config.horizon, task.terminated is not None
-        self._monitor = Monitor(GymnasiumTask(task))
+        self._horizon, self._state_dim = config.horizon, task.state_dim
+        self._terminates = task.terminated is not None
+        self._monitor = Monitor(GymnasiumTask(task, time_limit=fields.time_limit))
         env: Any = DummyVecEnv([lambda: self._monitor])
         if fields.normalise:
             env = self._normaliser = VecNormalize(env, gamma=fields.discount)
@@ -66,12 +68,14 @@ class SeedLearner:
                 actor_delay=fields.env_steps_per_policy_update // fields.env_steps_per_update,
                 learning_rate=fields.learning_rate,
                 buffer_size=capacity(config),
-                learning_starts=config.warmup_episodes * config.horizon,
+                learning_starts=fields.random_steps or config.warmup_episodes * config.horizon,
                 batch_size=fields.batch_size,
                 tau=1 - fields.averaging,
                 gamma=fields.discount,
                 train_freq=fields.env_steps_per_update,
-                ent_coef=fields.entropy_weight,
+                ent_coef=f"auto_{fields.entropy_weight}"
+                if fields.tune_entropy
+                else fields.entropy_weight,
                 policy_kwargs={"net_arch": list(fields.hidden)},
                 seed=seed,
                 # Networks this small are faster on the processor than on its way to another.
@@ -151,14 +155,20 @@ class SeedLearner:
         buffer, rewards = sac.replay_buffer, np.zeros(self._horizon)
         rewards[: len(self._monitor.rewards)] = self._monitor.rewards
         seen = sac._last_obs if self._normaliser is None else sac._last_original_obs
+        transitions: dict[str, Any] = {
+            name: getattr(buffer, name)[:, 0].copy() for name in Transitions._fields
+        }
+        # What the library makes of both when it draws from them.
+        transitions["dones"] *= 1 - buffer.timeouts[:, 0]
+        if not self._terminates:
+            transitions["timeouts"] = None
+        networks = {name: network_of(*learned) for name, learned in self._networks().items()}
         return LearnerState(
-            actor=network_of(sac.actor),
-            critic=network_of(sac.critic),
+            actor=networks["actor"],
+            critic=networks["critic"],
+            entropy_weight=networks.get("entropy_weight"),
             target=arrays_of(sac.critic_target.parameters()),
-            transitions=Transitions(
-                *(getattr(buffer, name).squeeze(1).copy() for name in Transitions._fields[:-1]),
-                timeouts=buffer.timeouts.squeeze(1).copy() if self._terminates else None,
-            ),
+            transitions=Transitions(**transitions),
             normaliser=None if self._normaliser is None else statistics_of(self._normaliser),
             env_steps=np.int32(sac.num_timesteps),
             updates=np.int32(sac._n_updates),
@@ -178,8 +188,8 @@ class SeedLearner:
         # What the library sets up when it begins, and is no different later.
         sac._setup_learn(0)
         sac.take_losses()
-        fill_network(sac.actor, state.actor)
-        fill_network(sac.critic, state.critic)
+        for name, learned in self._networks().items():
+            fill_network(*learned, getattr(state, name))
         fill(sac.critic_target.parameters(), state.target)
         buffer, steps = sac.replay_buffer, int(state.env_steps)
         for name, values in state.transitions._asdict().items():
@@ -189,9 +199,12 @@ class SeedLearner:
         sac.num_timesteps, sac._n_updates = steps, int(state.updates)
         sac.ep_info_buffer.append({"r": float(state.collected_return), "l": self._horizon})
         task: Any = self._monitor.unwrapped
-        # An observation ends in the share of the horizon that is over.
-        t = round(float(state.observation[-1]) * self._horizon)
-        task.begin_at(state.observation[:-1], t)
+        # Starts and noise follow from the seed and from how many episodes there were before.
+        episodes, t = self._over(state.transitions, steps)
+        task.reset(seed=self._seed)
+        for _ in range(episodes):
+            task.reset()
+        task.begin_at(state.observation[: self._state_dim], t)
         self._monitor.rewards = state.rewards[:t].tolist()
         seen: Any = state.observation[None].copy()
         sac._last_obs = sac._last_original_obs = seen
@@ -199,6 +212,23 @@ class SeedLearner:
             set_statistics(self._normaliser, state.normaliser)
             sac._last_obs = self._normaliser.normalize_obs(seen)
         self._generators = generators_from(state.randomness)
+
+    def _networks(self) -> dict[str, tuple[list[torch.Tensor], torch.optim.Optimizer]]:
+        sac: Any = self._sac
+        found = {
+            "actor": (list(sac.actor.parameters()), sac.actor.optimizer),
+            "critic": (list(sac.critic.parameters()), sac.critic.optimizer),
+        }
+        if sac.ent_coef_optimizer is not None:
+            found["entropy_weight"] = [sac.log_ent_coef], sac.ent_coef_optimizer
+        return found
+
+    def _over(self, transitions: Transitions, steps: int) -> tuple[int, int]:
+        # How many episodes are over, and the steps of the one that is under way.
+        if transitions.timeouts is None:
+            return divmod(steps, self._horizon)
+        last = np.flatnonzero(np.maximum(transitions.dones, transitions.timeouts)[:steps])
+        return len(last), steps - 1 - last[-1] if len(last) else steps
 
     @contextlib.contextmanager
     def _on_its_own(self) -> Iterator[None]:

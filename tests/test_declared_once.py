@@ -213,7 +213,7 @@ def test_they_are_built(found):
 def test_the_command_line_repeats_no_field():
     again = set(vars(Train)["__annotations__"]) & set(Fields.__dataclass_fields__)
     # One is an argument by its place, the others are for the library to fill in.
-    assert again == {"task", "environment", "own_model", "own_policy"}
+    assert again == {"task", "environment", "own_model", "own_policy", "because"}
 
 
 @pytest.mark.parametrize("model", BASELINES)

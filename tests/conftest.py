@@ -1,5 +1,6 @@
 """What tests of several floors share."""
 
+import dataclasses
 import gc
 import os
 import shutil
@@ -11,7 +12,7 @@ import jax
 import pytest
 
 import beeline
-from beeline.config import Config, Exploration, Fitting, Improvement, Model, Policy
+from beeline.config import Config, Exploration, Fitting, Improvement, Model, Policy, Windows
 from beeline.run import Run
 from beeline.training import side_by_side
 from beeline.training.side_by_side import Programs, SideBySide, compile_programs
@@ -81,6 +82,20 @@ def tiny() -> Config:
         fitting=Fitting(batch_size=8, env_steps_per_update=1.0),
         improvement=Improvement(batch_size=8, env_steps_per_update=1.0, learning_rate=3e-3),
         exploration=Exploration(warmup_steps=100, amplitude=0.6),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_windows(tiny: Config) -> Config:
+    """The same of windows."""
+    return dataclasses.replace(
+        tiny,
+        imagination="windows",
+        env_steps=200,
+        fitting=Fitting(batch_size=8),
+        improvement=Improvement(batch_size=8),
+        exploration=Exploration(warmup_steps=100),
+        windows=Windows(length=4, hidden=(8,), clock="episode", env_steps_per_update=1.0),
     )
 
 

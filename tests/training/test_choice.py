@@ -91,9 +91,9 @@ def test_what_depends_on_time_gets_a_clock():
     assert imagination_of(config, steady).windows.clock == "none"
 
 
-def test_the_choice_looks_at_the_episodes_that_the_run_begins_with(tiny):
+def test_the_choice_looks_at_the_episodes_that_the_run_begins_with(tiny_windows):
     config = dataclasses.replace(
-        tiny,
+        tiny_windows,
         task="pendulum",
         horizon=12,
         env_steps=48,

@@ -12,8 +12,7 @@ import pytest
 import beeline
 from beeline import envs
 from beeline.build import build_bpo, build_critic, build_model, build_policy
-from beeline.config import Config
-from beeline.config import Windows as WindowFields
+from beeline.config import Config, Exploration
 from beeline.control import closed_loop_return, random_return, solve_optimum
 from beeline.control.grid import Grid, solve_grid
 from beeline.envs import Environment
@@ -277,15 +276,14 @@ def test_lambda_returns_with_ends_against_a_loop(trace, float64):
 
 
 @pytest.fixture(scope="module")
-def config(tiny):
+def config(tiny_windows):
+    assert tiny_windows.windows.length == LENGTH
     return dataclasses.replace(
-        tiny,
+        tiny_windows,
         task="cart-pole-balance",
         horizon=30,
         env_steps=240,
-        imagination="windows",
-        windows=WindowFields(length=LENGTH, hidden=(8,), clock="episode"),
-        exploration=dataclasses.replace(tiny.exploration, warmup_steps=60),
+        exploration=Exploration(warmup_steps=60),
     )
 
 
@@ -427,7 +425,7 @@ def test_what_does_not_know_of_ends_says_so(config, tiny):
     with pytest.raises(ValueError, match="no episode of cancer-treatment terminates: leave it out"):
         build_bpo(dataclasses.replace(tiny, termination="learned"))
     with pytest.raises(RunError, match="imagination is 'episodes', but an episode of cart-pole-ba"):
-        beeline.train("cart-pole-balance", horizon=30)
+        beeline.train("cart-pole-balance", config=Config(horizon=30, imagination="episodes"))
     with pytest.raises(ValueError, match="unknown termination 'guessed'"):
         Config(termination="guessed")
     with pytest.raises(RunError, match="moves by chance, or can terminate: choose another"):

@@ -133,13 +133,9 @@ def test_a_value_that_cannot_be_finite_is_refused():
 
 
 @pytest.fixture(scope="module")
-def config(tiny):
-    return dataclasses.replace(
-        tiny,
-        imagination="windows",
-        env_steps=200,
-        windows=WindowFields(length=LENGTH, hidden=(8,), clock="episode"),
-    )
+def config(tiny_windows):
+    assert tiny_windows.windows.length == LENGTH
+    return tiny_windows
 
 
 @pytest.fixture(scope="module")

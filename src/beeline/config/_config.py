@@ -20,7 +20,7 @@ from beeline.config._fields import (
 from beeline.config._groups import Exploration, Fitting, Improvement, Model, Policy, Windows
 from beeline.config._names import IMAGINATIONS, NONFINITE, REFERENCES, REWARDS, TERMINATIONS
 from beeline.config._presets import PRESETS
-from beeline.config._unused import check_model, check_unused
+from beeline.config._unused import check_model, check_replaced, check_unused
 from beeline.envs._registered import check_task
 
 _LARGEST_SEED = 2**32 - 1
@@ -116,7 +116,10 @@ class Config(Fields):
                 f"{_LARGEST_SEED}: lower one of them"
             )
         # Runs of before a baseline was added have its default options, whatever their preset.
-        check_unused(self, Fields(**PRESETS[self.preset][1]), Fields())
+        defaults = Fields(**PRESETS[self.preset][1]), Fields()
+        check_unused(self, *defaults)
+        if self.imagination == "windows":
+            check_replaced(self, *defaults)
         for name, value in vars(self).items():
             if isinstance(value, Group):
                 value.check(flag(name))

@@ -55,6 +55,34 @@ def check_unused(config: Any, *defaults: Any) -> None:
             )
 
 
+REPLACED = {
+    "fitting.env_steps_per_update": "windows.env_steps_per_update",
+    "improvement.env_steps_per_update": "windows.env_steps_per_update",
+    "improvement.learning_rate": "windows.policy_rate",
+    "exploration.amplitude": "windows.amplitude",
+}
+"""Fields of whole episodes, and those that windows have in their place."""
+
+
+def check_replaced(config: Any, *defaults: Any) -> None:
+    """Refuse options of whole episodes where windows are imagined.
+
+    Args:
+        config: The configuration, of windows.
+        defaults: All fields as presets have them.
+
+    Raises:
+        ValueError: If one of these options differs from all of these.
+    """
+    known, given = [dict(leaves(fields)) for fields in defaults], dict(leaves(config))
+    for path, instead in REPLACED.items():
+        if all(given[path] != fields[path] for fields in known):
+            raise ValueError(
+                f"{flag(path)} is {given[path]}, but that is an option of whole episodes: give "
+                f"{flag(instead)} for windows, or take imagination = episodes"
+            )
+
+
 def plays_a_part(path: str, config: Any) -> bool:
     """Say whether a field means something to a run.
 

@@ -32,8 +32,6 @@ class Transitions(NamedTuple):
     rewards: Float[Any, " capacity"]
     dones: Float[Any, " capacity"]
     """Whether there is nothing to earn afterwards."""
-    timeouts: Float[Any, " capacity"] | None
-    """Whether the horizon cut the episode off there; None where every episode is as long as it."""
 
 
 class Moments(NamedTuple):
@@ -79,6 +77,8 @@ class LearnerState(NamedTuple):
     """The last, in physical units."""
     rewards: Float64[Any, " time"]
     """Those of the episode under way, and zeros."""
+    played: Int[Any, "2"] | None
+    """Episodes before it, and its steps; None where all last as long as the horizon."""
     collected_return: Float64[Any, ""]
     """That of the last whole episode."""
     randomness: Randomness
@@ -142,13 +142,13 @@ def skeleton(config: Config, env: Environment) -> LearnerState:
             shaped(room, action),
             shaped(room),
             shaped(room),
-            None if env.terminated is None else shaped(room),
         ),
         normaliser=normaliser if config.sac.normalise else None,
         env_steps=shaped(of="int32"),
         updates=shaped(of="int32"),
         observation=shaped(observation),
         rewards=shaped(config.horizon, of="float64"),
+        played=None if env.terminated is None else shaped(2, of="int32"),
         collected_return=shaped(of="float64"),
         randomness=Randomness(shaped(_NUMPY_WORDS, of="uint32"), shaped(_TORCH_BYTES, of="uint8")),
     )

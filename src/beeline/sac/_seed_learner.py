@@ -155,13 +155,9 @@ class SeedLearner:
         buffer, rewards = sac.replay_buffer, np.zeros(self._horizon)
         rewards[: len(self._monitor.rewards)] = self._monitor.rewards
         seen = sac._last_obs if self._normaliser is None else sac._last_original_obs
-        transitions: dict[str, Any] = {
-            name: getattr(buffer, name)[:, 0].copy() for name in Transitions._fields
-        }
+        transitions = {name: getattr(buffer, name)[:, 0].copy() for name in Transitions._fields}
         # What the library makes of both when it draws from them.
         transitions["dones"] *= 1 - buffer.timeouts[:, 0]
-        if not self._terminates:
-            transitions["timeouts"] = None
         networks = {name: network_of(*learned) for name, learned in self._networks().items()}
         return LearnerState(
             actor=networks["actor"],
@@ -174,6 +170,9 @@ class SeedLearner:
             updates=np.int32(sac._n_updates),
             observation=seen[0].copy(),
             rewards=rewards,
+            played=np.asarray([sac._episode_num, len(self._monitor.rewards)], np.int32)
+            if self._terminates
+            else None,
             collected_return=np.float64(self.collected_return),
             randomness=randomness_of(self._generators),
         )
@@ -193,19 +192,20 @@ class SeedLearner:
         fill(sac.critic_target.parameters(), state.target)
         buffer, steps = sac.replay_buffer, int(state.env_steps)
         for name, values in state.transitions._asdict().items():
-            if values is not None:
-                getattr(buffer, name)[:, 0] = values
+            getattr(buffer, name)[:, 0] = values
+        buffer.timeouts[:] = 0
         buffer.full, buffer.pos = steps >= buffer.buffer_size, steps % buffer.buffer_size
         sac.num_timesteps, sac._n_updates = steps, int(state.updates)
         sac.ep_info_buffer.append({"r": float(state.collected_return), "l": self._horizon})
         task: Any = self._monitor.unwrapped
         # Starts and noise follow from the seed and from how many episodes there were before.
-        episodes, t = self._over(state.transitions, steps)
+        episodes, t = divmod(steps, self._horizon) if state.played is None else state.played
         task.reset(seed=self._seed)
         for _ in range(episodes):
             task.reset()
-        task.begin_at(state.observation[: self._state_dim], t)
+        task.begin_at(state.observation[: self._state_dim], int(t))
         self._monitor.rewards = state.rewards[:t].tolist()
+        sac._episode_num = int(episodes)
         seen: Any = state.observation[None].copy()
         sac._last_obs = sac._last_original_obs = seen
         if self._normaliser is not None and state.normaliser is not None:
@@ -222,13 +222,6 @@ class SeedLearner:
         if sac.ent_coef_optimizer is not None:
             found["entropy_weight"] = [sac.log_ent_coef], sac.ent_coef_optimizer
         return found
-
-    def _over(self, transitions: Transitions, steps: int) -> tuple[int, int]:
-        # How many episodes are over, and the steps of the one that is under way.
-        if transitions.timeouts is None:
-            return divmod(steps, self._horizon)
-        last = np.flatnonzero(np.maximum(transitions.dones, transitions.timeouts)[:steps])
-        return len(last), steps - 1 - last[-1] if len(last) else steps
 
     @contextlib.contextmanager
     def _on_its_own(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """Windows and whole episodes where starts vary: draw."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from beeline.envs import make
+from beeline.run._reference import Reference
 from experiments._benchmark import Line, Recorded
 from experiments._benchmark_figures import learning, main
 from experiments._grid import Block, Cell
@@ -19,7 +22,10 @@ _MARK = re.compile(r"(<!-- rival -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def draw(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
-    """Draw learning curves, the rival's among them, and put the rival's table into the README.
+    """Draw the pendulum's learning curves, and put the rival's table into the README.
+
+    Only the pendulum has a scale on which curves tell something: from random actions that let a
+    linear task run away, almost any feedback is near 1, and the cart-pole's 1 is a bound.
 
     Args:
         recorded: The grid and what is recorded.
@@ -33,7 +39,47 @@ def draw(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
         old = readme.read_text(encoding="utf-8")
         new = _MARK.sub(lambda found: f"{found[1]}{rival_table(rival)}{found[2]}", old)
         readme.write_text(new, encoding="utf-8")
-    return learning(with_rival(recorded, rival), results)
+    of_pendulum = [line for line in recorded.lines if line.block.tasks == ("pendulum",)]
+    shown = recorded._replace(lines=of_pendulum or recorded.lines)
+    learning(with_rival(shown, rival), results)
+    return returns(recorded)
+
+
+def returns(recorded: Recorded) -> list[dict[str, Any]]:
+    """Tell what runs earn at their end, in the tasks' own units.
+
+    Args:
+        recorded: The grid and what is recorded.
+
+    Returns:
+        A row for each line, task and horizon.
+    """
+    rows = []
+    for line in recorded.lines:
+        for task, horizon in itertools.product(line.block.tasks, line.block.horizons):
+            (variant,) = line.block.variants
+            wanted = line.cells(task, horizon, variant)
+            ran = recorded.ran(wanted)
+            ended = [cell for cell in ran if not recorded.stopped(cell)]
+            earned = np.array([float(recorded.finals[cell]["return"]) for cell in ended])
+            best = Reference.of(make(task, horizon=horizon)).best_return
+            rows.append(
+                {
+                    "task": task,
+                    "horizon": horizon,
+                    "line": line.name,
+                    "env_steps": recorded.finals[ended[0]]["env_steps"] if ended else "",
+                    "runs": len(ended),
+                    "wanted": len(wanted),
+                    "stopped": len(ran) - len(ended),
+                    "skipped": sum(int(recorded.finals[cell]["skipped"] or 0) for cell in ended),
+                    "median": f"{np.median(earned):.4g}" if ended else "",
+                    "least": f"{earned.min():.4g}" if ended else "",
+                    "greatest": f"{earned.max():.4g}" if ended else "",
+                    "reference": "none" if best is None else f"{best:.4g}",
+                }
+            )
+    return sorted(rows, key=lambda row: row["task"])
 
 
 def with_rival(recorded: Recorded, rows: Sequence[Row]) -> Recorded:

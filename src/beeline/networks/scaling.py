@@ -17,6 +17,9 @@ from beeline._module import Module
 
 _SMALLEST_SCALE = 1e-6
 
+LARGEST_CODE = 34.0
+"""Of a number that is compressed: stands for 6e14, whose square is far from overflowing."""
+
 
 def symlog(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Compress large magnitudes; close to the identity near zero.
@@ -60,6 +63,8 @@ class StateScaling(Module):
     mean: Float[Array, " state"]
     scale: Float[Array, " state"]
     compress: bool = eqx.field(static=True, default=False)
+    bounded: bool = eqx.field(static=True, default=False)
+    """Whether decoded states are kept from overflowing; only with `compress`."""
 
     @classmethod
     def identity(cls, state_dim: int) -> "StateScaling":
@@ -79,6 +84,7 @@ class StateScaling(Module):
         states: Float[Array, "*batch state"],
         *,
         compress: bool = True,
+        bounded: bool = False,
         chances: Float[Array, " episode"] | None = None,
     ) -> "StateScaling":
         """Standardise to zero mean and unit variance over all leading axes.
@@ -86,6 +92,7 @@ class StateScaling(Module):
         Args:
             states: States in physical units.
             compress: Whether to apply symlog first.
+            bounded: Whether decoded states are kept from overflowing.
             chances: Weights of the first axis, their sum 1; equal if not given.
 
         Returns:
@@ -98,7 +105,7 @@ class StateScaling(Module):
         else:
             mean = chances @ jnp.mean(values, axis=axes[1:])
             scale = jnp.sqrt(chances @ jnp.mean((values - mean) ** 2, axis=axes[1:]))
-        return cls(mean, jnp.maximum(scale, _SMALLEST_SCALE), compress)
+        return cls(mean, jnp.maximum(scale, _SMALLEST_SCALE), compress, bounded)
 
     def encode(self, states: Float[Array, "*batch state"]) -> Float[Array, "*batch state"]:
         """Map physical states to network coordinates.
@@ -122,6 +129,8 @@ class StateScaling(Module):
             States in physical units.
         """
         states = values * jax.lax.stop_gradient(self.scale) + jax.lax.stop_gradient(self.mean)
+        if self.bounded:
+            states = jnp.clip(states, -LARGEST_CODE, LARGEST_CODE)
         return symexp(states) if self.compress else states
 
 

@@ -152,7 +152,8 @@ class BPO(Module):
         buffer, _ = jax.lax.scan(lambda b, e: (b.add(e), None), buffer, episodes)
         scaling = StateScaling.identity(self.env.state_dim)
         if self.standardise:
-            scaling = StateScaling.fit(episodes.states)
+            windows = self.critic_fitting is not None
+            scaling = StateScaling.fit(episodes.states, bounded=windows)
             model = eqx.tree_at(lambda m: m.scaling, model, scaling)
             policy = policy.standardise(scaling)
         model = model.calibrate(episodes.states)

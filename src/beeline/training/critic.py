@@ -24,6 +24,7 @@ from beeline.envs._transition import termination_of
 from beeline.gradients import alive, rewards_along, rollout, terminated_along
 from beeline.networks.layers import MLP
 from beeline.networks.scaling import (
+    LARGEST_CODE,
     StateScaling,
     symexp,
     symlog,
@@ -156,7 +157,8 @@ class Critic(Module):
             What `encode` makes of its value.
         """
         time = time_features(t, self.horizon, self.frequencies)
-        return self.network(jnp.concatenate([self.scaling.encode(state), time], axis=-1))[0]
+        output = self.network(jnp.concatenate([self.scaling.encode(state), time], axis=-1))[0]
+        return jnp.clip(output, -LARGEST_CODE, LARGEST_CODE)
 
     def encode(self, value: Float[Array, ""], t: Int[ArrayLike, ""]) -> Float[Array, ""]:
         """Map a value to the coordinates of the network.

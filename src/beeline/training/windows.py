@@ -213,7 +213,7 @@ class Windows(Module):
         """
         if not self.standardise:
             return StateScaling.identity(buffer.states.shape[-1])
-        return StateScaling.fit(buffer.states, chances=self.chances(buffer))
+        return StateScaling.fit(buffer.states, bounded=True, chances=self.chances(buffer))
 
     def _choose(self, buffer: Buffer, batch: int, *, key: PRNGKeyArray) -> Int[Array, " batch"]:
         chances = self.chances(buffer)

@@ -77,6 +77,7 @@ def tiny() -> Config:
         horizon=10,
         model="markov",
         env_steps=500,
+        imagination="episodes",
         world_model=Model(width=16, layers=1, heads=2, hidden=(32,), frequencies=2),
         policy=Policy(hidden=(32,), frequencies=2),
         fitting=Fitting(batch_size=8, env_steps_per_update=1.0),

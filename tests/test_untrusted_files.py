@@ -202,7 +202,7 @@ def append(name, text):
         (change_json("config.json", config__policy__hidden=[4] * 5000), "hidden has 5000 entries"),
         (change_json("config.json", config__extra=1), "there is no field 'extra'"),
         (change_json("config.json", config__world_model__layers=900), "layers is 900, but"),
-        (append("config.json", " " * 2**21), "config.json has 209.... bytes, more than"),
+        (append("config.json", " " * 2**21), "config.json has 2...... bytes, more than"),
         (append("config.json", "[]"), "config.json is truncated or not JSON"),
         (change_json("summary.json", iterations=39), "summary.json: iterations is 39, not that"),
         (change_json("summary.json", optimal_return="8"), "optimal_return is '8', not a number"),

@@ -18,7 +18,7 @@ from experiments.any_start.rival import FILE, REFERENCE, Row, read
 
 _SHOWN = {"pendulum": (4000, 6000, 10_000), "cart-pole": (20_000, 50_000)}
 """Steps after which the rival's table has a row; of others, the last."""
-_MARK = re.compile(r"(<!-- rival -->\n).*?(<!-- end -->)", re.DOTALL)
+_MARK = re.compile(r"(<!-- rival -->\n).*?(<!-- /rival -->)", re.DOTALL)
 
 
 def draw(recorded: Recorded, results: Path) -> list[dict[str, Any]]:

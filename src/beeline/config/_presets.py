@@ -10,6 +10,7 @@ from beeline.config._groups import Exploration, Fitting, Improvement, Model, Pol
 # step they would ask for 4 times as many updates of the model, and 256 times as many of the policy.
 _PAPER: dict[str, Any] = {
     "env_steps": 200_000,
+    "imagination": "episodes",
     "world_model": Model(
         positions=True, frequencies=0, harmonics=0, standardise=False, units="state"
     ),

@@ -118,6 +118,12 @@ def test_an_option_that_the_model_does_not_have(fields, message):
         Config(**fields)
 
 
+def test_a_baseline_recorded_before_there_was_a_choice_is_read():
+    assert Config(model="sac", imagination="episodes").imagination == "episodes"
+    with pytest.raises(ValueError, match="imagination is windows, but the model 'sac' has no"):
+        Config(model="sac", imagination="windows")
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_baseline_has_its_own_options_and_those_of_all(name):
     given = preset(name, exploration=dataclasses.replace(preset(name).exploration, warmup_steps=50))

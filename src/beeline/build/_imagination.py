@@ -32,12 +32,10 @@ def imagination_of(
         draws: What the user draws.
 
     Returns:
-        The run, with `imagination` one or the other, and why.
+        The run, with `imagination` one or the other, and why; a baseline's as it was.
     """
-    if config.imagination != "auto":
+    if config.imagination != "auto" or config.model in BASELINES:
         return config
-    if config.model in BASELINES:
-        return dataclasses.replace(config, imagination="episodes")
     env = make(config.task, horizon=config.horizon) if env is None else env
     whole = dataclasses.replace(config, imagination="episodes")
     if env.terminated is not None:

@@ -82,6 +82,10 @@ class Fields:
     online_dt: OnlineDecisionTransformer = group(OnlineDecisionTransformer, since=2)
 
 
+_OLDER = Fields(imagination="episodes")
+"""What baselines of before there was a choice were recorded with."""
+
+
 @final
 @dataclass(frozen=True)
 class Config(Fields):
@@ -117,7 +121,7 @@ class Config(Fields):
             )
         # Runs of before a baseline was added have its default options, whatever their preset.
         defaults = Fields(**PRESETS[self.preset][1]), Fields()
-        check_unused(self, *defaults)
+        check_unused(self, *defaults, _OLDER)
         if self.imagination == "windows":
             check_replaced(self, *defaults)
         for name, value in vars(self).items():

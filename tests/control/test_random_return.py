@@ -97,6 +97,7 @@ def test_public_names():
         "RandomReturn",
         "closed_loop_return",
         "is_deterministic",
+        "is_noisy",
         "lqr",
         "normalized_return",
         "random_return",

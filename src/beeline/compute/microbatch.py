@@ -53,7 +53,7 @@ def mean_in_groups(
     first = jax.eval_shape(function, *jax.tree.map(lambda x: x[0], groups))[0]
     zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), first)
 
-    def add(total: Any, group: tuple[Array, ...]) -> tuple[Any, Any]:
+    def add(total: Any, group: tuple[Array | None, ...]) -> tuple[Any, Any]:
         mean, each = function(*group)
         return jax.tree.map(jnp.add, total, mean), each
 

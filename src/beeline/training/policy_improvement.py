@@ -57,9 +57,12 @@ class PolicyImprovement(Learner):
         width = 1 + (self.first_noise - 1) * (1 - jnp.asarray(context.progress)) ** 2
 
         def share(
-            whole: tuple[Widened, WorldModel, Objective], *batch: Any
+            whole: tuple[Widened, WorldModel, Objective], states: Array, noise: Array, *more: Any
         ) -> tuple[tuple[Array, Any], Imagined]:
-            (value, imagined), gradient = self.gradient(*whole, *batch)
+            # A route that knows whole episodes only need not take what these lack.
+            named = zip(("first", "disturbances"), more, strict=True)
+            given = {name: values for name, values in named if values is not None}
+            (value, imagined), gradient = self.gradient(*whole, states, noise, **given)
             return (value, gradient), imagined
 
         whole = Widened(weights, width), model, self.objective(context)

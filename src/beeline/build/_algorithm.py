@@ -92,7 +92,7 @@ def build_bpo(config: Config, env: Environment | None = None, draws: Draws = NO_
     env = make(config.task, horizon=config.horizon) if env is None else env
     draw = functools.partial(build_model, config, env, draws=draws)
     model = eqx.filter_eval_shape(lambda: draw(key=jax.random.key(0)))
-    noise = _exploration(config)
+    noise, disturbed = exploration_of(config), _disturbed(config, env, model)
     fitting, one_step = fitting_of(config), None
     if not model.learned:
         fitting = dataclasses.replace(fitting, env_steps_per_update=math.inf)
@@ -103,11 +103,11 @@ def build_bpo(config: Config, env: Environment | None = None, draws: Draws = NO_
     return BPO(
         env=env,
         fitting=fitting,
-        improvement=_improvement(config, env, model, windows),
+        improvement=_improvement(config, env, model, windows, disturbed=disturbed),
         exploration=noise,
         reward_fitting=_reward_fitting(config, fitting),
         one_step_fitting=one_step,
-        critic_fitting=_critic_fitting(config, env, model, windows),
+        critic_fitting=_critic_fitting(config, env, windows, disturbed=disturbed),
         termination_fitting=_termination_fitting(config, env, fitting),
         scale_returns=config.improvement.scale_returns,
         standardise=config.world_model.standardise,
@@ -118,18 +118,29 @@ def build_bpo(config: Config, env: Environment | None = None, draws: Draws = NO_
     )
 
 
-def _exploration(config: Config) -> Exploration:
+def exploration_of(config: Config) -> Exploration:
+    """Set up how a run explores.
+
+    Args:
+        config: The run.
+
+    Returns:
+        Its random actions, and the noise on those of the policy.
+    """
     if config.exploration.correlated:
-        return CorrelatedNoise(config.amplitude)
+        return CorrelatedNoise(config.in_force("exploration.amplitude"))
     return IndependentNoise()
 
 
 def _improvement(
-    config: Config, env: Environment, model: WorldModel, windows: Windows | None
+    config: Config,
+    env: Environment,
+    model: WorldModel,
+    windows: Windows | None,
+    *,
+    disturbed: bool,
 ) -> PolicyImprovement:
-    fields, rate = config.improvement, config.improvement.learning_rate
-    if windows is not None:
-        rate = config.windows.policy_rate
+    fields, rate = config.improvement, config.in_force("improvement.learning_rate")
     exact = not model.state_fed and fields.through_policy == 0
     route = Direct() if exact else Unrolled(fields.through_policy, fields.through_states)
     return PolicyImprovement(
@@ -140,8 +151,8 @@ def _improvement(
         fields.first_noise,
         fields.entropy_weight,
         windows,
-        disturbed=_disturbed(config, env, model),
-        env_steps_per_update=config.env_steps_per_improvement,
+        disturbed=disturbed,
+        env_steps_per_update=config.in_force("improvement.env_steps_per_update"),
     )
 
 
@@ -174,7 +185,7 @@ def _disturbed(config: Config, env: Environment, model: WorldModel) -> bool:
 
 
 def _critic_fitting(
-    config: Config, env: Environment, model: WorldModel, windows: Windows | None
+    config: Config, env: Environment, windows: Windows | None, *, disturbed: bool
 ) -> CriticFitting | None:
     if windows is None:
         return None
@@ -186,8 +197,8 @@ def _critic_fitting(
         windows,
         fields.trace,
         fields.target_rate,
-        disturbed=_disturbed(config, env, model),
-        env_steps_per_update=config.env_steps_per_improvement,
+        disturbed=disturbed,
+        env_steps_per_update=config.in_force("improvement.env_steps_per_update"),
     )
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from beeline.build._algorithm import build_bpo
+from beeline.build._algorithm import exploration_of
 from beeline.build._networks import NO_DRAWS, Draws, build_model
 from beeline.config import BASELINES, Config
 from beeline.control import is_noisy
@@ -17,6 +17,8 @@ from beeline.envs._transition import transition
 from beeline.models import knows_windows
 from beeline.networks.scaling import StateScaling
 from beeline.training.choice import weigh
+from beeline.training.episodes import Episode
+from beeline.training.exploration import random_episodes
 
 
 def imagination_of(
@@ -51,8 +53,7 @@ def imagination_of(
     if not knows_windows(model):
         why = f"the model {config.model!r} knows whole episodes only"
         return dataclasses.replace(whole, because=why)
-    key = jax.random.split(jax.random.key(config.seed), 3)[2]
-    episodes = jax.jit(build_bpo(whole, env, draws).warm_up)(key)
+    episodes = _warm_up(config, env)
     values = StateScaling.fit(episodes.states).encode(episodes.states)
     found = weigh(np.asarray(values, float), np.asarray(episodes.actions), noisy=is_noisy(env))
     if not found.for_windows:
@@ -62,6 +63,14 @@ def imagination_of(
         why += "; time matters"
         fields = dataclasses.replace(fields, clock="episode")
     return dataclasses.replace(config, imagination="windows", windows=fields, because=why)
+
+
+@eqx.filter_jit
+def _warm_up(config: Config, env: Environment) -> Episode:
+    # By the keys of `_draw` and of `BPO.init`.
+    _, _, key = jax.random.split(jax.random.key(config.seed), 3)
+    _, key = jax.random.split(key)
+    return random_episodes(env, exploration_of(config), config.warmup_episodes, key=key)
 
 
 def _time_matters(

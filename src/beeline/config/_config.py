@@ -1,6 +1,7 @@
 """What a training run is made of, with presets and checks."""
 
 import math
+import operator
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -20,7 +21,7 @@ from beeline.config._fields import (
 from beeline.config._groups import Exploration, Fitting, Improvement, Model, Policy, Windows
 from beeline.config._names import IMAGINATIONS, NONFINITE, REFERENCES, REWARDS, TERMINATIONS
 from beeline.config._presets import PRESETS
-from beeline.config._unused import check_model, check_replaced, check_unused
+from beeline.config._unused import REPLACED, check_model, check_replaced, check_unused
 from beeline.envs._registered import check_task
 
 _LARGEST_SEED = 2**32 - 1
@@ -170,35 +171,18 @@ class Config(Fields):
         """
         return self.improvement.batch_size or self._usual_batch
 
-    @property
-    def env_steps_per_fit(self) -> float:
-        """Environment steps between updates of the world model.
+    def in_force(self, path: str) -> Any:
+        """Look up a field of whole episodes, or what windows have in its place.
+
+        Args:
+            path: The field, with its group before it.
 
         Returns:
-            Their number.
+            Its value; that of the other field where windows are imagined and there is one.
         """
-        return self._suited(self.fitting).env_steps_per_update
-
-    @property
-    def env_steps_per_improvement(self) -> float:
-        """Environment steps between updates of the policy.
-
-        Returns:
-            Their number.
-        """
-        return self._suited(self.improvement).env_steps_per_update
-
-    @property
-    def amplitude(self) -> float:
-        """Largest amplitude of the noise added to the policy's actions.
-
-        Returns:
-            That of windows, or of whole episodes.
-        """
-        return self._suited(self.exploration).amplitude
-
-    def _suited(self, group: Any) -> Any:
-        return self.windows if self.imagination == "windows" else group
+        if self.imagination == "windows":
+            path = REPLACED.get(path, path)
+        return operator.attrgetter(path)(self)
 
     @property
     def _usual_batch(self) -> int:

@@ -76,11 +76,9 @@ def rollout(
     for last in stages:
         if done:
             loop = (model.reserve(loop[0], last), loop[1])
-        part_of = slice(done, last)
-        given = times[part_of], noise[part_of], None
-        if disturbances is not None:
-            given = *given[:2], disturbances[part_of]
-        loop, part = jax.lax.scan(step, loop, given)
+        stage = slice(done, last)
+        lacking = None if disturbances is None else disturbances[stage]
+        loop, part = jax.lax.scan(step, loop, (times[stage], noise[stage], lacking))
         parts.append(part)
         done = last
     states, actions, entropy = (jnp.concatenate(piece) for piece in zip(*parts, strict=True))

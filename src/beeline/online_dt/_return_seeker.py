@@ -21,7 +21,8 @@ from beeline.envs import Environment
 from beeline.envs._transition import transition
 from beeline.online_dt._decision_transformer import DecisionTransformer, Gaussian
 from beeline.online_dt._imitation import Imitation, Losses, Student
-from beeline.training import Buffer, Episode, Exploration, play
+from beeline.training import Buffer, Episode, Exploration
+from beeline.training.exploration import random_episodes
 
 
 class SeekerState(NamedTuple):
@@ -99,8 +100,7 @@ class ReturnSeeker(Module):
             The state before the first iteration.
         """
         key, warmup_key = jax.random.split(key)
-        keys = jax.random.split(warmup_key, self.warmup_episodes)
-        episodes = jax.vmap(self._random_episode)(keys)
+        episodes = random_episodes(self.env, self.exploration, self.warmup_episodes, key=warmup_key)
         buffer = Buffer.empty(self.env, self.room)
         buffer, _ = jax.lax.scan(lambda b, e: (b.add(e), None), buffer, episodes)
         policy = policy.standardise(episodes.states, episodes.rewards, self.unit, self.target)
@@ -175,11 +175,6 @@ class ReturnSeeker(Module):
         nothing = Losses(*(jnp.zeros(()) for _ in Losses._fields))
         arrays, losses = jax.lax.fori_loop(0, count, body, (arrays, nothing))
         return eqx.combine(arrays, static), losses
-
-    def _random_episode(self, key: PRNGKeyArray) -> Episode:
-        actions_key, env_key = jax.random.split(key)
-        size = (self.env.horizon, self.env.action_dim)
-        return play(self.env, self.exploration.random_actions(*size, key=actions_key), key=env_key)
 
 
 def evaluate(env: Environment, policy: DecisionTransformer, *, key: PRNGKeyArray) -> Episode:

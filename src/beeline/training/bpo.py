@@ -26,9 +26,8 @@ from beeline.training.episodes import (
     act,
     evaluate,
     mean_return,
-    play,
 )
-from beeline.training.exploration import Exploration
+from beeline.training.exploration import Exploration, random_episodes
 from beeline.training.faults import Faults, finite_leaves, first_in
 from beeline.training.learner import Context, Learned, Learner
 from beeline.training.model_fitting import ModelFitting, open_loop_error
@@ -146,8 +145,8 @@ class BPO(Module):
         Returns:
             The state before the first iteration.
         """
-        episodes = self.warm_up(key)
         key, warmup_key = jax.random.split(key)
+        episodes = random_episodes(self.env, self.exploration, self.warmup_episodes, key=warmup_key)
         buffer = Buffer.empty(self.env, self.warmup_episodes + self.iterations)
         buffer, _ = jax.lax.scan(lambda b, e: (b.add(e), None), buffer, episodes)
         scaling = StateScaling.identity(self.env.state_dim)
@@ -156,7 +155,7 @@ class BPO(Module):
             scaling = StateScaling.fit(episodes.states, bounded=windows)
             model = eqx.tree_at(lambda m: m.scaling, model, scaling)
             policy = policy.standardise(scaling)
-        model = model.calibrate(episodes.states)
+        model = model.calibrate(episodes.unbroken)
         weights: dict[str, Any] = {"model": model, "policy": policy}
         ends = episodes.ends is not None
         if reward is not None:
@@ -179,18 +178,6 @@ class BPO(Module):
             jnp.ones(()),
             key,
         )
-
-    def warm_up(self, key: PRNGKeyArray) -> Episode:
-        """Play the episodes of random actions that a run begins with.
-
-        Args:
-            key: That of `init`.
-
-        Returns:
-            The episodes.
-        """
-        _, key = jax.random.split(key)
-        return jax.vmap(self._random_episode)(jax.random.split(key, self.warmup_episodes))
 
     def iterate(self, state: BPOState, index: Int[Array, ""]) -> tuple[BPOState, Record, Faults]:
         """One pass through the loop of Algorithm 1. Pure; jit it once.
@@ -264,13 +251,6 @@ class BPO(Module):
         due = np.floor(episodes * self.env.horizon / steps_per_update).astype(int)
         due[0] = 0
         return np.diff(due)
-
-    def _random_episode(self, key: PRNGKeyArray) -> Episode:
-        actions_key, env_key = jax.random.split(key)
-        actions = self.exploration.random_actions(
-            self.env.horizon, self.env.action_dim, key=actions_key
-        )
-        return play(self.env, actions, key=env_key)
 
     def _explore(self, policy: Policy, *, key: PRNGKeyArray) -> Episode:
         noise_key, offsets_key, env_key = jax.random.split(key, 3)

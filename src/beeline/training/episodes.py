@@ -61,6 +61,18 @@ class Episode(NamedTuple):
         return self.rewards.sum(axis=-1)
 
     @property
+    def unbroken(self) -> Float[Array, "*batch times state"]:
+        """Take states that follow each other, for one row or a batch.
+
+        Returns:
+            Those of the episode; of a row, pairs of the state before each step and that after it.
+        """
+        if self.ends is None:
+            return self.states
+        pairs = jnp.stack([self.states[..., :-1, :], self.ends.next_states], axis=-2)
+        return pairs.reshape(-1, *pairs.shape[-2:])
+
+    @property
     def mean_return(self) -> Float[Array, "*batch"]:
         """Share the return of a row among its episodes, for one row or a batch.
 

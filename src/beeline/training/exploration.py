@@ -16,6 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline._module import Module
+from beeline.envs import Environment
+from beeline.training.episodes import Episode, play
 
 _FAST = 40
 """How far below a step the logarithm of the time scale goes, times the horizon."""
@@ -136,6 +138,29 @@ class CorrelatedNoise(Exploration):
         size_key, noise_key = jax.random.split(key)
         size = self.amplitude * jax.random.uniform(size_key, (action_dim,))
         return size * _autoregressive(horizon, action_dim, key=noise_key)
+
+
+def random_episodes(
+    env: Environment, exploration: Exploration, count: int, *, key: PRNGKeyArray
+) -> Episode:
+    """Play episodes of random actions, which a run warms up with.
+
+    Args:
+        env: The environment.
+        exploration: Draws the actions.
+        count: How many.
+        key: Random key.
+
+    Returns:
+        A batch of episodes, or of rows of them.
+    """
+
+    def one(key: PRNGKeyArray) -> Episode:
+        actions_key, env_key = jax.random.split(key)
+        actions = exploration.random_actions(env.horizon, env.action_dim, key=actions_key)
+        return play(env, actions, key=env_key)
+
+    return jax.vmap(one)(jax.random.split(key, count))
 
 
 def _autoregressive(

@@ -28,7 +28,9 @@ def fitting_of(config: Config) -> ModelFitting:
         fields.learning_rate, fields.final_rate, fields.clip, fields.weight_decay, fields.optimiser
     )
     return ModelFitting(
-        optimiser, config.fitting_batch, env_steps_per_update=config.env_steps_per_fit
+        optimiser,
+        config.fitting_batch,
+        env_steps_per_update=config.in_force("fitting.env_steps_per_update"),
     )
 
 

@@ -158,8 +158,7 @@ class Windows(Module):
         Returns:
             Probabilities, by place in the buffer.
         """
-        seen = buffer.newest(1.0)
-        return (1 - self.recent) * seen + self.recent * buffer.newest(_NEWEST)
+        return (1 - self.recent) * buffer.newest(1.0) + self.recent * self.usual(buffer)
 
     def all_of(
         self,

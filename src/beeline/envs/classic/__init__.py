@@ -4,7 +4,7 @@ Their step has a fixed length, so that the horizon says how long an episode is. 
 move by chance, but for the linear ones without noise.
 """
 
-from beeline.envs.classic.cart_pole import CartPole
+from beeline.envs.classic.cart_pole import CartPole, PoleOnCart
 from beeline.envs.classic.cart_pole_balance import CartPoleBalance
 from beeline.envs.classic.linear import DoubleIntegrator, LinearMotion, UnstablePole
 from beeline.envs.classic.pendulum import Pendulum
@@ -16,6 +16,7 @@ __all__ = [
     "DoubleIntegrator",
     "LinearMotion",
     "Pendulum",
+    "PoleOnCart",
     "ReactionDiffusion",
     "UnstablePole",
 ]

@@ -27,8 +27,57 @@ _DT = 0.04
 _PARTS = 4
 
 
+class PoleOnCart(Environment):
+    """A pole on a cart that is pushed along a track.
+
+    Attributes:
+        gravity: g, in m/s².
+        cart_mass: m_c, in kg.
+        pole_mass: m_p, in kg.
+        half_length: l, in m.
+        friction: μ of the cart on its track, in N s/m.
+    """
+
+    gravity: eqx.AbstractVar[float]
+    cart_mass: eqx.AbstractVar[float]
+    pole_mass: eqx.AbstractVar[float]
+    half_length: eqx.AbstractVar[float]
+    friction: eqx.AbstractVar[float]
+    action_dim = 1
+    action_low, action_high = -FORCE, FORCE
+    action_names, action_units = ("force",), ("N",)
+    time_unit = "s"
+    deterministic = False
+
+    def __check_init__(self) -> None:
+        """Refuse constants that mean nothing.
+
+        Raises:
+            ValueError: If one is not finite, or a mass or the length not above 0.
+        """
+        for name in ("gravity", "friction"):
+            check_constant(self.name, name, getattr(self, name))
+        for name in ("cart_mass", "pole_mass", "half_length"):
+            check_constant(self.name, name, getattr(self, name), positive=True)
+
+    def _accelerations(
+        self, speed: Array, cosine: Array, sine: Array, rate: Array, force: Array
+    ) -> tuple[Array, Array]:
+        mass = self.cart_mass + self.pole_mass
+        moment = self.pole_mass * self.half_length
+        q = (force + moment * rate**2 * sine - self.friction * speed) / mass
+        inertia = self.half_length * (4.0 / 3.0 - self.pole_mass * cosine**2 / mass)
+        turn = (self.gravity * sine - q * cosine) / inertia
+        return q - moment * turn * cosine / mass, turn
+
+    def _check(self, state: Array, action: Array, t: ArrayLike) -> None:
+        check_state(state, self.state_dim)
+        check_action(action, self.action_dim, FORCE)
+        check_step_index(t)
+
+
 @typing.final
-class CartPole(Environment):
+class CartPole(PoleOnCart):
     r"""Swing a pole up by pushing the cart that it hangs from, and keep the cart in the middle.
 
     A uniform pole of half-length l and mass m_p on a cart of mass m_c, θ = 0 upright. With
@@ -93,25 +142,9 @@ class CartPole(Environment):
     friction: float = eqx.field(default=0.05, converter=float, static=True)
     name = "cart-pole"
     state_dim = 5
-    action_dim = 1
     dt = _DT
-    action_low, action_high = -FORCE, FORCE
     state_names = ("position", "speed", "cosine of the angle", "sine of the angle", "rate")
     state_units = ("m", "m/s", "1", "1", "rad/s")
-    action_names, action_units = ("force",), ("N",)
-    time_unit = "s"
-    deterministic = False
-
-    def __check_init__(self) -> None:
-        """Refuse constants that mean nothing.
-
-        Raises:
-            ValueError: If one is not finite, or a mass or the length not above 0.
-        """
-        for name in ("gravity", "friction"):
-            check_constant(self.name, name, getattr(self, name))
-        for name in ("cart_mass", "pole_mass", "half_length"):
-            check_constant(self.name, name, getattr(self, name), positive=True)
 
     @override
     def initial_state(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "state"]:
@@ -151,18 +184,3 @@ class CartPole(Environment):
         self._check(state, action, t)
         upright = 0.5 * (1.0 + state[2]) / (1.0 + 0.5 * state[0] ** 2)
         return upright - 0.01 * (action[0] / FORCE) ** 2
-
-    def _accelerations(
-        self, speed: Array, cosine: Array, sine: Array, rate: Array, force: Array
-    ) -> tuple[Array, Array]:
-        mass = self.cart_mass + self.pole_mass
-        moment = self.pole_mass * self.half_length
-        q = (force + moment * rate**2 * sine - self.friction * speed) / mass
-        inertia = self.half_length * (4.0 / 3.0 - self.pole_mass * cosine**2 / mass)
-        turn = (self.gravity * sine - q * cosine) / inertia
-        return q - moment * turn * cosine / mass, turn
-
-    def _check(self, state: Array, action: Array, t: ArrayLike) -> None:
-        check_state(state, self.state_dim)
-        check_action(action, self.action_dim, FORCE)
-        check_step_index(t)

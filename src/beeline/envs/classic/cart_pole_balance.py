@@ -10,30 +10,21 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from typing_extensions import override
 
-from beeline.envs._base import Environment
-from beeline.envs._checks import (
-    check_action,
-    check_constant,
-    check_horizon,
-    check_key,
-    check_state,
-    check_step_index,
-)
+from beeline.envs._checks import check_horizon, check_key
+from beeline.envs.classic.cart_pole import PoleOnCart
 
-FORCE = 10.0
-"""The largest, in N."""
 POSITION, ANGLE = 2.4, math.radians(12)
 """Where an episode terminates, in m and rad."""
 _DT = 0.02
 
 
 @typing.final
-class CartPoleBalance(Environment):
+class CartPoleBalance(PoleOnCart):
     r"""Hold a pole up by pushing the cart that it stands on, and keep the cart on its track.
 
     Gymnasium's CartPole, with any force up to 10 N in place of 10 N to either side. A uniform pole
     of half-length l and mass m_p on a cart of mass m_c, θ = 0 upright. With m = m_c + m_p and
-    q = (F + m_p l ω² sin θ) / m,
+    q = (F + m_p l ω² sin θ - μ v) / m,
 
         ω̇ = (g sin θ - q cos θ) / (l (4/3 - m_p cos² θ / m)),
         v̇ = q - m_p l ω̇ cos θ / m.
@@ -47,6 +38,7 @@ class CartPoleBalance(Environment):
         cart_mass: m_c, in kg.
         pole_mass: m_p, in kg.
         half_length: l, in m.
+        friction: μ of the cart on its track, in N s/m; Gymnasium's has none.
         name: The task's name in the registry.
         state_dim: How many entries a state has.
         action_dim: How many entries an action has.
@@ -89,27 +81,13 @@ class CartPoleBalance(Environment):
     cart_mass: float = eqx.field(default=1.0, converter=float, static=True)
     pole_mass: float = eqx.field(default=0.1, converter=float, static=True)
     half_length: float = eqx.field(default=0.5, converter=float, static=True)
+    friction: float = eqx.field(default=0.0, converter=float, static=True)
     name = "cart-pole-balance"
     state_dim = 4
-    action_dim = 1
     dt = _DT
-    action_low, action_high = -FORCE, FORCE
     state_names = ("position", "speed", "angle", "rate")
     state_units = ("m", "m/s", "rad", "rad/s")
-    action_names, action_units = ("force",), ("N",)
-    time_unit = "s"
-    deterministic = False
     reference_return = property(lambda self: float(self.horizon))
-
-    def __check_init__(self) -> None:
-        """Refuse constants that mean nothing.
-
-        Raises:
-            ValueError: If one is not finite, or a mass or the length not above 0.
-        """
-        check_constant(self.name, "gravity", self.gravity)
-        for name in ("cart_mass", "pole_mass", "half_length"):
-            check_constant(self.name, name, getattr(self, name), positive=True)
 
     @override
     def initial_state(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "state"]:
@@ -128,13 +106,7 @@ class CartPoleBalance(Environment):
         del key
         self._check(state, action, t)
         _, speed, angle, rate = state
-        sine, cosine = jnp.sin(angle), jnp.cos(angle)
-        mass = self.cart_mass + self.pole_mass
-        moment = self.pole_mass * self.half_length
-        q = (action[0] + moment * rate**2 * sine) / mass
-        inertia = self.half_length * (4.0 / 3.0 - self.pole_mass * cosine**2 / mass)
-        turn = (self.gravity * sine - q * cosine) / inertia
-        pull = q - moment * turn * cosine / mass
+        pull, turn = self._accelerations(speed, jnp.cos(angle), jnp.sin(angle), rate, action[0])
         return state + _DT * jnp.stack([speed, pull, rate, turn])
 
     @override
@@ -167,8 +139,3 @@ class CartPoleBalance(Environment):
         """
         self._check(state, action, t)
         return (jnp.abs(next_state[0]) > POSITION) | (jnp.abs(next_state[2]) > ANGLE)
-
-    def _check(self, state: Array, action: Array, t: ArrayLike) -> None:
-        check_state(state, self.state_dim)
-        check_action(action, self.action_dim, FORCE)
-        check_step_index(t)

@@ -14,6 +14,7 @@ from beeline.config import (
     Config,
     Exploration,
     Fitting,
+    Improvement,
     SoftActorCritic,
     preset,
 )
@@ -116,6 +117,29 @@ def test_a_horizon_with_which_the_task_means_nothing(task, horizon, message):
 def test_an_option_that_the_model_does_not_have(fields, message):
     with pytest.raises(ValueError, match=message):
         Config(**fields)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "instead"),
+    [
+        ("fitting.env_steps_per_update", 5.0, "windows.env_steps_per_update"),
+        ("improvement.env_steps_per_update", 5.0, "windows.env_steps_per_update"),
+        ("improvement.learning_rate", 5.0, "windows.policy_rate"),
+        ("exploration.amplitude", 5.0, "windows.amplitude"),
+    ],
+)
+def test_what_windows_have_in_the_place_of_an_option(field, value, instead):
+    group, name = field.split(".")
+    kinds = {"fitting": Fitting, "improvement": Improvement, "exploration": Exploration}
+    given = {group: kinds[group](**{name: value})}
+    flags = [text.replace("_", "-") for text in (field, instead)]
+    with pytest.raises(ValueError, match=rf"{flags[0]} is 5.0, but that is an .* give {flags[1]}"):
+        Config(imagination="windows", **given)
+    for imagination, expected in (("episodes", value), ("auto", value)):
+        assert Config(imagination=imagination, **given).in_force(field) == expected
+    windows = Config(imagination="windows")
+    assert windows.in_force(field) == getattr(windows.windows, instead.split(".")[1])
+    assert windows.in_force("fitting.clip") == windows.fitting.clip
 
 
 def test_a_baseline_recorded_before_there_was_a_choice_is_read():

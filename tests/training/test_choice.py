@@ -1,6 +1,7 @@
 """What the choice between whole episodes and windows is made by, against systems known exactly."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -13,6 +14,11 @@ from beeline.config import Config, Exploration, Windows
 from beeline.training.choice import Evidence, one_step_growth, weigh
 
 STEPS = 60
+
+PAPER = (
+    "cancer-treatment", "bioreactor", "mould-fungicide", "bacteria",
+    "harvest", "invasive-plant", "hiv-treatment", "timber-harvest",
+)  # fmt: skip
 
 
 def episodes(matrix, *, push=0.3, starts=0.0, seed=0):
@@ -79,6 +85,18 @@ def test_tasks_are_imagined_as_they_need(task, horizon, imagination, why):
     assert chosen.imagination == imagination
     assert chosen.because.startswith(why)
     assert imagination_of(chosen) is chosen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("horizon", [50, 100, 200, 500])
+@pytest.mark.parametrize("task", PAPER)
+def test_the_papers_tasks_are_imagined_whole(task, horizon):
+    """docs/imagination.md tells the largest growth of them all."""
+    chosen = imagination_of(Config(task=task, horizon=horizon, model="markov", env_steps=20_000))
+    assert chosen.imagination == "episodes"
+    growth = re.search(r"over an episode \((\S+) times\)", chosen.because)
+    assert growth is not None
+    assert float(growth[1]) <= 2.2
 
 
 def test_what_depends_on_time_gets_a_clock():

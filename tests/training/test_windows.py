@@ -19,7 +19,7 @@ from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
 from beeline.run import Interrupted
 from beeline.training import Buffer, Context, Optimiser
-from beeline.training.critic import Critic, lambda_returns
+from beeline.training.critic import Critic, Critics, lambda_returns
 from beeline.training.side_by_side import SideBySide
 from beeline.training.windows import Windows
 
@@ -121,6 +121,63 @@ def test_a_critic_that_knows_nothing_expects_the_mean_reward_for_what_is_left(di
     assert endless(jnp.ones(1), 0) == pytest.approx(-20.0, rel=1e-5)
 
 
+def test_half_of_the_windows_are_of_the_newest_quarter(buffer):
+    """Five episodes are there, of which the newest quarter is two, rounded up."""
+    chances = Windows(LENGTH, recent=0.5).chances(buffer)
+    np.testing.assert_allclose(chances, [0.1, 0.1, 0.1, 0.35, 0.35, 0], rtol=1e-6)
+    full = dataclasses.replace(buffer, count=jnp.asarray(8))
+    # The oldest two were replaced: the newest are at places 1 and 0.
+    np.testing.assert_allclose(full.newest(0.25), [0.5, 0.5, 0, 0, 0, 0])
+    drawn = Windows(LENGTH, recent=1.0).draw(buffer, 100, key=jax.random.key(0))
+    assert set(np.asarray(drawn.states[:, 0, 0] // 100)) == {3, 4}
+
+
+def test_the_unit_of_values_is_that_of_the_usual_rewards():
+    rewards = np.random.default_rng(0).normal(size=(4, 51)) ** 3
+    weights = np.array([0.0, 0.0, 0.5, 0.5])
+    seen = critic().standardise(
+        StateScaling.identity(1), jnp.asarray(rewards), jnp.asarray(weights)
+    )
+    low, middle, high = np.quantile(rewards[2:], [0.25, 0.5, 0.75], method="inverted_cdf")
+    assert seen.middle == pytest.approx(middle, rel=1e-5)
+    assert seen.spread == pytest.approx(high - low, rel=1e-5)
+    # Where most rewards are the same, a hundredth of their deviation is left; where episodes
+    # terminate, all of what is earned may be lost.
+    rare = jnp.zeros((1, 100)).at[0, 0].set(5.0)
+    assert critic().standardise(seen.scaling, rare).spread == pytest.approx(0.01 * np.std(rare))
+    even = critic().standardise(seen.scaling, jnp.ones((1, 9)), ends=True)
+    assert even.spread == pytest.approx(1)
+
+
+def test_the_unit_at_a_state_is_the_slope_of_the_value_by_its_code(float64):
+    for frequencies, t in ((None, 0), (1, 3)):
+        value, state = critic(frequencies, seed=1), jnp.asarray([0.7])
+        output, back = value.output(state, t), 1e-6
+
+        def decode(code, value=value, state=state, t=t):
+            shifted = eqx.tree_at(
+                lambda c: c.network.layers[-1].bias,
+                value,
+                value.network.layers[-1].bias + code - value.output(state, t),
+            )
+            return float(shifted(state, t))
+
+        slope = (decode(output + back) - decode(output - back)) / (2 * back)
+        assert float(value.unit(state, t)) == pytest.approx(slope, rel=1e-6)
+        assert float(value.encode(value(state, t), t)) == pytest.approx(float(output), rel=1e-9)
+
+
+def test_what_overflows_is_cut_off():
+    far = eqx.tree_at(lambda c: c.network.layers[-1].bias, critic(), jnp.full(1, 200.0))
+    assert np.isfinite(far(jnp.zeros(1), 0))
+    scaling = StateScaling(jnp.zeros(1), jnp.ones(1), compress=True, bounded=True)
+    found = scaling.decode(jnp.asarray([1e3]))
+    assert np.isfinite(found**2).all()
+    inside = jnp.asarray([3.3])
+    free = dataclasses.replace(scaling, bounded=False)
+    np.testing.assert_array_equal(scaling.decode(inside), free.decode(inside))
+
+
 def test_a_value_that_cannot_be_finite_is_refused():
     with pytest.raises(ValueError, match="discount is 1, but the critic sees no time"):
         critic(None, 1.0)
@@ -165,6 +222,9 @@ def test_both_routes_give_the_same_gradient_through_the_critics_input(parts, flo
     assert float(one) == pytest.approx(float(other), rel=1e-10)
     for a, b in zip(*map(jax.tree.leaves, (direct, unrolled)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-12)
+    units = np.array([value.unit(s, t) for s, t in zip(starts, first, strict=True)])
+    score = np.mean(imagined.return_ / units) + 0.01 * imagined.entropy.mean()
+    assert float(one) == pytest.approx(float(score), rel=1e-9)
     without = Objective(objective.reward, jnp.ones(()), jnp.asarray(0.01), None, 0.97)
     (_, _), blind = eqx.filter_jit(Direct())(policy, model, without, starts, noise, first)
     assert not np.allclose(jax.tree.leaves(direct)[0], jax.tree.leaves(blind)[0])
@@ -282,6 +342,10 @@ def test_a_critic_learns_the_value_of_a_policy(config, float64):
         expected = float(returns.mean())
         value = float(learned.weights.critic(jnp.asarray(state), t))
         assert value == pytest.approx(expected, rel=0.1)
+    # What is data and not learned stays, however the loss depends on it.
+    before = weights["critic"].critic
+    for name in ("middle", "spread", "scaling"):
+        assert eqx.tree_equal(getattr(learned.weights.critic, name), getattr(before, name))
     slow, fast = learned.weights.target, learned.weights.critic
     assert not np.array_equal(slow.network.layers[0].weight, fast.network.layers[0].weight)
 
@@ -302,6 +366,49 @@ def test_a_run_of_windows_is_continued_to_the_same_bits(config, tmp_path, monkey
         beeline.train(config=config, out=tmp_path / "run")
     monkeypatch.undo()
     assert eqx.tree_equal(beeline.resume(tmp_path / "run").state, whole.state)
+
+
+def test_coordinates_and_units_follow_what_windows_are_drawn_from(config, buffer):
+    algorithm = build_bpo(config)
+    env, key = algorithm.env, jax.random.key(0)
+    seen = dataclasses.replace(buffer, rewards=0.5 * buffer.actions[..., 0])
+    chances = np.asarray(algorithm.fitting.windows.chances(seen))
+    logs = np.log1p(np.asarray(seen.states[..., 0]))
+    mean = (chances @ logs).mean()
+    deviation = np.sqrt((chances @ (logs - mean) ** 2).mean())
+    model, policy = (make(config, env, key=key) for make in (build_model, build_policy))
+    value = build_critic(config, env, key=key)
+    followed = (
+        algorithm.fitting.prepare(model, seen).scaling,
+        algorithm.improvement.prepare(policy, seen).scaling,
+        *(c.scaling for c in algorithm.critic_fitting.prepare(Critics(value, value), seen)),
+    )
+    for scaling in followed:
+        np.testing.assert_allclose(scaling.mean, mean, rtol=1e-5)
+        np.testing.assert_allclose(scaling.scale, deviation, rtol=1e-5)
+    new = algorithm.critic_fitting.prepare(Critics(value, value), seen).critic
+    middle = np.quantile(seen.rewards[3:5], 0.5, method="inverted_cdf")
+    assert new.middle == pytest.approx(middle, abs=0.5)
+    plain = dataclasses.replace(
+        config, world_model=dataclasses.replace(config.world_model, standardise=False)
+    )
+    assert not build_bpo(plain).fitting.windows.scaling(seen).compress
+
+
+@pytest.mark.parametrize(
+    ("asked", "noise", "disturbed"),
+    [("auto", 0.0, False), ("auto", 0.1, True), ("none", 0.1, False), ("seen", 0.0, True)],
+)
+def test_imagined_states_get_noise_where_real_ones_have_it(config, asked, noise, disturbed):
+    env = envs.make("double-integrator", horizon=10, process_noise=noise)
+    fields = dataclasses.replace(config.improvement, disturbances=asked)
+    config = dataclasses.replace(config, task="double-integrator", improvement=fields)
+    algorithm = build_bpo(config, env)
+    assert algorithm.improvement.disturbed is algorithm.critic_fitting.disturbed is disturbed
+    # The true dynamics have a mean too, and lack nothing of it.
+    if asked == "auto":
+        simulator = dataclasses.replace(config, model="simulator")
+        assert not build_bpo(simulator, env).improvement.disturbed
 
 
 def test_whole_episodes_have_no_critic(tiny, config):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from beeline import envs
-from beeline.control import is_deterministic
+from beeline.control import is_deterministic, is_noisy
 
 STIFFNESS = {"double-integrator": 0.0, "unstable-pole": 2.0}
 
@@ -45,6 +45,8 @@ def test_noise_is_that_of_the_speed():
 @pytest.mark.parametrize("name", STIFFNESS)
 def test_only_noise_leaves_something_to_chance(name):
     assert not is_deterministic(envs.make(name, horizon=5))
+    assert is_noisy(envs.make(name, horizon=5))
+    assert not is_noisy(envs.make("pendulum", horizon=5))
     assert is_deterministic(envs.make(name, horizon=5, process_noise=0))
     with pytest.raises(ValueError, match="process_noise must be finite and at least 0, got -1"):
         envs.make(name, horizon=5, process_noise=-1)

@@ -107,16 +107,22 @@ def critic(frequencies=None, discount=0.9, seed=0):
     return eqx.tree_at(lambda c: (c.middle, c.spread), drawn, (jnp.asarray(-2.0), jnp.asarray(0.5)))
 
 
+def shifted(value, by):
+    """The critic whose two networks output more by a constant."""
+    biases = lambda c: [network.layers[-1].bias for network in c.networks]  # noqa: E731
+    return eqx.tree_at(biases, value, [bias + by for bias in biases(value)])
+
+
 @pytest.mark.parametrize("discount", [0.9, 1.0])
 def test_a_critic_that_knows_nothing_expects_the_mean_reward_for_what_is_left(discount):
     plain = critic(1, discount)
-    plain = eqx.tree_at(lambda c: c.network, plain, jax.tree.map(jnp.zeros_like, plain.network))
+    plain = eqx.tree_at(lambda c: c.networks, plain, jax.tree.map(jnp.zeros_like, plain.networks))
     for t in (0, 3, HORIZON):
         left = sum(discount**k for k in range(HORIZON - t))
         assert plain(jnp.ones(1), t) == pytest.approx(-2.0 * left, rel=1e-5)
     endless = critic(None)
     endless = eqx.tree_at(
-        lambda c: c.network, endless, jax.tree.map(jnp.zeros_like, endless.network)
+        lambda c: c.networks, endless, jax.tree.map(jnp.zeros_like, endless.networks)
     )
     assert endless(jnp.ones(1), 0) == pytest.approx(-20.0, rel=1e-5)
 
@@ -155,21 +161,46 @@ def test_the_unit_at_a_state_is_the_slope_of_the_value_by_its_code(float64):
         output, back = value.output(state, t), 1e-6
 
         def decode(code, value=value, state=state, t=t):
-            shifted = eqx.tree_at(
-                lambda c: c.network.layers[-1].bias,
-                value,
-                value.network.layers[-1].bias + code - value.output(state, t),
-            )
-            return float(shifted(state, t))
+            return float(shifted(value, code - value.output(state, t))(state, t))
 
         slope = (decode(output + back) - decode(output - back)) / (2 * back)
         assert float(value.unit(state, t)) == pytest.approx(slope, rel=1e-6)
         assert float(value.encode(value(state, t), t)) == pytest.approx(float(output), rel=1e-9)
 
 
+def test_the_lower_of_two_networks_counts():
+    value, state = critic(seed=1), jnp.asarray([0.7])
+    one, other = value.outputs(state, 0)
+    assert one != other
+    assert value.output(state, 0) == min(one, other)
+    higher = eqx.tree_at(lambda c: c.networks, value, (value.networks[0],) * 2)
+    assert higher.output(state, 0) == one
+
+
+@pytest.mark.parametrize(
+    ("ends", "least", "most"), [(False, 1.0, 3.0), (True, 0.0, 3.0), (False, -3.0, -1.0)]
+)
+def test_no_value_is_beyond_the_rewards_seen(ends, least, most):
+    rewards = jnp.asarray([[1.0, 2.0, 3.0]]) * (1 if most > 0 else -1)
+    seen = critic(None).standardise(StateScaling.identity(1), rewards, ends=ends)
+    for shift, reward in ((5.0, most), (-5.0, least)):
+        assert shifted(seen, shift)(jnp.zeros(1), 0) == pytest.approx(reward / (1 - 0.9), rel=1e-5)
+
+
+def test_places_without_an_episode_limit_no_value(config, buffer):
+    rewards = jnp.where(jnp.arange(6)[:, None] < 5, -1 - jnp.arange(10.0) / 10, 7.0)
+    value = build_critic(config, envs.make("cancer-treatment", horizon=10), key=jax.random.key(0))
+    fitting = build_bpo(config).critic_fitting
+    seen = fitting.prepare(
+        Critics(value, value),
+        dataclasses.replace(buffer, rewards=jnp.broadcast_to(rewards, (6, 10))),
+    )
+    for one in seen:
+        assert (float(one.least), float(one.most)) == pytest.approx((-1.9, -1.0))
+
+
 def test_what_overflows_is_cut_off():
-    far = eqx.tree_at(lambda c: c.network.layers[-1].bias, critic(), jnp.full(1, 200.0))
-    assert np.isfinite(far(jnp.zeros(1), 0))
+    assert np.isfinite(shifted(critic(), 200.0)(jnp.zeros(1), 0))
     scaling = StateScaling(jnp.zeros(1), jnp.ones(1), compress=True, bounded=True)
     found = scaling.decode(jnp.asarray([1e3]))
     assert np.isfinite(found**2).all()
@@ -347,7 +378,7 @@ def test_a_critic_learns_the_value_of_a_policy(config, float64):
     for name in ("middle", "spread", "scaling"):
         assert eqx.tree_equal(getattr(learned.weights.critic, name), getattr(before, name))
     slow, fast = learned.weights.target, learned.weights.critic
-    assert not np.array_equal(slow.network.layers[0].weight, fast.network.layers[0].weight)
+    assert not np.array_equal(slow.networks[0].layers[0].weight, fast.networks[0].layers[0].weight)
 
 
 def test_a_run_of_windows_is_continued_to_the_same_bits(config, tmp_path, monkeypatch):

@@ -6,6 +6,8 @@ consequences of its actions.
 References:
     Sutton 1988, "Learning to predict by the methods of temporal differences" (TD(lambda)).
     Mnih et al. 2015, "Human-level control through deep reinforcement learning" (target network).
+    Fujimoto et al. 2018, "Addressing function approximation error in actor-critic methods" (the
+        lower of two critics).
     Hafner et al. 2023, "Mastering diverse domains through world models" (symlog of values).
 """
 
@@ -38,23 +40,33 @@ from beeline.training.windows import Windows, weights_of
 _QUARTILES = 0.25, 0.5, 0.75
 _LEAST = 0.01
 """Share of the standard deviation that the spread of rewards is taken for at least."""
+_UNKNOWN = 1e30
+"""Beyond any reward, before one was seen."""
 
 
 @final
 class Critic(Module):
-    """V(s, t) = reach(t) * (middle + spread * symexp(network(s, t))).
+    """V(s, t) = reach(t) * (middle + spread * symexp(min_i network_i(s, t))), between limits.
 
     `reach(t)` is the discounted number of steps that are left, so that values are of the right
-    size at once, and zero at the end of an episode. `symexp` lets a network tell apart values close
+    size at once, and zero at the end of an episode. `symexp` lets networks tell apart values close
     to that of the usual reward, and reach those that are thousands of times as far.
+
+    A policy is drawn to where a network promises too much, targets there promise more, and values
+    grow without end. So the lower of two networks counts, and no value is beyond that of the best
+    or the worst reward seen, earned in all steps that are left.
     """
 
-    network: MLP
+    networks: tuple[MLP, MLP]
     scaling: StateScaling
     middle: Float[Array, ""]
     """Median of the rewards."""
     spread: Float[Array, ""]
     """Their interquartile range; a hundredth of their standard deviation at least."""
+    least: Float[Array, ""]
+    """The worst reward seen."""
+    most: Float[Array, ""]
+    """The best reward seen."""
     horizon: int = eqx.field(static=True)
     frequencies: int | None = eqx.field(static=True)
     """Sine and cosine pairs of time; None where the value does not depend on time."""
@@ -71,7 +83,7 @@ class Critic(Module):
         scaling: StateScaling | None = None,
         key: PRNGKeyArray,
     ) -> None:
-        """Draw the network.
+        """Draw the networks.
 
         Args:
             state_dim: Number of state entries.
@@ -91,9 +103,13 @@ class Critic(Module):
                 "give a discount below 1, or let the critic see the time"
             )
         inputs = state_dim + time_feature_count(frequencies)
-        self.network = MLP((inputs, *hidden_sizes, 1), last_scale=0.01, key=key)
+        first, second = (
+            MLP((inputs, *hidden_sizes, 1), last_scale=0.01, key=k) for k in jax.random.split(key)
+        )
+        self.networks = first, second
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         self.middle, self.spread = jnp.zeros(()), jnp.ones(())
+        self.least, self.most = jnp.asarray(-_UNKNOWN), jnp.asarray(_UNKNOWN)
         self.horizon, self.frequencies, self.discount = horizon, frequencies, discount
 
     def standardise(
@@ -108,13 +124,13 @@ class Critic(Module):
 
         Args:
             scaling: Coordinates in which states are seen.
-            rewards: The episodes' rewards.
-            chances: Weight of each episode, their sum 1; equal if not given.
+            rewards: The episodes' rewards; all of them limit values.
+            chances: Weight of each episode for the unit of values, their sum 1; equal if not given.
             ends: Whether episodes may terminate: then values differ as much as rewards are large,
                 for all of them may be lost, even where rewards are all the same.
 
         Returns:
-            The same network in these coordinates.
+            The same networks in these coordinates.
         """
         batch, steps = rewards.shape
         chances = jnp.full(batch, 1 / batch) if chances is None else chances
@@ -127,10 +143,13 @@ class Critic(Module):
         square = jnp.sum(weights * (sorted_ - least) ** 2)
         share = 1.0 if ends else _LEAST
         spread = jnp.maximum(high - low, jnp.maximum(share * jnp.sqrt(square), 1e-6))
+        limits = sorted_[0], sorted_[-1]
+        if ends:
+            limits = jnp.minimum(limits[0], 0), jnp.maximum(limits[1], 0)
         return eqx.tree_at(
-            lambda critic: (critic.scaling, critic.middle, critic.spread),
+            lambda c: (c.scaling, c.middle, c.spread, c.least, c.most),
             self,
-            (scaling, middle, spread),
+            (scaling, middle, spread, *limits),
         )
 
     def __call__(self, state: Float[Array, " state"], t: Int[ArrayLike, ""]) -> Float[Array, ""]:
@@ -144,24 +163,38 @@ class Critic(Module):
             The discounted sum of the rewards that are expected to follow.
         """
         middle, spread = jax.lax.stop_gradient((self.middle, self.spread))
-        return self.reach(t) * (middle + spread * symexp(self.output(state, t)))
+        mean = middle + spread * symexp(self.output(state, t))
+        return self.reach(t) * jnp.clip(mean, *jax.lax.stop_gradient((self.least, self.most)))
 
     def output(self, state: Float[Array, " state"], t: Int[ArrayLike, ""]) -> Float[Array, ""]:
-        """Value a state in the coordinates of the network.
+        """Value a state in the coordinates of the networks.
 
         Args:
             state: The state, in physical units.
             t: Its index in the episode, 0 to the horizon.
 
         Returns:
-            What `encode` makes of its value.
+            What `encode` makes of its value: the lower of two estimates.
+        """
+        return self.outputs(state, t).min()
+
+    def outputs(self, state: Float[Array, " state"], t: Int[ArrayLike, ""]) -> Float[Array, "2"]:
+        """Value a state in the coordinates of the networks, by each of them.
+
+        Args:
+            state: The state, in physical units.
+            t: Its index in the episode, 0 to the horizon.
+
+        Returns:
+            Two estimates of what `encode` makes of its value.
         """
         time = time_features(t, self.horizon, self.frequencies)
-        output = self.network(jnp.concatenate([self.scaling.encode(state), time], axis=-1))[0]
-        return jnp.clip(output, -LARGEST_CODE, LARGEST_CODE)
+        seen = jnp.concatenate([self.scaling.encode(state), time], axis=-1)
+        found = jnp.concatenate([network(seen) for network in self.networks])
+        return jnp.clip(found, -LARGEST_CODE, LARGEST_CODE)
 
     def encode(self, value: Float[Array, ""], t: Int[ArrayLike, ""]) -> Float[Array, ""]:
-        """Map a value to the coordinates of the network.
+        """Map a value to the coordinates of the networks.
 
         Args:
             value: The discounted sum of the rewards from step t on.
@@ -279,8 +312,9 @@ class CriticFitting(Learner):
 
         def loss(weights: Critics) -> Float[Array, ""]:
             critic = weights.critic
-            outputs = jax.vmap(jax.vmap(critic.output))(states, times)
-            squares = (outputs - jax.vmap(jax.vmap(critic.encode))(targets, times)) ** 2
+            outputs = jax.vmap(jax.vmap(critic.outputs))(states, times)
+            wanted = jax.vmap(jax.vmap(critic.encode))(targets, times)
+            squares = jnp.mean((outputs - wanted[..., None]) ** 2, axis=-1)
             return jnp.mean(squares if counted is None else weights_of(counted) * squares)
 
         value, gradient = eqx.filter_value_and_grad(loss)(weights)
@@ -290,7 +324,10 @@ class CriticFitting(Learner):
     def prepare(self, weights: Critics, buffer: Buffer) -> Critics:
         if buffer.rewards is None:
             return weights
-        seen = self.windows.scaling(buffer), buffer.rewards, self.windows.usual(buffer)
+        # Places without an episode repeat the first one.
+        filled = buffer.newest(1.0)[:, None] > 0
+        rewards = jnp.where(filled, buffer.rewards, buffer.rewards[:1])
+        seen = self.windows.scaling(buffer), rewards, self.windows.usual(buffer)
         ends = buffer.ends is not None
         return Critics(*(critic.standardise(*seen, ends=ends) for critic in weights))
 

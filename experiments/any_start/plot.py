@@ -15,14 +15,14 @@ from experiments._benchmark_figures import learning, main
 from experiments._grid import Block, Cell
 from experiments._store import Curve
 from experiments.any_start.rival import FILE, REFERENCE, Row, read
+from experiments.any_start.same_starts import GAINS, NAME, read_gains
 
-_SHOWN = {"pendulum": (4000, 6000, 10_000), "cart-pole": (20_000, 50_000)}
+_SHOWN = {"pendulum": (4000, 6000, 10_000), "cart-pole": (15_000, 20_000, 50_000)}
 """Steps after which the rival's table has a row; of others, the last."""
-_MARK = re.compile(r"(<!-- rival -->\n).*?(<!-- /rival -->)", re.DOTALL)
 
 
 def draw(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
-    """Draw the pendulum's learning curves, and put the rival's table into the README.
+    """Draw the pendulum's learning curves, and put the other tables into the README.
 
     Only the pendulum has a scale on which curves tell something: from random actions that let a
     linear task run away, almost any feedback is near 1, and the cart-pole's 1 is a bound.
@@ -36,9 +36,12 @@ def draw(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
     """
     rival, readme = read(FILE), results.parent / "README.md"
     if readme.exists():
-        old = readme.read_text(encoding="utf-8")
-        new = _MARK.sub(lambda found: f"{found[1]}{rival_table(rival)}{found[2]}", old)
-        readme.write_text(new, encoding="utf-8")
+        text = readme.read_text(encoding="utf-8")
+        tables = {"rival": rival_table(rival), "feedback": feedback_table(read_gains())}
+        for name, table in tables.items():
+            mark = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+            text = mark.sub(lambda found, table=table: f"{found[1]}{table}{found[2]}", text)
+        readme.write_text(text, encoding="utf-8")
     of_pendulum = [line for line in recorded.lines if line.block.tasks == ("pendulum",)]
     shown = recorded._replace(lines=of_pendulum or recorded.lines)
     learning(with_rival(shown, rival), results)
@@ -96,7 +99,7 @@ def with_rival(recorded: Recorded, rows: Sequence[Row]) -> Recorded:
     """
     runs: dict[Cell, list[Row]] = {}
     for row in rows:
-        if row["settings"] != REFERENCE:
+        if row["settings"] not in {REFERENCE, NAME}:
             cell = Cell(row["task"], int(row["horizon"]), "sac", "recommended", int(row["seed"]))
             runs.setdefault(cell, []).append(row)
     first = recorded.lines[0].block
@@ -147,6 +150,28 @@ def rival_table(rows: Sequence[Row]) -> str:
                     f"| {np.median(returns):.4g} [{returns.min():.4g}, {returns.max():.4g}] "
                     f"| {references.get(task, 'none')} | {seconds:.0f} |"
                 )
+    return "\n".join(lines) + "\n"
+
+
+def feedback_table(rows: Sequence[dict[str, str]]) -> str:
+    """Lay out how policies answer to the state, beside the regulator.
+
+    Args:
+        rows: The gains that are recorded.
+
+    Returns:
+        The table, as Markdown.
+    """
+    lines = [
+        "| task | gain of | regulator | learned: median [least, greatest] | seeds |",
+        "|---" * 5 + "|",
+    ]
+    for task, name in itertools.product(dict.fromkeys(r["task"] for r in rows), GAINS):
+        found = {row["seed"]: float(row[name]) for row in rows if row["task"] == task}
+        best = found.pop("regulator")
+        learned = np.array(list(found.values()))
+        told = f"{np.median(learned):.3f} [{learned.min():.3f}, {learned.max():.3f}]"
+        lines.append(f"| {task} | {name} | {best:.3f} | {told} | {len(learned)} |")
     return "\n".join(lines) + "\n"
 
 

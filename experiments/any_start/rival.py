@@ -130,9 +130,9 @@ def train(
         sac.learn(every, reset_num_timesteps=False)
         wall += time.perf_counter() - begun[0]
         processor += time.process_time() - begun[1]
-        row = _row(task, settings, seed, steps) | _measured(env, act, scale)
+        row = row_of(task, settings, seed, steps) | measured(env, act, scale)
         row |= {"wall_seconds": f"{wall:.1f}", "processor_seconds": f"{processor:.1f}"}
-        _keep(file, row)
+        keep(file, row)
         print(f"{task} seed {seed}: {row['return']} after {steps} steps, {wall:.0f} s", flush=True)
 
 
@@ -150,8 +150,8 @@ def record_reference(task: str, settings: Settings, file: Path = FILE) -> None:
         with jax.enable_x64(True):
             policy = solve(env)
         act = jax.jit(jax.vmap(policy.mode, (0, None)))
-        row = _row(task, settings._replace(name=REFERENCE), 0, 0)
-        _keep(file, row | _measured(env, act, Reference.of(env)))
+        row = row_of(task, settings._replace(name=REFERENCE), 0, 0)
+        keep(file, row | measured(env, act, Reference.of(env)))
 
 
 def read(file: Path = FILE) -> list[Row]:
@@ -169,14 +169,35 @@ def read(file: Path = FILE) -> list[Row]:
         return list(csv.DictReader(source))
 
 
-def _row(task: str, settings: Settings, seed: int, steps: int) -> Row:
+def row_of(task: str, settings: Settings, seed: int, steps: int) -> Row:
+    """Say what a measurement is of.
+
+    Args:
+        task: The task.
+        settings: What was trained.
+        seed: Its seed.
+        steps: Environment steps so far.
+
+    Returns:
+        The columns that tell rows apart.
+    """
     names = (*_KEYS, "env_steps")
     return dict(
         zip(names, map(str, (task, settings.horizon, settings.name, seed, steps)), strict=True)
     )
 
 
-def _measured(env: Environment, act: Act, scale: Reference) -> Row:
+def measured(env: Environment, act: Act, scale: Reference) -> Row:
+    """Measure a policy in the episodes that are always the same.
+
+    Args:
+        env: The task.
+        act: What to do.
+        scale: The task's random and best returns.
+
+    Returns:
+        The columns with what was found.
+    """
     returns = measure(env, act)
     mean = returns.mean()
     normalized = scale.normalize(mean[None])[0]
@@ -191,12 +212,26 @@ def _measured(env: Environment, act: Act, scale: Reference) -> Row:
     }
 
 
-def _place(row: Row) -> tuple[str, ...]:
+def place(row: Row) -> tuple[str, ...]:
+    """Tell a row apart from all others.
+
+    Args:
+        row: The row.
+
+    Returns:
+        What it is of.
+    """
     return tuple(row[name] for name in (*_KEYS, "env_steps"))
 
 
-def _keep(file: Path, row: Row) -> None:
-    rows = {_place(one): one for one in read(file)} | {_place(row): row}
+def keep(file: Path, row: Row) -> None:
+    """Record a measurement, in the place of an older one of the same.
+
+    Args:
+        file: Where.
+        row: The measurement.
+    """
+    rows = {place(one): one for one in read(file)} | {place(row): row}
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -223,15 +258,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     # Networks this small are slower on several cores.
     torch.set_num_threads(1)
-    recorded = {_place(row) for row in read(given.out)}
+    recorded = {place(row) for row in read(given.out)}
     for task in given.tasks:
         settings = TASKS[task]
-        reference = _row(task, settings._replace(name=REFERENCE), 0, 0)
-        if _place(reference) not in recorded:
+        reference = row_of(task, settings._replace(name=REFERENCE), 0, 0)
+        if place(reference) not in recorded:
             record_reference(task, settings, given.out)
         env_steps = given.env_steps or settings.env_steps
         for seed in range(given.seeds):
-            if _place(_row(task, settings, seed, env_steps)) not in recorded:
+            if place(row_of(task, settings, seed, env_steps)) not in recorded:
                 train(task, settings, seed, env_steps, given.every, given.out)
 
 

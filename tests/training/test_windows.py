@@ -1,6 +1,7 @@
 """Windows of experience and the critic at their end, against plain loops."""
 
 import dataclasses
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -18,9 +19,9 @@ from beeline.models import WorldModel, residuals
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
 from beeline.run import Interrupted
-from beeline.training import Buffer, Context, Optimiser
+from beeline.training import Buffer, Context, Optimiser, side_by_side
 from beeline.training.critic import Critic, Critics, lambda_returns
-from beeline.training.side_by_side import SideBySide
+from beeline.training.side_by_side import SideBySide, compile_programs
 from beeline.training.windows import Windows
 
 HORIZON, LENGTH = 10, 4
@@ -226,14 +227,17 @@ def config(tiny_windows):
     return tiny_windows
 
 
+def made(make, config, env):
+    """Draw in one program."""
+    return eqx.filter_jit(lambda key: make(config, env, key=key))(jax.random.key(0))
+
+
 @pytest.fixture(scope="module")
 def parts(config):
     with jax.enable_x64(True):
         env = envs.make(config.task, horizon=config.horizon)
         awm = dataclasses.replace(config, model="gru-awm")
-        key = jax.random.key(0)
-        model, policy = (make(awm, env, key=key) for make in (build_model, build_policy))
-        return env, model, policy, build_critic(awm, env, key=key)
+        return env, *(made(make, awm, env) for make in (build_model, build_policy, build_critic))
 
 
 def test_both_routes_give_the_same_gradient_through_the_critics_input(parts, float64):
@@ -259,17 +263,20 @@ def test_both_routes_give_the_same_gradient_through_the_critics_input(parts, flo
     without = Objective(objective.reward, jnp.ones(()), jnp.asarray(0.01), None, 0.97)
     (_, _), blind = eqx.filter_jit(Direct())(policy, model, without, starts, noise, first)
     assert not np.allclose(jax.tree.leaves(direct)[0], jax.tree.leaves(blind)[0])
-    # By hand: the rewards of the steps with their own indices, and the value of the last state.
-    for i in range(3):
+
+    @jax.jit
+    def by_hand(start, noise, first, disturbance):
+        """The rewards of the steps with their own indices, and the value of the last state."""
         states, actions, _, last = rollout(
-            *(policy, model, starts[i], noise[i], first[i], disturbances[i]),
+            *(policy, model, start, noise, first, disturbance),
             through_policy=0.0,
             through_states=1.0,
         )
-        rewards = [
-            env.reward(states[k], actions[k], int(first[i]) + k) * 0.97**k for k in range(LENGTH)
-        ]
-        expected = sum(rewards) + 0.97**LENGTH * value(last, int(first[i]) + LENGTH)
+        rewards = [env.reward(states[k], actions[k], first + k) * 0.97**k for k in range(LENGTH)]
+        return sum(rewards) + 0.97**LENGTH * value(last, first + LENGTH)
+
+    for i in range(3):
+        expected = by_hand(starts[i], noise[i], first[i], disturbances[i])
         assert float(imagined.return_[i]) == pytest.approx(float(expected), rel=1e-9)
 
 
@@ -300,7 +307,7 @@ def test_what_was_seen_comes_back_as_disturbances(config, name, float64):
 def test_a_window_of_a_model_has_the_times_of_its_episode(config, name, float64):
     config = dataclasses.replace(config, model=name)
     env = envs.make("harvest", horizon=config.horizon)
-    model = build_model(config, env, key=jax.random.key(0))
+    model = made(build_model, config, env)
     states = jnp.asarray(np.random.default_rng(0).uniform(0.1, 0.4, (LENGTH, 1)))
     actions = jnp.asarray(np.random.default_rng(1).uniform(-1, 1, (LENGTH, 1)))
 
@@ -322,15 +329,18 @@ def test_without_a_clock_nothing_depends_on_the_time(config):
     timeless = dataclasses.replace(
         config, model="gru-awm", windows=dataclasses.replace(config.windows, clock="none")
     )
-    env, key = envs.make(config.task, horizon=config.horizon), jax.random.key(0)
-    model, policy = (make(timeless, env, key=key) for make in (build_model, build_policy))
-    value = build_critic(timeless, env, key=key)
+    env = envs.make(config.task, horizon=config.horizon)
+    makes = build_model, build_policy, build_critic
+    model, policy, value = (made(make, timeless, env) for make in makes)
     states, actions = jnp.full((LENGTH, 1), 0.4), jnp.zeros((LENGTH, 1))
-    np.testing.assert_array_equal(
-        model.predict(states, actions, jnp.asarray(5)), model.predict(states, actions)
-    )
-    np.testing.assert_array_equal(policy.mode(states[0], 1), policy.mode(states[0], 7))
-    assert value(states[0], 1) == value(states[0], 7)
+
+    @jax.jit
+    def at(first):
+        predicted = model.predict(states, actions, first)
+        return predicted, policy.mode(states[0], first), value(states[0], first)
+
+    jax.tree.map(np.testing.assert_array_equal, at(1), at(5))
+    np.testing.assert_allclose(jax.jit(model.predict)(states, actions), at(5)[0], rtol=1e-5)
 
 
 def test_a_critic_learns_the_value_of_a_policy(config, float64):
@@ -358,6 +368,7 @@ def test_a_critic_learns_the_value_of_a_policy(config, float64):
     policy, discount = weights["policy"], config.windows.discount
 
     @jax.jit
+    @partial(jax.vmap, in_axes=(None, None, 0))
     def exact(state, first, draws):
         states, actions, _, _ = rollout(
             policy, model, state, draws, first, through_policy=0.0, through_states=0.0
@@ -369,8 +380,7 @@ def test_a_critic_learns_the_value_of_a_policy(config, float64):
 
     noise = jax.random.normal(jax.random.key(2), (64, config.horizon, 1))
     for state, t in (([0.975], 0), ([0.8], 3), ([0.6], 7)):
-        returns = jax.vmap(exact, (None, None, 0))(jnp.asarray(state), jnp.asarray(t), noise)
-        expected = float(returns.mean())
+        expected = float(exact(jnp.asarray(state), jnp.asarray(t), noise).mean())
         value = float(learned.weights.critic(jnp.asarray(state), t))
         assert value == pytest.approx(expected, rel=0.1)
     # What is data and not learned stays, however the loss depends on it.
@@ -382,6 +392,13 @@ def test_a_critic_learns_the_value_of_a_policy(config, float64):
 
 
 def test_a_run_of_windows_is_continued_to_the_same_bits(config, tmp_path, monkeypatch):
+    programs = []
+
+    def compile_once(*given):
+        programs.extend([] if programs else [compile_programs(*given)])
+        return programs[0]
+
+    monkeypatch.setattr(side_by_side, "compile_programs", compile_once)
     whole = beeline.train(config=config)
     assert np.isfinite(whole.summary["return"]).all()
     assert set(whole.state.learners) == {"model", "critic", "policy"}
@@ -395,6 +412,7 @@ def test_a_run_of_windows_is_continued_to_the_same_bits(config, tmp_path, monkey
     monkeypatch.setattr(SideBySide, "iterate", stop)
     with pytest.raises(Interrupted):
         beeline.train(config=config, out=tmp_path / "run")
+    # As a new process would: compiled for the state that it starts from.
     monkeypatch.undo()
     assert eqx.tree_equal(beeline.resume(tmp_path / "run").state, whole.state)
 

@@ -2,11 +2,13 @@
 
 import importlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
+from beeline.control import lqr
 from beeline.envs import make
 from beeline.sac._actor import Actor
 from beeline.training import evaluate, mean_return
@@ -78,6 +80,7 @@ def test_it_is_a_line_and_a_table(rival):
 
     rows = [row(s, steps, -200 - s) for s in (0, 1, 2) for steps in (5000, 6000)]
     rows.append(row(0, 0, -140.5) | {"settings": "reference"})
+    rows.append(row(3, 6000, -100.0) | {"settings": plot.NAME})
     empty = benchmark.Recorded([benchmark.Line("markov", block)], {}, {})
     both = plot.with_rival(empty, rows)
     assert [line.name for line in both.lines] == ["markov, windows", "sac, Stable-Baselines3"]
@@ -85,9 +88,47 @@ def test_it_is_a_line_and_a_table(rival):
     assert point.runs == 3
     assert point.interval.value == pytest.approx(0.799)
     assert both.spent(both.lines[1], 200, "wall_seconds") == 3000
-    *_, last = plot.rival_table(rows).splitlines()
+    *_, last, ours = plot.rival_table(rows).splitlines()
+    assert ours.startswith(
+        f"| pendulum | 200 | {plot.NAME} | 6,000 | 1 | -100 [-100, -100] | -140.5"
+    )
     assert last == "| pendulum | 200 | zoo | 6,000 | 3 | -201 [-202, -200] | -140.5 | 3000 |"
     assert plot.with_rival(empty, []).point(both.lines[1], 200) is None
+
+
+def test_the_default_is_judged_beside_it(rival, tmp_path, monkeypatch):
+    ours = importlib.import_module("experiments.any_start.same_starts")
+    plot = importlib.import_module("experiments.any_start.plot")
+    files = tmp_path / "rival.csv", tmp_path / "feedback.csv"
+    monkeypatch.setattr(ours, "FILE", files[0])
+    monkeypatch.setattr(ours, "FEEDBACK", files[1])
+    monkeypatch.setitem(ours.RUNS, "double-integrator", rival.Settings(8, 40, ours.NAME))
+    best, asked = lqr(make("double-integrator", horizon=8, process_noise=0)), []
+
+    def train(env, **given):
+        asked.append(given)
+        return SimpleNamespace(policy=best)
+
+    monkeypatch.setattr(ours.beeline, "train", train)
+    for _ in range(2):
+        ours.main(["--tasks", "double-integrator", "--seeds", "1"])
+    (row,) = rival.read(files[0])
+    assert (row["settings"], row["env_steps"], row["horizon"]) == (ours.NAME, "40", "8")
+    (given,) = asked
+    assert given == {"model": "markov", "env_steps": 40, "seed": 0, "progress": False}
+    env = make("double-integrator", horizon=8)
+    earned = rival.measure(env, jax.vmap(best.mode, (0, None)))
+    assert float(row["return"]) == pytest.approx(earned.mean(), rel=1e-4)
+    regulator, learned = ours.read_gains(files[1])
+    assert regulator | {"seed": "0"} == learned
+    table = plot.feedback_table(ours.read_gains(files[1])).splitlines()
+    assert [line.split(" | ")[1] for line in table[2:]] == ["position", "speed"]
+
+
+def test_gains_are_those_of_the_feedback():
+    ours = importlib.import_module("experiments.any_start.same_starts")
+    feedback = lqr(make("unstable-pole", horizon=5, process_noise=0))
+    np.testing.assert_allclose(ours.gains_of(feedback, 2), feedback.gains[0, 0], rtol=1e-5)
 
 
 def test_what_is_committed_is_whole(rival):

@@ -13,12 +13,14 @@ from beeline.run._reference import Reference
 from experiments._benchmark import Line, Recorded
 from experiments._benchmark_figures import learning, main
 from experiments._grid import Block, Cell
+from experiments._results import save
 from experiments._store import Curve
 from experiments.any_start.rival import FILE, REFERENCE, Row, read
 from experiments.any_start.same_starts import GAINS, NAME, read_gains
 
 _SHOWN = {"pendulum": (4000, 6000, 10_000), "cart-pole": (15_000, 20_000, 50_000)}
 """Steps after which the rival's table has a row; of others, the last."""
+_COMMAND = "python -m experiments.any_start.plot"
 
 
 def draw(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
@@ -42,6 +44,7 @@ def draw(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
             mark = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
             text = mark.sub(lambda found, table=table: f"{found[1]}{table}{found[2]}", text)
         readme.write_text(text, encoding="utf-8")
+        save(results / "same_episodes.csv", in_same_episodes(rival), _COMMAND)
     of_pendulum = [line for line in recorded.lines if line.block.tasks == ("pendulum",)]
     shown = recorded._replace(lines=of_pendulum or recorded.lines)
     learning(with_rival(shown, rival), results)
@@ -119,11 +122,48 @@ def with_rival(recorded: Recorded, rows: Sequence[Row]) -> Recorded:
     )
 
 
-def rival_table(rows: Sequence[Row]) -> str:
-    """Lay out what the rival earns, beside what the references earn in the same episodes.
+def in_same_episodes(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Tell what the rival and the default earn in the same episodes, and the references there.
 
     Args:
-        rows: What is recorded of it.
+        rows: What is recorded of them.
+
+    Returns:
+        A row for each task, settings and number of environment steps that is shown.
+    """
+    references = {row["task"]: row["return"] for row in rows if row["settings"] == REFERENCE}
+    kinds = dict.fromkeys((row["task"], row["horizon"], row["settings"]) for row in rows)
+    found = []
+    for task, horizon, settings in kinds:
+        mine = [r for r in rows if (r["task"], r["settings"]) == (task, settings)]
+        last = max(int(row["env_steps"]) for row in mine)
+        for steps in _SHOWN.get(task, (last,)) if settings != REFERENCE else ():
+            reached = [row for row in mine if int(row["env_steps"]) == steps]
+            if reached:
+                returns = np.array([float(row["return"]) for row in reached])
+                seconds = np.median([float(row["processor_seconds"]) for row in reached])
+                found.append(
+                    {
+                        "task": task,
+                        "horizon": horizon,
+                        "settings": settings,
+                        "env_steps": steps,
+                        "seeds": len(reached),
+                        "median": f"{np.median(returns):.4g}",
+                        "least": f"{returns.min():.4g}",
+                        "greatest": f"{returns.max():.4g}",
+                        "reference": references.get(task, "none"),
+                        "seconds": f"{seconds:.0f}",
+                    }
+                )
+    return sorted(found, key=lambda row: row["task"])
+
+
+def rival_table(rows: Sequence[Row]) -> str:
+    """Lay out what the rival and the default earn in the same episodes.
+
+    Args:
+        rows: What is recorded of them.
 
     Returns:
         The table, as Markdown.
@@ -133,23 +173,11 @@ def rival_table(rows: Sequence[Row]) -> str:
         "[least, greatest] | reference | processor seconds |",
         "|---" * 8 + "|",
     ]
-    references = {row["task"]: row["return"] for row in rows if row["settings"] == REFERENCE}
-    kinds = dict.fromkeys((row["task"], row["horizon"], row["settings"]) for row in rows)
-    for task, horizon, settings in kinds:
-        if settings == REFERENCE:
-            continue
-        mine = [r for r in rows if (r["task"], r["settings"]) == (task, settings)]
-        last = max(int(row["env_steps"]) for row in mine)
-        for steps in _SHOWN.get(task, (last,)):
-            reached = [row for row in mine if int(row["env_steps"]) == steps]
-            if reached:
-                returns = np.array([float(row["return"]) for row in reached])
-                seconds = np.median([float(row["processor_seconds"]) for row in reached])
-                lines.append(
-                    f"| {task} | {horizon} | {settings} | {steps:,} | {len(reached)} "
-                    f"| {np.median(returns):.4g} [{returns.min():.4g}, {returns.max():.4g}] "
-                    f"| {references.get(task, 'none')} | {seconds:.0f} |"
-                )
+    lines += [
+        "| {task} | {horizon} | {settings} | {env_steps:,} | {seeds} | {median} [{least}, "
+        "{greatest}] | {reference} | {seconds} |".format(**row)
+        for row in in_same_episodes(rows)
+    ]
     return "\n".join(lines) + "\n"
 
 

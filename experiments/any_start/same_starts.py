@@ -78,31 +78,32 @@ def gains_of(policy: Policy, state_dim: int) -> np.ndarray:
     return np.asarray(jax.jacobian(policy.mode)(jnp.zeros(state_dim), 0))[0]
 
 
-def read_gains(file: Path = FEEDBACK) -> list[dict[str, str]]:
+def read_gains(file: Path | None = None) -> list[dict[str, str]]:
     """Read the gains that are recorded.
 
     Args:
-        file: The file.
+        file: The file; that of the experiment if left out.
 
     Returns:
         A row for each policy, and one for each task's regulator.
     """
+    file = FEEDBACK if file is None else file
     if not file.exists():
         return []
     with file.open(newline="", encoding="utf-8") as source:
         return list(csv.DictReader(source))
 
 
-def _keep_gains(task: str, seed: int | str, gains: np.ndarray, file: Path = FEEDBACK) -> None:
+def _keep_gains(task: str, seed: int | str, gains: np.ndarray) -> None:
     told = {name: f"{gain:.4f}" for name, gain in zip(GAINS, gains, strict=True)}
     new = {"task": task, "seed": str(seed), **told}
-    rows: dict[Any, dict[str, str]] = {(r["task"], r["seed"]): r for r in read_gains(file)}
+    rows: dict[Any, dict[str, str]] = {(r["task"], r["seed"]): r for r in read_gains()}
     rows[task, str(seed)] = new
     text = io.StringIO()
     writer = csv.DictWriter(text, new, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows.values())
-    with replacing(file) as target:
+    with replacing(FEEDBACK) as target:
         target.write(text.getvalue().encode())
 
 
@@ -128,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             wanted = settings._replace(env_steps=steps)
             for seed in range(given.seeds):
                 # Another process may have recorded it in the meantime.
-                recorded = {place(row) for row in read()}
+                recorded = {place(row) for row in read(FILE)}
                 if place(row_of(task, wanted, seed, steps)) not in recorded:
                     judge(task, wanted, seed)
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from beeline.envs._base import Environment
-from beeline.envs._probing import Probe, draw_actions, live, outputs, slopes
-from beeline.envs._transition import move, reward_of, reward_with, termination_of
+from beeline.envs._probing import Probe, draw_actions, key_at, live, outputs, slopes
+from beeline.envs._transition import move, reward_of, reward_with, termination_of, transition
 from beeline.envs._violations import CheckReport, ContractError, Violation
 
 _PROBES = 8
@@ -49,6 +49,7 @@ def check(
         found = list(_signatures(env))
         rules = {violation.rule for violation in found}
         if "shape" not in rules:
+            found += _reach(env)
             found += _behaviour(env, not rules, clips_actions, seed)
     report = CheckReport(str(getattr(env, "name", type(env).__name__)), tuple(found))
     if raises and not report.ok:
@@ -101,6 +102,28 @@ def _signatures(env: Environment) -> Iterator[Violation]:
                     yield Violation("precision", f"{name} gives {out.dtype}, not {dtype}", given)
 
 
+def _reach(env: Environment) -> Iterator[Violation]:
+    # JAX takes the last entry for one beyond it, and NumPy says that there is none.
+    state, action = (np.zeros(size, np.float32) for size in (env.state_dim, env.action_dim))
+    given: Any = state, action, 0
+    calls: dict[str, Callable[..., Any]] = {
+        "step": lambda: move(env, *given, key=jax.random.key(0)),
+        "reward": lambda: reward_with(reward_of(env), *given, lambda: given[0]),
+    }
+    terminated = termination_of(env)
+    if terminated is not None:
+        calls["terminated"] = lambda: terminated(*given, given[0])
+    for name, call in calls.items():
+        try:
+            call()
+        except IndexError as error:
+            what = f"{name} looks at more than a state and an action have ({error})"
+            yield Violation("shape", f"{what}: what it needs has to be part of the state")
+        except Exception:
+            # Of what NumPy's arrays cannot do, and JAX's can.
+            continue
+
+
 def _ends(terminated: Callable[..., Any], state: Any, action: Any, t: Any, key: Any) -> Any:
     del key
     return terminated(state, action, t, state)
@@ -122,6 +145,8 @@ def _behaviour(
     places = [p for p in zip(episodes, times, strict=True) if np.isfinite(states[p]).all()]
     probes = [Probe(states[place], actions[place], place[1]) for place in places]
     yield from _repetition(env, probes)
+    if env.continuing:
+        yield from _steadiness(env, probes)
     if compiled:
         seen = [np.append(states[e, t + 1], rewards[e, t]) for e, t in places]
         yield from _compilation(env, probes, seen)
@@ -156,6 +181,24 @@ def _repetition(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
             what = f"{names} give {once.tolist()} and then {again.tolist()}"
             yield Violation("determinism", what, probe.given(env))
             return
+
+
+def _steadiness(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
+    for probe in probes:
+        given, key = list(map(jnp.asarray, probe[:2])), key_at(jnp.asarray(0))
+        first, *others = (
+            (t, np.append(*transition(env, *given, jnp.asarray(t), key=key)))
+            for t in (0, env.horizon // 2, env.horizon - 1)
+        )
+        for t, found in others:
+            if not _close(first[1], found):
+                what = (
+                    f"continuing is True, but step and reward give {first[1].tolist()} at t = 0 "
+                    f"and {found.tolist()} at t = {t}, and no policy would see t: what changes "
+                    "with time has to be part of the state"
+                )
+                yield Violation("time", what, probe.given(env))
+                return
 
 
 def _compilation(

@@ -1,4 +1,4 @@
-"""Tasks that do not end: what sees no time, what is refused, and the regulator of an endless task."""
+"""Tasks that do not end: what sees no time, what is refused, and the best feedback for ever."""
 
 import dataclasses
 

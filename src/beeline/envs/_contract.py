@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from beeline.envs._base import Environment
+from beeline.envs._declared import takes_next_state
 from beeline.envs._probing import Probe, draw_actions, key_at, live, outputs, slopes
 from beeline.envs._transition import move, reward_of, reward_with, termination_of, transition
 from beeline.envs._violations import CheckReport, ContractError, Violation
@@ -49,8 +50,8 @@ def check(
         found = list(_signatures(env))
         rules = {violation.rule for violation in found}
         if "shape" not in rules:
-            found += _reach(env)
             found += _behaviour(env, not rules, clips_actions, seed)
+            found += _reach(env)
     report = CheckReport(str(getattr(env, "name", type(env).__name__)), tuple(found))
     if raises and not report.ok:
         raise ContractError(str(report))
@@ -105,14 +106,15 @@ def _signatures(env: Environment) -> Iterator[Violation]:
 def _reach(env: Environment) -> Iterator[Violation]:
     # JAX takes the last entry for one beyond it, and NumPy says that there is none.
     state, action = (np.zeros(size, np.float32) for size in (env.state_dim, env.action_dim))
+    # By themselves, for what else calls them would make JAX's arrays of these.
     given: Any = state, action, 0
+    after = {"next_state": state} if takes_next_state(type(env).reward) else {}
     calls: dict[str, Callable[..., Any]] = {
-        "step": lambda: move(env, *given, key=jax.random.key(0)),
-        "reward": lambda: reward_with(reward_of(env), *given, lambda: given[0]),
+        "step": lambda: env.step(*given, key=jax.random.key(0)),
+        "reward": lambda: env.reward(*given, **after),
     }
-    terminated = termination_of(env)
-    if terminated is not None:
-        calls["terminated"] = lambda: terminated(*given, given[0])
+    if env.terminated is not None:
+        calls["terminated"] = lambda: env.terminated(*given, state)
     for name, call in calls.items():
         try:
             call()
@@ -184,10 +186,11 @@ def _repetition(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
 
 
 def _steadiness(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
+    key = key_at(jnp.asarray(0))
     for probe in probes:
-        given, key = list(map(jnp.asarray, probe[:2])), key_at(jnp.asarray(0))
+        state, action = jnp.asarray(probe.state), jnp.asarray(probe.action)
         first, *others = (
-            (t, np.append(*transition(env, *given, jnp.asarray(t), key=key)))
+            (t, np.append(*transition(env, state, action, jnp.asarray(t), key=key)))
             for t in (0, env.horizon // 2, env.horizon - 1)
         )
         for t, found in others:

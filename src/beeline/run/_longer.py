@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from beeline.envs import Environment
 from beeline.envs._checks import check_horizon
+from beeline.envs._control_system import ControlTask
 from beeline.envs._identity import differences, identity
 from beeline.policies import Policy
 from beeline.run._errors import RunError
@@ -77,7 +78,7 @@ def at_horizon(env: Environment, horizon: int) -> Environment:
     except (TypeError, ValueError) as error:
         raise RunError(str(error)) from error
     try:
-        other = dataclasses.replace(env, horizon=steps)
+        other = _made_anew(env, steps)
     except (TypeError, ValueError) as error:
         raise RunError(
             f"horizon is {steps}, but {env.name} cannot be made anew with other than {env.horizon} "
@@ -90,3 +91,9 @@ def at_horizon(env: Environment, horizon: int) -> Environment:
             f"{', '.join(wrong)}: the policy was trained for {env.horizon} steps of that one alone"
         )
     return other
+
+
+def _made_anew(env: Environment, steps: int) -> Environment:
+    if isinstance(env, ControlTask):
+        return ControlTask(env.system, steps, env.process_noise)
+    return dataclasses.replace(env, horizon=steps)

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 import beeline
-from beeline.build import build_critic, build_model, build_policy, build_reward, imagination_of
+from beeline.build import (
+    build,
+    build_critic,
+    build_model,
+    build_policy,
+    build_reward,
+    imagination_of,
+)
 from beeline.cli import main
 from beeline.config import Config, Exploration, Improvement, Policy, SoftActorCritic, Windows
 from beeline.control.chance import has_best_plan
@@ -183,6 +190,7 @@ def test_windows_are_chosen_without_looking_at_anything():
             ["--imagination", "windows", "--windows.length", "99"],
             "windows.length is 99, longer than an episode of 6 steps: give at most that",
         ),
+        (["--windows.length", "99"], "windows.length is 99, longer than an episode of 6 steps"),
         ([], "windows.length is 16, longer than an episode of 6 steps: give at most that"),
         (["--imagination", "episodes"], "take imagination = windows"),
     ],
@@ -205,6 +213,16 @@ def test_agents_see_no_time_and_a_truncation():
         one.reset(seed=0)
         steps = [one.step(np.zeros(1, np.float32))[2:4] for _ in range(HORIZON)]
         assert steps == [(False, False)] * (HORIZON - 1) + [ends]
+
+
+def test_soft_actor_critic_sees_as_much_as_agents_do():
+    groups = {"policy": Policy(), "improvement": Improvement(), "windows": Windows()}
+    config = dataclasses.replace(CONFIG, model="sac", **groups)
+    for env, seen in ((Drift(), 1), (Ending(), 2)):
+        state = build(config, env).skeleton()
+        assert state.policy.mean.shape == (1, seen)
+        assert state.learner.observation.shape == (1, seen)
+        assert GymnasiumTask(env).observation_space.shape == (seen,)
 
 
 def test_it_is_declared_by_a_boolean_and_kept_by_the_contract():

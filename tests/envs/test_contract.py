@@ -189,3 +189,67 @@ def test_several_flaws_are_reported_together_with_inputs_that_show_them():
 )
 def test_what_only_shows_when_compiled_or_differentiated(flaw, rule):
     assert rule in rules(violations(flaw))
+
+
+class Short(Environment):
+    """Its functions look at what a state of one entry lacks, where they are told to."""
+
+    reads: str = eqx.field(static=True)
+    horizon: int = eqx.field(static=True, default=4)
+    name = "short"
+    state_dim = action_dim = 1
+    dt = 0.1
+
+    def at(self, function, values):
+        return values[3] if self.reads == function else values[0]
+
+    def initial_state(self, *, key=None):
+        return jnp.zeros(1)
+
+    def step(self, state, action, t, *, key=None):
+        return state + self.at("step", action)
+
+    def reward(self, state, action, t, next_state):
+        return -(self.at("reward", next_state) ** 2)
+
+    def terminated(self, state, action, t, next_state):
+        return self.at("terminated", next_state) > 2.0
+
+
+@pytest.mark.parametrize("function", ["step", "reward", "terminated"])
+def test_what_a_state_lacks_is_not_read_as_its_last_entry(function):
+    (found,) = check(Short(function)).violations
+    assert found.rule == "shape"
+    assert found.what == (
+        f"{function} looks at more than a state and an action have (index 3 is out of bounds for "
+        "axis 0 with size 1): what it needs has to be part of the state"
+    )
+    assert check(Short("nothing")).ok
+
+
+class Ends(Short):
+    """It says that it ends in a way that is none."""
+
+    answer: str = eqx.field(static=True, default="")
+
+    def terminated(self, state, action, t, next_state):
+        answers = {
+            "array": next_state > 2.0,
+            "number": next_state[0],
+            "pair": (next_state[0] > 2.0, t),
+        }
+        return answers[self.answer] if self.answer else bool(next_state[0] > 2.0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("array", "terminated has shape (1,), not ()"),
+        ("number", "terminated gives float32, not bool"),
+        ("pair", "terminated gives a tuple"),
+        ("", "terminated raises TracerBoolConversionError"),
+    ],
+)
+def test_an_end_is_a_boolean_of_no_axes_that_can_be_traced(answer, says):
+    found = check(Ends("nothing", answer=answer)).violations
+    assert any(one.what.startswith(says) for one in found)

@@ -362,6 +362,8 @@ def test_the_examples_of_the_docs_are_what_they_say():
     assert level.get_ylabel() == "level [m]"
     assert inflow.get_ylabel() == "inflow above the\nmean [m³/s]"
     assert inflow.get_xlabel() == "time [s]"
+    assert names["Plant"](horizon=20).continuing
+    assert check(names["Plant"](horizon=5)).ok
     steadied = names["Steadied"](horizon=5)
     assert check(steadied).ok
     assert random_return(steadied, 100).mean < reference_return(steadied) < 0

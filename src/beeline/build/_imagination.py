@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from beeline.build._algorithm import exploration_of
+from beeline.build._continuing import check_continuing
 from beeline.build._networks import NO_DRAWS, Draws, build_model
 from beeline.config import BASELINES, Config
 from beeline.control import is_noisy
@@ -35,13 +36,25 @@ def imagination_of(
 
     Returns:
         The run, with `imagination` one or the other, and why; a baseline's as it was.
+
+    Raises:
+        ValueError: If an episode is shorter than the windows that the environment asks for, or it
+            does not end and an option says that it does.
     """
+    chosen = _chosen(config, env, draws)
+    if env is not None and env.continuing:
+        # None of the library's own is.
+        check_continuing(chosen, env)
+    return chosen
+
+
+def _chosen(config: Config, env: Environment | None, draws: Draws) -> Config:
     if config.imagination != "auto" or config.model in BASELINES:
         return config
     env = make(config.task, horizon=config.horizon) if env is None else env
     whole = dataclasses.replace(config, imagination="episodes")
-    if env.terminated is not None:
-        why = "episodes can terminate"
+    if env.terminated is not None or env.continuing:
+        why = "the task does not end" if env.terminated is None else "episodes can terminate"
         return dataclasses.replace(config, imagination="windows", because=why)
     needed = 2 * config.windows.length
     if config.horizon < needed:

@@ -172,7 +172,7 @@ def build_reward(config: Config, env: Environment, *, key: PRNGKeyArray) -> Rewa
         env.action_dim,
         env.horizon,
         hidden_sizes=config.world_model.hidden,
-        frequencies=config.world_model.frequencies,
+        frequencies=None if env.continuing else config.world_model.frequencies,
         scaling=_scaling(config, env),
         key=key,
     )

@@ -60,6 +60,9 @@ class Evaluate:
 
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
+    horizon: int | None = None
+    """Steps in an episode, more or fewer than in training. A policy that sees the time has its
+    clock stand still in the middle for as many steps as there are more."""
     env: str | None = None
     """module:Name of the environment, if the run was trained on one of one's own, and `--env.NAME
     VALUE` for each constant that it was trained with."""

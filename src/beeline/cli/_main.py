@@ -271,9 +271,9 @@ def _evaluate(command: Evaluate, constants: Mapping[str, str]) -> int:
     try:
         with _warnings_in_one_line():
             loaded = run.load(command.run, env=env, **own_of(command))
+            measured = run.evaluate_run(loaded, command.horizon)
     except run.RunError as error:
         raise CommandError(str(error)) from None
-    measured = run.evaluate_run(loaded)
     result = {
         "seeds": loaded.seeds,
         "return": plain(measured.return_),

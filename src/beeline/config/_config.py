@@ -110,7 +110,9 @@ class Config(Fields):
                 f"preset is {self.preset!r}, which is for the model {whose!r} alone, but model is "
                 f"{self.model!a}: change one of them"
             )
-        if self.sequence_length > self.horizon:
+        asked = self.windows.length != Windows().length
+        windows = self.imagination == "windows" or (self.imagination == "auto" and asked)
+        if windows and self.windows.length > self.horizon:
             raise ValueError(
                 f"windows.length is {self.windows.length}, longer than an episode of "
                 f"{self.horizon} steps: give at most that"

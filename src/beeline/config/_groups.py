@@ -179,7 +179,8 @@ class Windows(Group):
         if self.discount == 1 and self.clock == "none":
             raise ValueError(
                 f"{flag}.discount is 1, but nothing sees the time, so that no value would be "
-                f"finite: give a discount below 1, or {flag}.clock = episode"
+                f"finite: give a discount below 1, or {flag}.clock = episode where the task ends "
+                "at the horizon"
             )
 
 

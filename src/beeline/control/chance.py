@@ -67,9 +67,11 @@ def has_best_plan(env: Environment) -> bool:
         env: The environment.
 
     Returns:
-        Whether it is deterministic and never terminates, at which returns jump.
+        Whether it is deterministic, never terminates, at which returns jump, and ends with the
+        horizon: the best plan of a task that goes on would sell off what comes after.
     """
-    return env.terminated is None and is_deterministic(env)
+    ends = env.terminated is None and not env.continuing
+    return ends and is_deterministic(env)
 
 
 def moves_alike(

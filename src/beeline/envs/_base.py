@@ -41,6 +41,8 @@ class Environment(Module):
             when a run begins; None for that of the best plan where nothing is left to chance.
         terminated: Whether a step ends the episode, a function of the state, the action, the step
             index and the next state; None where episodes end with the horizon only.
+        continuing: Whether the task goes on beyond the horizon, which only cuts episodes off, as
+            Gymnasium's truncation does: what comes after counts, and nothing depends on the time.
 
     Raises:
         ValueError: If what is declared means nothing, such as bounds that are upside down, or the
@@ -63,6 +65,7 @@ class Environment(Module):
     deterministic = cast(Any, None)
     reference_return = cast(Any, None)
     terminated = cast(Any, None)
+    continuing = cast(Any, False)
 
     def __check_init__(self) -> None:
         """Refuse what is declared and means nothing.

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from beeline.envs._base import Environment
-from beeline.envs._probing import Probe, draw_actions, live, outputs, slopes
-from beeline.envs._transition import move, reward_of, reward_with, termination_of
+from beeline.envs._declared import takes_next_state
+from beeline.envs._probing import Probe, draw_actions, key_at, live, outputs, slopes
+from beeline.envs._transition import move, reward_of, reward_with, termination_of, transition
 from beeline.envs._violations import CheckReport, ContractError, Violation
 
 _PROBES = 8
@@ -50,6 +51,7 @@ def check(
         rules = {violation.rule for violation in found}
         if "shape" not in rules:
             found += _behaviour(env, not rules, clips_actions, seed)
+            found += _reach(env)
     report = CheckReport(str(getattr(env, "name", type(env).__name__)), tuple(found))
     if raises and not report.ok:
         raise ContractError(str(report))
@@ -101,6 +103,29 @@ def _signatures(env: Environment) -> Iterator[Violation]:
                     yield Violation("precision", f"{name} gives {out.dtype}, not {dtype}", given)
 
 
+def _reach(env: Environment) -> Iterator[Violation]:
+    # JAX takes the last entry for one beyond it, and NumPy says that there is none.
+    state, action = (np.zeros(size, np.float32) for size in (env.state_dim, env.action_dim))
+    # By themselves, for what else calls them would make JAX's arrays of these.
+    given: Any = state, action, 0
+    after = {"next_state": state} if takes_next_state(type(env).reward) else {}
+    calls: dict[str, Callable[..., Any]] = {
+        "step": lambda: env.step(*given, key=jax.random.key(0)),
+        "reward": lambda: env.reward(*given, **after),
+    }
+    if env.terminated is not None:
+        calls["terminated"] = lambda: env.terminated(*given, state)
+    for name, call in calls.items():
+        try:
+            call()
+        except IndexError as error:
+            what = f"{name} looks at more than a state and an action have ({error})"
+            yield Violation("shape", f"{what}: what it needs has to be part of the state")
+        except Exception:
+            # Of what NumPy's arrays cannot do, and JAX's can.
+            continue
+
+
 def _ends(terminated: Callable[..., Any], state: Any, action: Any, t: Any, key: Any) -> Any:
     del key
     return terminated(state, action, t, state)
@@ -122,6 +147,8 @@ def _behaviour(
     places = [p for p in zip(episodes, times, strict=True) if np.isfinite(states[p]).all()]
     probes = [Probe(states[place], actions[place], place[1]) for place in places]
     yield from _repetition(env, probes)
+    if env.continuing:
+        yield from _steadiness(env, probes)
     if compiled:
         seen = [np.append(states[e, t + 1], rewards[e, t]) for e, t in places]
         yield from _compilation(env, probes, seen)
@@ -156,6 +183,25 @@ def _repetition(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
             what = f"{names} give {once.tolist()} and then {again.tolist()}"
             yield Violation("determinism", what, probe.given(env))
             return
+
+
+def _steadiness(env: Environment, probes: list[Probe]) -> Iterator[Violation]:
+    key = key_at(jnp.asarray(0))
+    for probe in probes:
+        state, action = jnp.asarray(probe.state), jnp.asarray(probe.action)
+        first, *others = (
+            (t, np.append(*transition(env, state, action, jnp.asarray(t), key=key)))
+            for t in (0, env.horizon // 2, env.horizon - 1)
+        )
+        for t, found in others:
+            if not _close(first[1], found):
+                what = (
+                    f"continuing is True, but step and reward give {first[1].tolist()} at t = 0 "
+                    f"and {found.tolist()} at t = {t}, and no policy would see t: what changes "
+                    "with time has to be part of the state"
+                )
+                yield Violation("time", what, probe.given(env))
+                return
 
 
 def _compilation(

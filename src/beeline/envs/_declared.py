@@ -99,6 +99,8 @@ def check_declared(env: Any) -> None:
         raise ValueError(
             f"{env.name}: deterministic must be True, False or None, got {env.deterministic!r}"
         )
+    if not isinstance(env.continuing, bool):
+        raise ValueError(f"{env.name}: continuing must be True or False, got {env.continuing!r}")
 
 
 def _check_reward(env: Any) -> None:

@@ -62,6 +62,8 @@ def identity(env: Environment) -> str:
         "action_dim": env.action_dim,
         "dt": env.dt,
         **_bounds(env),
+        # Only where it is so: environments of before are still to be known by the same line.
+        **({"continuing": True} if env.continuing else {}),
         "equations": equations(env),
         "jax": jax.__version__,
         "probe": _probe(env),
@@ -87,7 +89,7 @@ def differences(ours: str, theirs: str) -> list[str]:
     )
     found = [
         f"{name} ({before.get(name)}, not {after.get(name)})"
-        for name in ("state_dim", "action_dim", "dt", "action_low", "action_high")
+        for name in ("state_dim", "action_dim", "dt", "action_low", "action_high", "continuing")
         if before.get(name) != after.get(name)
     ]
     if before.get("equations") != after.get("equations"):

@@ -48,7 +48,7 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         no agent should estimate a value beyond. A task that may end earlier is another matter: it
         has terminated where its `terminated` says so, and is truncated after `horizon` steps. With
         `time_limit`, the horizon is taken as patience for every task: the episode is truncated, as
-        Gymnasium's own Pendulum-v1 is.
+        Gymnasium's own Pendulum-v1 is. A task that is `continuing` always has a limit of time.
 
     Render:
         With `render_mode="rgb_array"`, the states and controls of the episode so far over time,
@@ -62,7 +62,7 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
     Attributes:
         task: The task.
         render_mode: "rgb_array", or None.
-        time_limit: Whether agents do not see the time.
+        time_limit: Whether agents do not see the time; they never do of a continuing task.
     """
 
     metadata = {"render_modes": [*RENDER_MODES], "render_fps": 10}  # noqa: RUF012
@@ -94,7 +94,7 @@ class GymnasiumTask(gymnasium.Env[np.ndarray, np.ndarray]):
         if render_mode is not None:
             choose("render_mode", render_mode, RENDER_MODES)
         self.task = _task(task, horizon, options)
-        self.render_mode, self.time_limit = render_mode, time_limit
+        self.render_mode, self.time_limit = render_mode, time_limit or self.task.continuing
         low, high = np.transpose([*_state_bounds(self.task), (0.0, 1.0)])
         low, high = self._seen(_single(low)), self._seen(_single(high))
         self.observation_space = spaces.Box(low, high, dtype=np.float32)

@@ -10,11 +10,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.networks.layers import MLP
-from beeline.networks.scaling import StateScaling, time_features
+from beeline.networks.scaling import StateScaling, time_feature_count, time_features
 
 _SMALLEST_SCALE = 1e-6
 
@@ -34,7 +34,7 @@ class RewardModel(Module):
     scale: Float[Array, " two"]
     """Their standard deviations."""
     horizon: int = eqx.field(static=True)
-    frequencies: int = eqx.field(static=True)
+    frequencies: int | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class RewardModel(Module):
         horizon: int,
         *,
         hidden_sizes: tuple[int, ...] = (64, 64),
-        frequencies: int = 0,
+        frequencies: int | None = 0,
         scaling: StateScaling | None = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -54,13 +54,14 @@ class RewardModel(Module):
             action_dim: Number of action entries.
             horizon: Steps in an episode.
             hidden_sizes: Hidden layers.
-            frequencies: Sine and cosine pairs among the time features.
+            frequencies: Sine and cosine pairs among the time features; None for a reward that
+                does not depend on time, whose last step is like any other.
             scaling: Coordinates in which states are seen; physical units if not given.
             key: Random key.
         """
         running_key, last_key = jax.random.split(key)
         inputs = state_dim + action_dim
-        features = 1 + 2 * frequencies
+        features = time_feature_count(frequencies)
         self.running = MLP((inputs + features, *hidden_sizes, 1), jax.nn.silu, key=running_key)
         self.last = MLP((inputs, *hidden_sizes, 1), jax.nn.silu, key=last_key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
@@ -86,7 +87,8 @@ class RewardModel(Module):
         Returns:
             The model in these units.
         """
-        before, last = (rewards, rewards) if ends else (rewards[:, :-1], rewards[:, -1])
+        alike = ends or self.frequencies is None
+        before, last = (rewards, rewards) if alike else (rewards[:, :-1], rewards[:, -1])
         mean = jnp.stack([before.mean(), last.mean()])
         scale = jnp.maximum(jnp.stack([before.std(), last.std()]), _SMALLEST_SCALE)
         return eqx.tree_at(lambda m: (m.scaling, m.mean, m.scale), self, (scaling, mean, scale))
@@ -104,7 +106,7 @@ class RewardModel(Module):
         Returns:
             The reward.
         """
-        which = (jnp.asarray(t) == self.horizon - 1).astype(int)
+        which = self._is_last(t).astype(int)
         mean, scale = jax.lax.stop_gradient((self.mean[which], self.scale[which]))
         return mean + scale * self._standardised(state, action, t)
 
@@ -131,10 +133,10 @@ class RewardModel(Module):
         times = jnp.arange(actions.shape[1]) if times is None else times
         each = jax.vmap(jax.vmap(self._standardised), in_axes=(0, 0, 0 if rows else None))
         predicted = each(states[:, :-1], actions, times)
-        which = (times == self.horizon - 1).astype(int)
+        which = self._is_last(times).astype(int)
         targets = (rewards - self.mean[which]) / self.scale[which]
         error = (predicted - jax.lax.stop_gradient(targets)) ** 2
-        if rows:
+        if rows or self.frequencies is None:
             return error.mean()
         return 0.5 * (error[:, :-1].mean() + error[:, -1].mean())
 
@@ -144,4 +146,8 @@ class RewardModel(Module):
         inputs = jnp.concatenate([self.scaling.encode(state), action])
         time = time_features(t, self.horizon, self.frequencies)
         running = self.running(jnp.concatenate([inputs, time]))[0]
-        return jnp.where(t == self.horizon - 1, self.last(inputs)[0], running)
+        return jnp.where(self._is_last(t), self.last(inputs)[0], running)
+
+    def _is_last(self, t: Int[ArrayLike, "*time"]) -> Bool[Array, "*time"]:
+        last = jnp.asarray(t) == self.horizon - 1
+        return last if self.frequencies is not None else jnp.zeros_like(last)

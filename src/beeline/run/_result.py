@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from beeline._module import ArraysInside
 from beeline.build import build
-from beeline.config import Config
+from beeline.config import REFERENCES, Config
 from beeline.control.chance import has_best_plan
 from beeline.envs import Environment
 from beeline.models import WorldModel
@@ -22,11 +22,12 @@ from beeline.run import _own as own
 from beeline.run._compiling import compile_cache, require_devices
 from beeline.run._environment import environment_of
 from beeline.run._errors import RunError
+from beeline.run._longer import HeldClock, at_horizon
 from beeline.run._reference import Reference
 from beeline.run._summary import check_summary
 from beeline.run.directory import layout as files
 from beeline.run.directory.restore import restore
-from beeline.training import Episode
+from beeline.training import Episode, evaluate
 from beeline.training.algorithm import Algorithm, State, seeds_of
 
 
@@ -202,6 +203,7 @@ def load(
 
 def evaluate_run(
     run: Run | str | Path,
+    horizon: int | None = None,
     *,
     env: Environment | str | None = None,
     model: str | Callable[..., WorldModel] | None = None,
@@ -209,8 +211,12 @@ def evaluate_run(
 ) -> Evaluation:
     """Roll real episodes out with the deterministic policy of each seed.
 
+    In episodes of more steps than it was trained for, a policy that sees no time simply goes on.
+    The clock of one that does stands still in the middle for as many steps as there are more.
+
     Args:
         run: The run, or its directory.
+        horizon: Steps in an episode; those that it was trained for if left out.
         env: As for `load`.
         model: As for `load`.
         policy: As for `load`.
@@ -219,21 +225,22 @@ def evaluate_run(
         The episodes, their returns, and the optimum to compare them with.
 
     Raises:
-        RunError: If the directory does not hold a run that can be read.
+        RunError: If the directory does not hold a run that can be read, or its environment or
+            policy has no episodes of that many steps.
     """
     run = run if isinstance(run, Run) else load(run, env=env, model=model, policy=policy)
-    env, algorithm = run.env, run.algorithm
-    count = algorithm.evaluation_episodes
+    count = run.algorithm.evaluation_episodes
     with compile_cache():
-        reference = Reference.of(env, run.config.reference)
+        task, kind, play_one = _episodes(run, horizon)
+        reference = Reference.of(task, kind)
         key = jax.random.key(0)
         arrays, static = eqx.partition(run.state.policy, eqx.is_array)
 
         def play(policy: Policy) -> Episode:
             if count == 1:
-                return jax.tree.map(lambda x: x[None], algorithm.evaluate(policy, key=key))
+                return jax.tree.map(lambda x: x[None], play_one(policy, key=key))
             keys = jax.random.split(key, count)
-            return jax.vmap(lambda key: algorithm.evaluate(policy, key=key))(keys)
+            return jax.vmap(lambda key: play_one(policy, key=key))(keys)
 
         # What `filter_jit` is given beside arrays, such as this function, JAX would never let go.
         evaluate = jax.jit(lambda arrays: eqx.filter_vmap(play)(eqx.combine(arrays, static)))
@@ -247,6 +254,26 @@ def evaluate_run(
         normalized_return=reference.normalize(means),
         returns=returns,
         reference=reference,
+    )
+
+
+def _episodes(run: Run, horizon: int | None) -> tuple[Environment, str, Callable[..., Episode]]:
+    # Of which task, what they are compared with, and how they are rolled out.
+    env, kind = run.env, run.config.reference
+    if horizon is None or horizon == env.horizon:
+        return env, kind, run.algorithm.evaluate
+    if not isinstance(run.state.policy, Policy):
+        raise RunError(
+            f"horizon is {horizon}, but a policy of {run.config.model} looks back on episodes of "
+            f"{env.horizon} steps alone: leave it out"
+        )
+    task = at_horizon(env, horizon)
+    middle, more = env.horizon // 2, max(0, task.horizon - env.horizon)
+    return (
+        task,
+        # A number counts for the horizon that it was given for.
+        kind if kind in REFERENCES else "none",
+        lambda policy, *, key: evaluate(task, HeldClock(policy, middle, more), key=key),
     )
 
 

@@ -127,7 +127,12 @@ def train(
     require_devices()
     if env is not None:
         config = identified(config, env, checked=check)
-    config = imagination_of(own.identified(config, draws, env), env, draws)
+    config = own.identified(config, draws, env)
+    try:
+        config = imagination_of(config, env, draws)
+    except ValueError as error:
+        # Such as windows that are longer than an episode of what takes no whole ones.
+        raise RunError(str(error)) from error
     if out is None:
         return _train(config, env, draws, None, cadence, progress)
     path = files.expand(out)
@@ -316,7 +321,8 @@ def _check_optimum(config: Config, algorithm: Algorithm) -> None:
     if algorithm.asks_for_optimum and not has_best_plan(algorithm.env):
         raise RunError(
             f"the model {config.model!r} asks for a share of the best return, and {config.task!r} "
-            "has none, for it starts or moves by chance, or can terminate: choose another model"
+            "has none, for it starts or moves by chance, can terminate or does not end: choose "
+            "another model"
         )
 
 

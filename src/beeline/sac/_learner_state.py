@@ -122,7 +122,7 @@ def skeleton(config: Config, env: Environment) -> LearnerState:
     def layers(*sizes: int) -> tuple[Any, ...]:
         return sum(map(layer, sizes[:-1], sizes[1:]), ())
 
-    observation = env.state_dim + (not config.sac.time_limit)
+    observation = env.state_dim + (not (config.sac.time_limit or env.continuing))
     action, hidden = env.action_dim, config.sac.hidden
     body = observation, *hidden
     actor = layers(*body) + 2 * layer(body[-1], action)

@@ -123,7 +123,7 @@ class SAC(Baseline):
 
     def _draw(self, key: Array) -> Actor:
         env, fields = self.env, self.config.sac
-        horizon = None if fields.time_limit else env.horizon
+        horizon = None if fields.time_limit or env.continuing else env.horizon
         return Actor(env.state_dim, env.action_dim, horizon, hidden_sizes=fields.hidden, key=key)
 
     def _policies(self) -> Actor:

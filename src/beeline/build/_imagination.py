@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from beeline.build._algorithm import exploration_of
-from beeline.build._networks import NO_DRAWS, Draws, build_model
+from beeline.build._networks import NO_DRAWS, Draws, build_model, modes_of
 from beeline.config import BASELINES, Config
 from beeline.control import is_noisy
 from beeline.envs import Environment, make
 from beeline.envs._transition import transition
 from beeline.models import knows_windows
-from beeline.networks.scaling import StateScaling
+from beeline.networks.modes import Modes
+from beeline.networks.scaling import StateScaling, symlog
 from beeline.training.choice import weigh
 from beeline.training.episodes import Episode
 from beeline.training.exploration import random_episodes
@@ -54,7 +55,9 @@ def imagination_of(
         why = f"the model {config.model!r} knows whole episodes only"
         return dataclasses.replace(whole, because=why)
     episodes = _warm_up(config, env)
-    values = StateScaling.fit(episodes.states).encode(episodes.states)
+    count = modes_of(config, env)
+    modes = None if count is None else Modes.fit(symlog(episodes.states), count)
+    values = StateScaling.fit(episodes.states, modes=modes).encode(episodes.states)
     found = weigh(np.asarray(values, float), np.asarray(episodes.actions), noisy=is_noisy(env))
     if not found.for_windows:
         return dataclasses.replace(whole, because=str(found))

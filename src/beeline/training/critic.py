@@ -90,9 +90,9 @@ class Critic(Module):
                 "discount is 1, but the critic sees no time, so that no value would be finite: "
                 "give a discount below 1, or let the critic see the time"
             )
-        inputs = state_dim + time_feature_count(frequencies)
-        self.network = MLP((inputs, *hidden_sizes, 1), last_scale=0.01, key=key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        inputs = self.scaling.width + time_feature_count(frequencies)
+        self.network = MLP((inputs, *hidden_sizes, 1), last_scale=0.01, key=key)
         self.middle, self.spread = jnp.zeros(()), jnp.ones(())
         self.horizon, self.frequencies, self.discount = horizon, frequencies, discount
 
@@ -290,7 +290,8 @@ class CriticFitting(Learner):
     def prepare(self, weights: Critics, buffer: Buffer) -> Critics:
         if buffer.rewards is None:
             return weights
-        seen = self.windows.scaling(buffer), buffer.rewards, self.windows.usual(buffer)
+        scaling = self.windows.scaling(buffer, weights.critic.scaling.modes)
+        seen = scaling, buffer.rewards, self.windows.usual(buffer)
         ends = buffer.ends is not None
         return Critics(*(critic.standardise(*seen, ends=ends) for critic in weights))
 

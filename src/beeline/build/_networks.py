@@ -133,15 +133,15 @@ def markov_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> Worl
     Returns:
         The model.
     """
-    fields = config.world_model
+    fields, scaling = config.world_model, _scaling(config, env)
     return MarkovModel(
         env.state_dim,
         env.action_dim,
         env.horizon,
         hidden_sizes=fields.hidden,
         frequencies=_frequencies(config, fields.frequencies),
-        scaling=_scaling(config, env),
-        change=jnp.ones(env.state_dim) if fields.units == "change" else None,
+        scaling=scaling,
+        change=jnp.ones(scaling.width) if fields.units == "change" else None,
         key=key,
     )
 

@@ -76,6 +76,8 @@ class MarkovModel(WorldModel[None]):
             The model in these units.
         """
         spread = jnp.std(jnp.diff(self.scaling.encode(states), axis=-2), axis=(0, 1))
+        modes = self.scaling.modes
+        spread = spread if modes is None else modes.units(spread)
         return eqx.tree_at(
             lambda m: m.change,
             self,

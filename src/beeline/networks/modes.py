@@ -17,6 +17,9 @@ from beeline._module import Module
 
 _SMALLEST_SPREAD = 1e-6
 
+_LEAST_SHARE = 0.1
+"""Of the largest spread of a coefficient: what one is measured in at least."""
+
 
 @final
 class Modes(Module):
@@ -72,6 +75,20 @@ class Modes(Module):
         # Of the square, whose size does not depend on how many states there are.
         _, vectors = jnp.linalg.eigh(rows.T @ rows / len(rows))
         return cls(centre, spread, vectors[:, ::-1][:, :count].T)
+
+    def units(self, spread: Float[Array, " code"]) -> Float[Array, " code"]:
+        """Say what coefficients, or their changes, are measured in.
+
+        In units of its own spread, what hardly varies would be as large as what matters, and to
+        predict it count as much.
+
+        Args:
+            spread: Standard deviation of each.
+
+        Returns:
+            The same, raised to a tenth of the largest.
+        """
+        return jnp.maximum(spread, _LEAST_SHARE * jnp.max(spread))
 
     def project(self, values: Float[Array, "*batch state"]) -> Float[Array, "*batch code"]:
         """Reduce states to their coefficients.

@@ -19,9 +19,6 @@ from beeline.networks.modes import Modes
 
 _SMALLEST_SCALE = 1e-6
 
-_SMALLEST_SHARE = 1e-3
-"""Of the largest scale of a state's coefficients: what varies less than this is mostly rounding."""
-
 LARGEST_CODE = 34.0
 """Of a number that is compressed: stands for 6e14, whose square is far from overflowing."""
 
@@ -125,8 +122,7 @@ class StateScaling(Module):
         else:
             mean = chances @ jnp.mean(values, axis=axes[1:])
             scale = jnp.sqrt(chances @ jnp.mean((values - mean) ** 2, axis=axes[1:]))
-        if modes is not None:
-            scale = jnp.maximum(scale, _SMALLEST_SHARE * jnp.max(scale))
+        scale = scale if modes is None else modes.units(scale)
         return cls(mean, jnp.maximum(scale, _SMALLEST_SCALE), compress, bounded, modes)
 
     def encode(self, states: Float[Array, "*batch state"]) -> Float[Array, "*batch code"]:

@@ -16,7 +16,7 @@ from beeline.envs import Environment, make
 from beeline.envs._transition import transition
 from beeline.models import knows_windows
 from beeline.networks.modes import Modes
-from beeline.networks.scaling import StateScaling, symlog
+from beeline.networks.scaling import StateScaling
 from beeline.training.choice import weigh
 from beeline.training.episodes import Episode
 from beeline.training.exploration import random_episodes
@@ -56,7 +56,7 @@ def imagination_of(
         return dataclasses.replace(whole, because=why)
     episodes = _warm_up(config, env)
     count = modes_of(config, env)
-    modes = None if count is None else Modes.fit(symlog(episodes.states), count)
+    modes = None if count is None else Modes.fit(episodes.states, count)
     values = StateScaling.fit(episodes.states, modes=modes).encode(episodes.states)
     found = weigh(np.asarray(values, float), np.asarray(episodes.actions), noisy=is_noisy(env))
     if not found.for_windows:

@@ -31,7 +31,7 @@ class Modes(Module):
 
     centre: Float[Array, " state"]
     spread: Float[Array, " state"]
-    """Standard deviation of each entry."""
+    """Standard deviation of each entry, times that of the leading coefficient."""
     directions: Float[Array, "code state"]
     """Orthonormal rows, of falling variance."""
 
@@ -58,23 +58,24 @@ class Modes(Module):
         return cls(jnp.zeros(state_dim), jnp.ones(state_dim), jnp.eye(count, state_dim))
 
     @classmethod
-    def fit(cls, values: Float[Array, "*batch state"], count: int) -> "Modes":
+    def fit(cls, states: Float[Array, "*batch state"], count: int) -> "Modes":
         """Find the directions in which states vary most.
 
         Args:
-            values: States.
+            states: States in physical units.
             count: Number of directions, at most that of the state's entries.
 
         Returns:
-            The projection on them.
+            The projection on them, the leading coefficient with unit variance.
         """
-        rows = values.reshape(-1, values.shape[-1])
+        rows = states.reshape(-1, states.shape[-1])
         centre = jnp.mean(rows, axis=0)
         spread = jnp.maximum(jnp.std(rows, axis=0), _SMALLEST_SPREAD)
         rows = (rows - centre) / spread
         # Of the square, whose size does not depend on how many states there are.
-        _, vectors = jnp.linalg.eigh(rows.T @ rows / len(rows))
-        return cls(centre, spread, vectors[:, ::-1][:, :count].T)
+        variances, vectors = jnp.linalg.eigh(rows.T @ rows / len(rows))
+        largest = jnp.sqrt(jnp.maximum(variances[-1], _SMALLEST_SPREAD**2))
+        return cls(centre, largest * spread, vectors[:, ::-1][:, :count].T)
 
     def units(self, spread: Float[Array, " code"]) -> Float[Array, " code"]:
         """Say what coefficients, or their changes, are measured in.
@@ -90,11 +91,11 @@ class Modes(Module):
         """
         return jnp.maximum(spread, _LEAST_SHARE * jnp.max(spread))
 
-    def project(self, values: Float[Array, "*batch state"]) -> Float[Array, "*batch code"]:
+    def project(self, states: Float[Array, "*batch state"]) -> Float[Array, "*batch code"]:
         """Reduce states to their coefficients.
 
         Args:
-            values: States.
+            states: States in physical units.
 
         Returns:
             The coefficients, of falling variance over the states that were fitted.
@@ -102,7 +103,7 @@ class Modes(Module):
         centre, spread, directions = jax.lax.stop_gradient(
             (self.centre, self.spread, self.directions)
         )
-        return ((values - centre) / spread) @ directions.T
+        return ((states - centre) / spread) @ directions.T
 
     def expand(self, coefficients: Float[Array, "*batch code"]) -> Float[Array, "*batch state"]:
         """Invert `project`, on the states that the directions span.

@@ -3,7 +3,7 @@
 States of the tasks span 0.04 to 5000 and some grow exponentially, so they are first
 compressed by symlog(x) = sign(x) log(1 + |x|) (Hafner et al. 2023, arXiv:2301.04104, Eq. 1)
 and then standardised with statistics of the data. Of states of many entries, it may be the leading
-principal components that are standardised, in the place of the entries.
+principal components that this is done to, in the place of the entries.
 """
 
 from typing import final
@@ -69,7 +69,7 @@ class StateScaling(Module):
     bounded: bool = eqx.field(static=True, default=False)
     """Whether decoded states are kept from overflowing; only with `compress`."""
     modes: Modes | None = None
-    """Components that states are reduced to, after the symlog; None for all entries."""
+    """Components that states are reduced to, before the symlog; None for all entries."""
 
     @property
     def width(self) -> int:
@@ -114,8 +114,8 @@ class StateScaling(Module):
         Returns:
             The map fitted to these states.
         """
-        values = symlog(states) if compress else states
-        values = values if modes is None else modes.project(values)
+        values = states if modes is None else modes.project(states)
+        values = symlog(values) if compress else values
         axes = tuple(range(values.ndim - 1))
         if chances is None:
             mean, scale = jnp.mean(values, axis=axes), jnp.std(values, axis=axes)
@@ -134,8 +134,8 @@ class StateScaling(Module):
         Returns:
             Standardised states.
         """
-        values = symlog(states) if self.compress else states
-        values = values if self.modes is None else self.modes.project(values)
+        values = states if self.modes is None else self.modes.project(states)
+        values = symlog(values) if self.compress else values
         return (values - jax.lax.stop_gradient(self.mean)) / jax.lax.stop_gradient(self.scale)
 
     def decode(self, values: Float[Array, "*batch code"]) -> Float[Array, "*batch state"]:
@@ -148,10 +148,10 @@ class StateScaling(Module):
             States in physical units.
         """
         states = values * jax.lax.stop_gradient(self.scale) + jax.lax.stop_gradient(self.mean)
-        states = states if self.modes is None else self.modes.expand(states)
         if self.bounded:
             states = jnp.clip(states, -LARGEST_CODE, LARGEST_CODE)
-        return symexp(states) if self.compress else states
+        states = symexp(states) if self.compress else states
+        return states if self.modes is None else self.modes.expand(states)
 
 
 def time_features(

@@ -18,7 +18,7 @@ from beeline._module import Module
 from beeline.envs import Environment
 from beeline.models import RewardModel, TerminationModel, WorldModel
 from beeline.networks.modes import Modes
-from beeline.networks.scaling import StateScaling, symlog
+from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
 from beeline.training._tally import Tally
 from beeline.training.critic import Critic, CriticFitting, Critics
@@ -265,7 +265,7 @@ class BPO(Module):
 
         @functools.cache
         def of(count: int | None) -> StateScaling:
-            modes = None if count is None else Modes.fit(symlog(states), count)
+            modes = None if count is None else Modes.fit(states, count)
             bounded = self.critic_fitting is not None
             return StateScaling.fit(states, bounded=bounded, modes=modes)
 

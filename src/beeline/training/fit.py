@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 from beeline.config import Config, preset
 from beeline.models import WorldModel
 from beeline.networks.modes import Modes
-from beeline.networks.scaling import StateScaling, symlog
+from beeline.networks.scaling import StateScaling
 from beeline.training._optimiser import Optimiser
 from beeline.training.episodes import Buffer
 from beeline.training.learner import Context, Learned
@@ -73,7 +73,7 @@ def fit(
     if standardise:
         compress, modes = model.scaling.compress, model.scaling.modes
         if modes is not None:
-            modes = Modes.fit(symlog(states) if compress else states, modes.count)
+            modes = Modes.fit(states, modes.count)
         scaling = StateScaling.fit(states, compress=compress, modes=modes)
         model = eqx.tree_at(lambda m: m.scaling, model, scaling).calibrate(states)
     keys = jax.random.key(key) if isinstance(key, int) else key

@@ -4,11 +4,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from beeline.export._formats import FORMATS, ExportError
-from beeline.export.numpy_policy import NumpyPolicy, PolicyFileError
-from beeline.export.numpy_policy import load as load_numpy
 
 if TYPE_CHECKING:
     from beeline.export._export import export_policy
+    from beeline.export.numpy_policy import NumpyPolicy, PolicyFileError
+    from beeline.export.numpy_policy import load as load_numpy
 
 __all__ = [
     "FORMATS",
@@ -19,9 +19,17 @@ __all__ = [
     "load_numpy",
 ]
 
+_HOMES = {
+    "NumpyPolicy": ("beeline.export.numpy_policy", "NumpyPolicy"),
+    "PolicyFileError": ("beeline.export.numpy_policy", "PolicyFileError"),
+    "export_policy": ("beeline.export._export", "export_policy"),
+    "load_numpy": ("beeline.export.numpy_policy", "load"),
+}
+
 
 def __getattr__(name: str) -> Any:
-    # An exported policy is read without JAX, which this one needs.
-    if name == "export_policy":
-        return importlib.import_module("beeline.export._export").export_policy
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # The command line reads the formats without NumPy, and a policy is read without JAX.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home, attribute = _HOMES[name]
+    return getattr(importlib.import_module(home), attribute)

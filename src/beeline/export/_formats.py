@@ -17,9 +17,7 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    "numpy": Format(
-        "arrays in one .npz, for NumPy alone", ".npz", "beeline.export._npz:encode"
-    ),
+    "numpy": Format("arrays in one .npz, for NumPy alone", ".npz", "beeline.export._npz:encode"),
     "stablehlo": Format(
         "a JAX program with a free batch size, for JAX alone",
         ".stablehlo",

@@ -84,9 +84,6 @@ def formula_of(policy: Policy) -> Formula:
     Args:
         policy: The policy.
 
-    Returns:
-        Its formula.
-
     Raises:
         ExportError: If there is none for its class.
     """
@@ -122,9 +119,7 @@ def _(policy: Actor) -> Formula:
         # It sees the share p of the horizon, the formula 2p - 1.
         mean[-1], scale[-1] = 2 * mean[-1] - 1, 2 * scale[-1]
     frequencies = 0 if sees_time else None
-    return Formula(
-        False, frequencies, mean, scale, LIMIT, _layers(policy.network), None, "tanh"
-    )
+    return Formula(False, frequencies, mean, scale, LIMIT, _layers(policy.network), None, "tanh")
 
 
 def _layers(network: MLP) -> tuple[tuple[np.ndarray, np.ndarray], ...]:

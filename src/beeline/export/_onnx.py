@@ -6,7 +6,7 @@ References:
 """
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def encode(exportable: Exportable) -> bytes:
     )
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
-            [onnx.helper.make_node(*node, **options) for *node, options in graph.nodes],
+            [onnx.helper.make_node(o, i, [out], **options) for o, i, out, options in graph.nodes],
             "policy",
             [onnx.helper.make_tensor_value_info(n, *kinds[n]) for n in metadata["inputs"]],
             [result],
@@ -65,11 +65,18 @@ def encode(exportable: Exportable) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
+class _Node(NamedTuple):
+    operator: str
+    inputs: list[str]
+    output: str
+    options: dict[str, Any]
+
+
 class _Graph:
     """Nodes and constants, each named by its number."""
 
     def __init__(self) -> None:
-        self.nodes: list[tuple[str, list[str], list[str], dict[str, Any]]] = []
+        self.nodes: list[_Node] = []
         self.constants: dict[str, np.ndarray] = {}
 
     def action(self, made: NumpyPolicy) -> None:
@@ -122,7 +129,7 @@ class _Graph:
     def _do(self, operator: str, *inputs: Any, output: str = "", **options: Any) -> str:
         names = [one if isinstance(one, str) else self._constant(one) for one in inputs]
         output = output or f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append((operator, names, [output], options))
+        self.nodes.append(_Node(operator, names, output, options))
         return output
 
     def _constant(self, value: Any) -> str:

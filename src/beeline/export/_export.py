@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from beeline._choices import choose
+from beeline._module import Module
 from beeline.config._catalogue import located
 from beeline.envs import Environment
 from beeline.export._exportable import Exportable, single_precision
@@ -17,7 +18,7 @@ from beeline.storage.atomic import replacing
 
 
 def export_policy(
-    policy: Policy,
+    policy: Policy | Module,
     env: Environment,
     out: str | Path,
     *,
@@ -45,7 +46,7 @@ def export_policy(
         ExportError: If there is no such format, the file cannot be written, or the policy cannot
             be exported to it.
     """
-    out = Path(out).expanduser()
+    out = Path(out)
     _check_target(out, overwrite)
     try:
         encode = located(choose("format", to, FORMATS).encode)
@@ -53,8 +54,8 @@ def export_policy(
         raise ExportError(str(error)) from None
     if not isinstance(policy, Policy):
         raise ExportError(
-            f"a {type(policy).__name__} cannot be exported: it acts on the episode so far, and an "
-            "exported policy on a state"
+            f"a {type(policy).__name__} is no beeline.policies.Policy: what acts on the episode so "
+            "far, as the online decision transformer does, cannot be exported"
         )
     with jax.enable_x64(False):
         policy, env = single_precision((policy, env))

@@ -77,7 +77,9 @@ def single_precision(tree: Any) -> Any:
     """
 
     def convert(leaf: Any) -> Any:
-        inexact = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating)
+        inexact = isinstance(leaf, jax.Array | np.ndarray) and jnp.issubdtype(
+            leaf.dtype, jnp.floating
+        )
         return leaf.astype(jnp.float32) if inexact else leaf
 
     return jax.tree.map(convert, tree)

@@ -58,8 +58,8 @@ def export_policy(
             "far, as the online decision transformer does, cannot be exported"
         )
     with jax.enable_x64(False):
-        policy, env = single_precision((policy, env))
-        content = encode(Exportable(policy, env, dict(about or {})))
+        single, around = single_precision(policy), single_precision(env)
+        content = encode(Exportable(single, around, dict(about or {})))
     try:
         with replacing(out) as file:
             file.write(content)

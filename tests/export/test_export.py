@@ -17,6 +17,7 @@ from typing_extensions import override
 from beeline.envs import Environment, make, names
 from beeline.export import FORMATS, ExportError, export_policy, load_numpy
 from beeline.networks.layers import MLP
+from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling
 from beeline.online_dt._decision_transformer import DecisionTransformer
 from beeline.policies import Policy, SquashedGaussian, Widened
@@ -304,6 +305,30 @@ def test_what_is_no_formula_is_refused_not_written_wrong(tmp_path):
     nan = eqx.tree_at(lambda p: p.scaling.mean, policy, jnp.full(3, jnp.nan))
     with pytest.raises(ExportError, match="mean is not finite"):
         export_policy(nan, pendulum, tmp_path / "other")
+
+
+@pytest.mark.parametrize("to", RUN)
+def test_fields_are_seen_by_their_modes(to, tmp_path):
+    env = make("reaction-diffusion", horizon=HORIZON, cells=40)
+    fields = np.random.default_rng(2).normal(size=(60, 6)) @ np.random.default_rng(3).normal(
+        size=(6, 40)
+    )
+    states = jnp.asarray(fields, jnp.float32)
+    scaling = StateScaling.fit(states, modes=Modes.fit(states, 5))
+    drew = SquashedGaussian(
+        40, env.action_dim, HORIZON, hidden_sizes=(8,), scaling=scaling, key=jax.random.key(0)
+    )
+    policy = eqx.tree_at(
+        lambda p: p.network.layers[-1].weight, drew, replace_fn=lambda w: 30 * np.asarray(w)
+    )
+    assert policy.scaling.width == 5
+    file = export_policy(policy, env, tmp_path / "policy", to=to)
+    times = np.arange(len(states), dtype=np.int32) % HORIZON
+    given = policy.frequencies is not None
+    answered = RUN[to](file, np.asarray(states[:BATCH]), times[:BATCH] if given else None)
+    right = right_actions(env, policy, states[:BATCH], times[:BATCH])
+    assert np.ptp(right, axis=0).min() > 0.1
+    close(env, answered, right)
 
 
 def test_coordinates_that_no_formula_has_are_refused(tmp_path, monkeypatch):

@@ -166,7 +166,9 @@ def test_arrays_that_do_not_fit_are_named(members, name, array, said, tmp_path):
         (lambda told: told["formula"].update(layers=10**9), "layers is 1000000000"),
         (lambda told: told["formula"].update(mean_bound=float("inf")), "mean_bound is inf"),
         (lambda told: told["formula"].pop("limit"), "does not have the entries"),
-        (lambda told: told["formula"].update(modes=3), "does not have the entries"),
+        (lambda told: told["formula"].update(more=3), "does not have the entries"),
+        (lambda told: told["formula"].update(modes=10**9), "modes is 1000000000"),
+        (lambda told: told["formula"].update(modes=1), "bias_1, centre, directions, high"),
     ],
 )
 def test_metadata_that_means_nothing_is_named(members, change, said, tmp_path):

@@ -18,12 +18,13 @@ from beeline.export._exportable import Exportable
 from beeline.export._formats import ExportError
 from beeline.export.numpy_policy import NumpyPolicy
 from beeline.networks.layers import MLP
+from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling, symexp, time_feature_count
 from beeline.policies import Policy, SquashedGaussian, Widened
 from beeline.sac._actor import LIMIT, Actor
 
 _REMEDY = "export it with --to stablehlo, which takes any policy"
-_COORDINATES = {"mean", "scale", "compress", "bounded"}
+_COORDINATES = {"mean", "scale", "compress", "bounded", "modes"}
 _TOLERANCE = 1e-3
 """Relative to the range of an action: far above rounding, far below any other formula."""
 
@@ -31,8 +32,10 @@ _TOLERANCE = 1e-3
 class Formula(NamedTuple):
     """What `NumpyPolicy` computes, but for the bounds of actions."""
 
+    modes: Modes | None
+    """Components that the state is reduced to, if it is."""
     compress: bool
-    """Whether symlog is applied to the state."""
+    """Whether symlog is applied to the state, or to its components."""
     frequencies: int | None
     """Sine and cosine pairs of the time; None for a policy that does not see it."""
     mean: Float[np.ndarray, " input"]
@@ -63,8 +66,13 @@ def in_numpy(exportable: Exportable) -> NumpyPolicy:
     metadata = exportable.metadata(sees_time=formula.frequencies is not None)
     settings = {"compress", "frequencies", "limit", "mean_bound", "squash"}
     metadata["formula"] = {name: getattr(formula, name) for name in sorted(settings)}
-    metadata["formula"]["layers"] = len(formula.layers)
+    metadata["formula"] |= {"layers": len(formula.layers), "modes": None}
     arrays = {"mean": formula.mean, "scale": formula.scale}
+    if formula.modes is not None:
+        modes = formula.modes
+        metadata["formula"]["modes"] = modes.count
+        arrays |= {"centre": np.asarray(modes.centre), "spread": np.asarray(modes.spread)}
+        arrays["directions"] = np.ascontiguousarray(modes.directions.T)
     for name in ("low", "high"):
         arrays[name] = np.array([entry[name] for entry in metadata["action"]], np.float32)
     for i, (weight, bias) in enumerate(formula.layers):
@@ -100,6 +108,7 @@ def _(policy: SquashedGaussian) -> Formula:
     scaling, features = policy.scaling, time_feature_count(policy.frequencies)
     _check_coordinates(scaling)
     return Formula(
+        scaling.modes,
         scaling.compress,
         policy.frequencies,
         np.concatenate([scaling.mean, np.zeros(features, np.float32)]),
@@ -119,7 +128,9 @@ def _(policy: Actor) -> Formula:
         # It sees the share p of the horizon, the formula 2p - 1.
         mean[-1], scale[-1] = 2 * mean[-1] - 1, 2 * scale[-1]
     frequencies = 0 if sees_time else None
-    return Formula(False, frequencies, mean, scale, LIMIT, _layers(policy.network), None, "tanh")
+    return Formula(
+        None, False, frequencies, mean, scale, LIMIT, _layers(policy.network), None, "tanh"
+    )
 
 
 def _layers(network: MLP) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
@@ -144,10 +155,13 @@ def _check_coordinates(scaling: StateScaling) -> None:
 
 def _compare(made: NumpyPolicy, formula: Formula, exportable: Exportable) -> None:
     env = exportable.env
-    draws = np.random.default_rng(0).normal(size=(16, env.state_dim)).astype(np.float32)
-    states = draws * formula.scale[: env.state_dim] + formula.mean[: env.state_dim]
+    seen = env.state_dim if formula.modes is None else formula.modes.count
+    draws = np.random.default_rng(0).normal(size=(16, seen)).astype(np.float32)
+    states = draws * formula.scale[:seen] + formula.mean[:seen]
     if formula.compress:
         states = np.asarray(symexp(jnp.asarray(states)))
+    if formula.modes is not None:
+        states = np.asarray(formula.modes.expand(jnp.asarray(states)))
     times = np.linspace(0, env.horizon - 1, len(states)).astype(np.int32)
     right = np.asarray(jax.jit(exportable.act)(states, times))
     spread = made.arrays["high"] - made.arrays["low"]

@@ -86,7 +86,11 @@ class _Graph:
             made: The policy.
         """
         formula, arrays = made.metadata["formula"], made.arrays
-        x = self._symlog("state") if formula["compress"] else "state"
+        x = "state"
+        if formula["modes"] is not None:
+            x = self._do("Div", self._do("Sub", x, arrays["centre"]), arrays["spread"])
+            x = self._do("MatMul", x, arrays["directions"])
+        x = self._symlog(x) if formula["compress"] else x
         if formula["frequencies"] is not None:
             time = self._time(formula["frequencies"], made.metadata["horizon"])
             x = self._do("Concat", x, *time, axis=-1)

@@ -26,7 +26,7 @@ SCHEMA = 1
 _LARGEST = 2**26
 _SQUASHES = ("clip", "tanh")
 _MOST_FREQUENCIES, _MOST_LAYERS = 32, 100
-_SETTINGS = {"compress", "frequencies", "limit", "mean_bound", "squash", "layers"}
+_SETTINGS = {"modes", "compress", "frequencies", "limit", "mean_bound", "squash", "layers"}
 
 
 class PolicyFileError(ValueError):
@@ -75,6 +75,9 @@ class NumpyPolicy:
         x, entries = np.asarray(state, np.float32), len(self.metadata["state"])
         if x.shape[-1:] != (entries,):
             raise ValueError(f"the state has shape {x.shape}: its last axis must be {entries}")
+        if self._settings["modes"] is not None:
+            centred = (x - self.arrays["centre"]) / self.arrays["spread"]
+            x = centred @ self.arrays["directions"]
         if self._settings["compress"]:
             x = np.sign(x) * np.log1p(np.abs(x))
         if self._settings["frequencies"] is not None:
@@ -184,8 +187,9 @@ def _check_metadata(metadata: Any) -> None:
     settings = metadata.get("formula")
     if not isinstance(settings, dict) or set(settings) != _SETTINGS:
         raise ValueError(f"its formula does not have the entries {', '.join(sorted(_SETTINGS))}")
-    frequencies = settings["frequencies"]
+    modes, frequencies = settings["modes"], settings["frequencies"]
     rules = {
+        "modes": modes is None or _is_count(modes, 1, len(metadata["state"])),
         "horizon": _is_count(metadata.get("horizon"), 1, 2**31),
         "compress": isinstance(settings["compress"], bool),
         "frequencies": frequencies is None or _is_count(frequencies, 0, _MOST_FREQUENCIES),
@@ -201,11 +205,15 @@ def _check_metadata(metadata: Any) -> None:
 
 def _check_arrays(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
     settings = metadata["formula"]
-    frequencies, layers = settings["frequencies"], settings["layers"]
-    inputs = len(metadata["state"]) + (0 if frequencies is None else 1 + 2 * frequencies)
+    modes, frequencies, layers = (settings[name] for name in ("modes", "frequencies", "layers"))
+    entries = len(metadata["state"])
+    seen = entries if modes is None else modes
+    inputs = seen + (0 if frequencies is None else 1 + 2 * frequencies)
     widths = [inputs, *(len(np.atleast_1d(arrays[f"bias_{i}"])) for i in range(layers))]
     actions = len(metadata["action"])
     shapes = {"mean": (inputs,), "scale": (inputs,), "low": (actions,), "high": (actions,)}
+    if modes is not None:
+        shapes |= {"centre": (entries,), "spread": (entries,), "directions": (entries, modes)}
     for i in range(layers):
         shapes |= {f"weight_{i}": (widths[i], widths[i + 1]), f"bias_{i}": (widths[i + 1],)}
     shapes[f"bias_{layers - 1}"] = (actions,)
@@ -216,8 +224,9 @@ def _check_arrays(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> No
             raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}, not {shape}")
         if not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name} is not finite")
-    if not (arrays["scale"] > 0).all():
-        raise ValueError("scale is not above 0")
+    for name in {"scale", "spread"} & set(arrays):
+        if not (arrays[name] > 0).all():
+            raise ValueError(f"{name} is not above 0")
 
 
 def _is_count(value: Any, least: int, most: int) -> bool:

@@ -96,7 +96,7 @@ def test_a_return_that_is_not_finite_is_null_in_json(trained, monkeypatch, capsy
     measured = beeline.run.evaluate_run(trained)
     for name in ("return_", "normalized_return"):
         object.__setattr__(measured, name, np.full(1, np.inf))
-    monkeypatch.setattr(beeline.run, "evaluate_run", lambda run: measured)
+    monkeypatch.setattr(beeline.run, "evaluate_run", lambda *_: measured)
     assert main(["evaluate", str(trained.path), "--json"]) == 0
     out = capsys.readouterr().out
     assert json.loads(out, parse_constant=pytest.fail)["return"] == [None]

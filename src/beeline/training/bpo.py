@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
-from beeline.models import RewardModel, TerminationModel, WorldModel
+from beeline.models import RewardModel, TerminationModel, TransitionReward, WorldModel
 from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
@@ -37,7 +37,7 @@ from beeline.training.model_fitting import ModelFitting, open_loop_error
 from beeline.training.one_step_fitting import OneStepFitting
 from beeline.training.policy_improvement import PolicyImprovement
 from beeline.training.record import Record
-from beeline.training.reward_fitting import RewardFitting
+from beeline.training.reward_fitting import RewardFitting, TransitionRewardFitting
 from beeline.training.termination_fitting import TerminationFitting
 
 _CRITIC = _TERMINATION = 2**31
@@ -98,7 +98,7 @@ class BPO(Module):
     fitting: ModelFitting
     improvement: PolicyImprovement
     exploration: Exploration
-    reward_fitting: RewardFitting | None
+    reward_fitting: RewardFitting | TransitionRewardFitting | None
     """How a reward model is fitted; None where the reward is known."""
     one_step_fitting: OneStepFitting | None
     """How the model that imagines episodes is fitted; None where real ones are all there is."""
@@ -129,7 +129,7 @@ class BPO(Module):
         self,
         model: WorldModel,
         policy: Policy,
-        reward: RewardModel | None = None,
+        reward: RewardModel | TransitionReward | None = None,
         critic: Critic | None = None,
         termination: TerminationModel | None = None,
         *,
@@ -156,7 +156,7 @@ class BPO(Module):
         self,
         model: WorldModel,
         policy: Policy,
-        reward: RewardModel | None = None,
+        reward: RewardModel | TransitionReward | None = None,
         critic: Critic | None = None,
         termination: TerminationModel | None = None,
         *,

@@ -28,11 +28,11 @@ class Learning(NamedTuple):
     weights: Bool[Array, " leaf"]
     """Whether each array of `BPOState.learned` is finite."""
 
-    def record(self, measured: Measured) -> Record:
+    def record(self, measured: Measured | None) -> Record:
         """Put it as a record.
 
         Args:
-            measured: What the policy earned afterwards.
+            measured: What the policy earned afterwards; None where that is yet to be added.
 
         Returns:
             The record.
@@ -40,6 +40,10 @@ class Learning(NamedTuple):
         model, policy = self.tallies["model"], self.tallies["policy"]
         reward, termination = (self.tallies.get(name) for name in ("reward", "termination"))
         imagined_return, entropy, _ = policy.last
+        unknown = jnp.full((), jnp.nan)
+        return_, deviation, length = unknown, unknown, None
+        if measured is not None:
+            return_, deviation, length = measured.return_, measured.deviation, measured.length
         return Record(
             collected_return=self.collected_return,
             **self.errors,
@@ -54,26 +58,28 @@ class Learning(NamedTuple):
             entropy=entropy,
             policy_gradient_norm=policy.gradient_norm,
             policy_clip_fraction=policy.clip_fraction,
-            return_=measured.return_,
-            return_deviation=measured.deviation,
-            episode_length=measured.length,
-            imagined_minus_real_return=imagined_return - measured.return_,
+            return_=return_,
+            return_deviation=deviation,
+            episode_length=length,
+            imagined_minus_real_return=imagined_return - return_,
             rate=self.rate,
             skipped_updates=jnp.stack([tally.skipped for tally in self.tallies.values()]).sum(),
             discarded_episodes=(self.collected >= 0).astype(int),
         )
 
-    def faults(self, measured: Measured) -> Faults:
+    def faults(self, measured: Measured | None) -> Faults:
         """Gather what was not finite.
 
         Args:
-            measured: What the policy earned afterwards.
+            measured: What the policy earned afterwards; None where that is yet to be added.
 
         Returns:
             The faults.
         """
         skipped = {name: tally.first_skipped for name, tally in self.tallies.items()}
-        return Faults(self.collected, skipped, self.weights, _first_of(measured.episodes))
+        none = jnp.full((), -1)
+        evaluated = none if measured is None else _first_of(measured.episodes)
+        return Faults(self.collected, skipped, self.weights, evaluated)
 
 
 def _first_of(evaluated: Episode) -> Int[Array, ""]:

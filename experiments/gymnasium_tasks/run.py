@@ -166,6 +166,42 @@ def reference() -> Row:
         )
 
 
+def table() -> str:
+    """Put what is recorded as a table.
+
+    Returns:
+        Its lines.
+    """
+    lines = [
+        "| task | environment steps | asked of the simulator | seeds | return: median "
+        "[least, greatest] | worst episode | reference |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    rows = read()
+    best = {row["task"]: row["return"] for row in rows if row["model"] == REFERENCE}
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        if row["model"] != REFERENCE:
+            groups.setdefault((row["task"], row["env_steps"]), []).append(row)
+    for (task, steps), found in groups.items():
+        returns = sorted(float(row["return"]) for row in found)
+        counted = {str(int(row["simulator_steps"]) + int(row["evaluation_steps"])) for row in found}
+        spread = f"{np.median(returns):.4g} [{returns[0]:.4g}, {returns[-1]:.4g}]"
+        worst = min(float(row["least"]) for row in found)
+        cells = task, steps, " ".join(sorted(counted)), str(len(found)), spread, f"{worst:.4g}"
+        lines.append(f"| {' | '.join(cells)} | {best.get(task, 'none')} |")
+    return "\n".join(lines)
+
+
+def draw() -> None:
+    """Put the table into the page."""
+    page = Path(__file__).parent / "README.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition("<!-- measured -->")
+    after = rest.partition("<!-- end -->")[2]
+    text = f"{before}<!-- measured -->\n{table()}\n<!-- end -->{after}"
+    page.write_text(text, encoding="utf-8")
+
+
 def read(file: Path = FILE) -> list[Row]:
     """Read what is recorded.
 
@@ -231,6 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for seed in range(given.seeds):
             if (name, given.model, str(task.env_steps), str(seed)) not in recorded:
                 keep(judge(name, task, given.model, seed))
+    draw()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ T = TypeVar("T")
 _LOG = logging.getLogger("beeline")
 _SLACK = 1e-4
 """Of a bound, relative: simulators compute in single precision."""
+_MAKING = 60.0
+"""Seconds that they are given to be made, at least: a process takes a while to start."""
 _CLOSING = 5.0
 """Seconds that a simulator is given to close."""
 
@@ -211,7 +213,8 @@ class Simulators:
     def _made(self) -> Any:
         if self._vector is None:
             count = len(self._fresh)
-            self._vector = self._ask(lambda: self._make(count))
+            seconds = max(self._timeout, _MAKING)
+            self._vector = self._ask(lambda: self._make(count), seconds)
         return self._vector
 
     def _abandon(self) -> None:
@@ -224,15 +227,14 @@ class Simulators:
                 _Worker().do(lambda: vector.close(**closing), _CLOSING)
         self._worker = _Worker()
 
-    def _ask(self, call: Callable[[], T]) -> T:
+    def _ask(self, call: Callable[[], T], seconds: float | None = None) -> T:
+        seconds = self._timeout if seconds is None else seconds
         try:
-            return self._worker.do(call, self._timeout)
+            return self._worker.do(call, seconds)
         except SimulatorError:
             raise
         except TimeoutError:
-            raise SimulatorError(
-                f"{self.name} did not answer within {self._timeout:g} seconds"
-            ) from None
+            raise SimulatorError(f"{self.name} did not answer within {seconds:g} seconds") from None
         except Exception as error:
             why = (str(error).strip().splitlines() or [""])[0]
             raise SimulatorError(f"{self.name} failed ({type(error).__name__}: {why})") from error

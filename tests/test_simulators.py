@@ -155,6 +155,27 @@ def test_evaluated_episodes_stay_where_they_end():
     np.testing.assert_array_equal(played.first.rewards[0], [1, 2, 3, 0, 0])
 
 
+def test_one_of_two_is_reset_where_its_episode_is_too_long():
+    envs = [Counter(limit=3), Counter(limit=100)]
+    vector = SyncVectorEnv(
+        [lambda env=env: env for env in envs], autoreset_mode=AutoresetMode.SAME_STEP
+    )
+    simulator = opened(vector, seeds=2)
+    played = play_episodes(simulator.host, constant, 2, 5)
+    assert played.lengths.tolist() == [[3, 3], [5, 5]]
+    # Three episodes of the first end by themselves, and the second is reset before its second.
+    assert [len(env.resets) for env in envs] == [4, 2]
+
+
+def test_another_simulator_of_the_same_name_is_told_apart():
+    usual, heavier, again = (
+        from_gymnasium("gymnasium:Pendulum-v1", **options).identity
+        for options in ({}, {"g": 5.0}, {"g": 5.0})
+    )
+    assert usual != heavier == again
+    assert from_gymnasium(gymnasium.make("Pendulum-v1", g=5.0)).identity == heavier
+
+
 def test_each_seed_steps_a_simulator_of_its_own():
     envs = [Counter(limit=3), Counter(limit=4)]
     vector = SyncVectorEnv(

@@ -31,6 +31,8 @@ def print_returns(result: dict[str, Any], kind: str) -> None:
                 f"seed {seed:<4} mean of {result['episodes']} episodes, "
                 f"standard error {error:.2g}, worst {worst:.6g}"
             )
+    if "episodes" in result and "simulator_steps" in result:
+        print(f"simulator {result['simulator_steps']} steps for each seed")
 
 
 def print_simulator(summary: dict[str, Any]) -> None:

@@ -63,7 +63,11 @@ def from_gymnasium(
         spaces = _spaces(name, first)
         steps = _horizon(name, first, horizon)
         host = Simulators(
-            *(name, spaces, make), count=count, timeout=float(timeout), patience=int(failures)
+            *(name, spaces, make),
+            constants=_constants(first),
+            count=count,
+            timeout=float(timeout),
+            patience=int(failures),
         )
         low, high = (tuple(map(float, x.ravel())) for x in (spaces.action.low, spaces.action.high))
         return Simulator(
@@ -238,6 +242,14 @@ def _spaces(name: str, env: Any) -> Spaces:
     with np.errstate(over="ignore"):
         edges = flat.low.astype(np.float32), flat.high.astype(np.float32)
     return Spaces(observation, action, *edges)
+
+
+def _constants(env: Any) -> str:
+    given = {} if env.spec is None else dict(env.spec.kwargs)
+    for apart in ("render_mode", "vectorization_mode", "vector_kwargs", "num_envs"):
+        given.pop(apart, None)
+    # Where functions happen to lie in memory is not part of what they do.
+    return re.sub(r"0x[0-9a-f]+", "", repr(sorted(given.items())))
 
 
 def _horizon(name: str, env: Any, horizon: int | None) -> int:

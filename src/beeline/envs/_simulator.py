@@ -3,6 +3,7 @@
 Not to be confused with `beeline.envs.gymnasium`, by which other libraries step ours.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, cast, final
 
@@ -134,7 +135,8 @@ class Simulator(Environment):
         """Say what the simulator is, in a line that another process can compare.
 
         Returns:
-            Its sizes and bounds, and what of it is learned, as `name=value` with spaces between.
+            Its sizes, its bounds and a fingerprint of what it was made with, as `name=value` with
+            spaces between.
         """
         parts = {
             "state_dim": self.state_dim,
@@ -143,7 +145,7 @@ class Simulator(Environment):
             "action_low": ",".join(map(str, self.action_low)),
             "action_high": ",".join(map(str, self.action_high)),
             "continuing": True,
-            "equations": "simulator",
+            "equations": hashlib.sha256(self.host.constants.encode()).hexdigest()[:16],
         }
         return " ".join(f"{name}={value}" for name, value in parts.items())
 

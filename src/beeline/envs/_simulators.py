@@ -60,6 +60,7 @@ class Simulators:
         name: What they are called in errors.
         spaces: What each takes and gives.
         count: How many there have to be; None for as many as there are seeds.
+        constants: What they were made with.
         steps: Steps that each was asked for.
         failures: How often one went wrong.
     """
@@ -70,6 +71,7 @@ class Simulators:
         spaces: Spaces,
         make: Callable[[int], Any],
         *,
+        constants: str = "",
         count: int | None = None,
         timeout: float = 60.0,
         patience: int = 3,
@@ -80,11 +82,12 @@ class Simulators:
             name: What they are called in errors.
             spaces: What each takes and gives.
             make: Makes a vector environment of so many, which resets in the step that ends.
+            constants: What they were made with, to tell others of the same name apart.
             count: How many there have to be; None for as many as are asked for.
             timeout: Seconds that a step or a reset may take.
             patience: How often in a row one may go wrong.
         """
-        self.name, self.spaces, self.count = name, spaces, count
+        self.name, self.spaces, self.count, self.constants = name, spaces, count, constants
         self.steps = self.failures = 0
         self._make, self._timeout, self._patience = make, timeout, patience
         self._vector: Any = None

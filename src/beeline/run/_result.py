@@ -194,7 +194,7 @@ class Evaluation(ArraysInside):
     """That of each episode."""
     reference: Reference
     steps: int | None = None
-    """Steps that a simulator was asked for in this process, for each seed; None for others."""
+    """Steps that a simulator was asked for, for each seed; None for what is no simulator."""
 
     @property
     def standard_error(self) -> Float[np.ndarray, " seed"] | None:
@@ -312,6 +312,7 @@ def _on_the_host(run: Run, algorithm: Hosted, count: int, horizon: int | None) -
     if steps != env.horizon:
         middle, more = env.horizon // 2, max(0, steps - env.horizon)
         policies = HeldClock(policies, middle, more)
+    before = env.host.steps
     played = algorithm.play(policies, count, steps)
     returns = np.asarray(played.returns, np.float32)
     reference = Reference.of(env)
@@ -323,7 +324,7 @@ def _on_the_host(run: Run, algorithm: Hosted, count: int, horizon: int | None) -
         normalized_return=reference.normalize(means),
         returns=returns,
         reference=reference,
-        steps=algorithm.env.host.steps,
+        steps=env.host.steps - before,
     )
 
 

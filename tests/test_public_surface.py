@@ -61,6 +61,7 @@ PUBLIC = {
         "Record",
         "RewardFitting",
         "Slope",
+        "TransitionRewardFitting",
         "act",
         "evaluate",
         "fit",

@@ -20,6 +20,7 @@ from beeline.build._networks import (
 from beeline.config import BASELINES, Config
 from beeline.control import is_deterministic, is_noisy
 from beeline.envs import Environment, make
+from beeline.envs._simulator import Simulator
 from beeline.gradients import Direct, Unrolled
 from beeline.models import WorldModel, knows_windows
 from beeline.training import (
@@ -33,11 +34,14 @@ from beeline.training import (
     Optimiser,
     PolicyImprovement,
     RewardFitting,
+    TransitionRewardFitting,
 )
+from beeline.training._seeds import Networks
 from beeline.training.algorithm import Algorithm
 from beeline.training.critic import CriticFitting
 from beeline.training.fit import fitting_of
-from beeline.training.side_by_side import Networks, SideBySide
+from beeline.training.hosted import Hosted
+from beeline.training.side_by_side import SideBySide
 from beeline.training.termination_fitting import TerminationFitting
 from beeline.training.windows import Windows
 
@@ -63,7 +67,8 @@ def build(config: Config, env: Environment | None = None, draws: Draws = NO_DRAW
     if config.model in BASELINES:
         return BASELINES[config.model].make(config, env, _evaluation_episodes(config, env))
     draw = functools.partial(_draw, config, env, draws)
-    return SideBySide(config, build_bpo(config, env, draws), draw)
+    kind = Hosted if isinstance(env, Simulator) else SideBySide
+    return kind(config, build_bpo(config, env, draws), draw)
 
 
 def _draw(config: Config, env: Environment, draws: Draws, seed: UInt32[Array, ""]) -> Networks:
@@ -105,7 +110,7 @@ def build_bpo(config: Config, env: Environment | None = None, draws: Draws = NO_
         fitting=fitting,
         improvement=_improvement(config, env, model, windows, disturbed=disturbed),
         exploration=noise,
-        reward_fitting=_reward_fitting(config, fitting),
+        reward_fitting=_reward_fitting(config, env, fitting),
         one_step_fitting=one_step,
         critic_fitting=_critic_fitting(config, env, windows, disturbed=disturbed),
         termination_fitting=_termination_fitting(config, env, fitting),
@@ -203,14 +208,22 @@ def _critic_fitting(
 
 
 def _evaluation_episodes(config: Config, env: Environment) -> int:
-    if config.evaluation_episodes:
+    if config.evaluation_episodes or isinstance(env, Simulator):
         return config.evaluation_episodes
     return 1 if is_deterministic(env) else _EVALUATION_EPISODES
 
 
-def _reward_fitting(config: Config, fitting: ModelFitting) -> RewardFitting | None:
+def _reward_fitting(
+    config: Config, env: Environment, fitting: ModelFitting
+) -> RewardFitting | TransitionRewardFitting | None:
     if config.reward == "known":
         return None
+    if fitting.windows is not None and isinstance(env, Simulator):
+        return TransitionRewardFitting(
+            _plain_optimiser(config),
+            config.fitting_batch * fitting.windows.length,
+            env_steps_per_update=fitting.env_steps_per_update,
+        )
     return RewardFitting(
         _plain_optimiser(config),
         config.fitting_batch,

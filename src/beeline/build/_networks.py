@@ -11,6 +11,7 @@ from beeline._choices import choose
 from beeline.config import MODELS, Config
 from beeline.config._catalogue import located
 from beeline.envs import Environment
+from beeline.envs._simulator import Simulator
 from beeline.models import (
     ActionsModel,
     HistoryModel,
@@ -18,6 +19,7 @@ from beeline.models import (
     RewardModel,
     SimulatorModel,
     TerminationModel,
+    TransitionReward,
     WorldModel,
 )
 from beeline.networks.layers import Activation
@@ -194,7 +196,9 @@ def build_policy(
     )
 
 
-def build_reward(config: Config, env: Environment, *, key: PRNGKeyArray) -> RewardModel | None:
+def build_reward(
+    config: Config, env: Environment, *, key: PRNGKeyArray
+) -> RewardModel | TransitionReward | None:
     """Draw the reward model, if the reward is to be learned.
 
     Args:
@@ -207,6 +211,10 @@ def build_reward(config: Config, env: Environment, *, key: PRNGKeyArray) -> Rewa
     """
     if config.reward == "known":
         return None
+    if isinstance(env, Simulator):
+        hidden, scaling = config.world_model.hidden, _scaling(config, env)
+        sizes = env.state_dim, env.action_dim
+        return TransitionReward(*sizes, hidden_sizes=hidden, scaling=scaling, key=key)
     return RewardModel(
         env.state_dim,
         env.action_dim,

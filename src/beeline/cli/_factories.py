@@ -1,11 +1,13 @@
 """World models and policies of the user's own, named on the command line as `module:name`."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beeline._choices import choose
 from beeline.cli._commands import Diagnose, Evaluate, Export, Plot, Resume, Train
 from beeline.config import MODELS, register_model
+from beeline.envs._gymnasium_names import PREFIX
 
 
 def drawn(command: Train) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -29,6 +31,30 @@ def drawn(command: Train) -> tuple[dict[str, Any], dict[str, Any]]:
 
     draws = draws_of(command.model, command.policy_factory)
     return draws._asdict(), fields_of(command.model, draws)
+
+
+def own_functions(command: Train, constants: Mapping[str, str]) -> tuple[Train, Mapping[str, str]]:
+    """Take a reward and a termination that are given as `module:name` for a simulator.
+
+    Args:
+        command: What to train.
+        constants: Those of its environment.
+
+    Returns:
+        The command, which knows both then, and the constants with the functions among them.
+
+    Raises:
+        ValueError: If the task is no simulator.
+    """
+    given = {name: getattr(command, name) for name in ("reward", "termination")}
+    own = {name: path for name, path in given.items() if ":" in path}
+    if own and not command.task.startswith(PREFIX):
+        name, path = next(iter(own.items()))
+        raise ValueError(
+            f"{name} is {path!r}, but {command.task} has its own: a function is for a simulator, "
+            f"such as {PREFIX}Pendulum-v1"
+        )
+    return dataclasses.replace(command, **dict.fromkeys(own, "known")), {**constants, **own}
 
 
 def own_of(command: Resume | Evaluate | Export | Plot | Diagnose) -> dict[str, Any]:

@@ -29,15 +29,16 @@ from beeline.cli._environments import (
     split_constants,
     subject,
 )
-from beeline.cli._factories import drawn, names_of_models, own_of
+from beeline.cli._factories import drawn, names_of_models, own_functions, own_of
 from beeline.cli._messages import say, warnings_in_one_line
 from beeline.cli._mistakes import CommandError, mistakes
 from beeline.cli._parser_boxes import one_line
-from beeline.cli._returns import print_returns
+from beeline.cli._returns import print_returns, print_simulator
 from beeline.cli._streams import BROKEN_PIPE, flush_streams, prepare_streams
 from beeline.config import BASELINES, MODELS, PRESETS, Config
 from beeline.envs import descriptions
 from beeline.envs._registry import ENTRIES
+from beeline.envs._simulator_error import SimulatorError
 from beeline.export._formats import FORMATS, ExportError
 
 _DESCRIPTION = """Learn control policies by backpropagating through learned world models.
@@ -173,6 +174,8 @@ def _train(command: Train, constants: Mapping[str, str], with_horizon: bool) -> 
     if ":" not in name:
         with mistakes():
             choose("task", name, descriptions())
+    with mistakes():
+        command, constants = own_functions(command, constants)
     if constants or name not in ENTRIES:
         env = environment(name, command.horizon if with_horizon else None, constants)
         # A registered name is what the run is called; with other constants, or as module:Name, it
@@ -226,7 +229,7 @@ def _finish(training: Callable[[], Any]) -> int:
             trained = training()
     except run.RunError as error:
         raise CommandError(str(error)) from None
-    except run.DivergedError as error:
+    except (run.DivergedError, SimulatorError) as error:
         raise CommandError(str(error), _FAILURE) from None
     summary = trained.summary or {}
     print(f"run       {trained.path}")
@@ -239,17 +242,22 @@ def _finish(training: Callable[[], Any]) -> int:
         f"training  {summary['env_steps']} environment steps in {summary['wall_seconds']:.1f} s, "
         f"after {summary['compile_seconds']:.1f} s of compiling"
     )
+    if "simulator_steps" in summary:
+        print_simulator(summary)
     print(
         f"saving    a checkpoint of {summary['checkpoint_bytes'] / 1e6:.2f} MB; "
         f"saves: {summary['saves']}, {summary['save_seconds']:.2f} s in all"
     )
-    print_returns(summary, trained.reference_kind)
+    if trained.algorithm.evaluation_episodes:
+        print_returns(summary, trained.reference_kind)
+    else:
+        print(f"measured  not on the way: beeline evaluate {trained.path} does it now")
     return 0
 
 
 def _evaluate(command: Evaluate, constants: Mapping[str, str]) -> int:
     from beeline import run
-    from beeline.run.directory.records import plain
+    from beeline.run.directory.records import known, plain
 
     env = handed_over(command.run, command.env, constants)
     try:
@@ -258,13 +266,17 @@ def _evaluate(command: Evaluate, constants: Mapping[str, str]) -> int:
             measured = run.evaluate_run(loaded, command.horizon)
     except run.RunError as error:
         raise CommandError(str(error)) from None
+    except SimulatorError as error:
+        raise CommandError(str(error), _FAILURE) from None
     result = {
         "seeds": loaded.seeds,
         "return": plain(measured.return_),
         "normalized_return": plain(measured.normalized_return),
         "optimal_return": measured.reference.best_return,
-        "random_return": measured.reference.random_return,
+        "random_return": known(measured.reference.random_return),
     }
+    if measured.steps is not None:
+        result["simulator_steps"] = measured.steps
     error = measured.standard_error
     if error is not None:
         result["episodes"] = measured.returns.shape[1]

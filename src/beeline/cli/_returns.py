@@ -12,7 +12,9 @@ def print_returns(result: dict[str, Any], kind: str) -> None:
     """
     best = result["optimal_return"]
     known = "" if best is None else f"{kind:<9} {best:.6g}, "
-    print(f"{known}random {result['random_return']:.6g}")
+    random = result["random_return"]
+    if known or random is not None:
+        print(known + ("" if random is None else f"random {random:.6g}"))
     for seed, return_, normalized in zip(
         result["seeds"], result["return"], result["normalized_return"], strict=True
     ):
@@ -29,3 +31,18 @@ def print_returns(result: dict[str, Any], kind: str) -> None:
                 f"seed {seed:<4} mean of {result['episodes']} episodes, "
                 f"standard error {error:.2g}, worst {worst:.6g}"
             )
+    if "episodes" in result and "simulator_steps" in result:
+        print(f"simulator {result['simulator_steps']} steps for each seed")
+
+
+def print_simulator(summary: dict[str, Any]) -> None:
+    """Print what a simulator was asked for.
+
+    Args:
+        summary: That of the run.
+    """
+    learned, measured = summary["simulator_steps"], summary["simulator_evaluation_steps"]
+    print(f"simulator {sum(learned)} steps to learn from, {sum(measured)} to measure policies")
+    failures = max(summary["simulator_failures"])
+    if failures:
+        print(f"simulator went wrong {failures} times; those episodes are counted and not kept")

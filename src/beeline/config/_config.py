@@ -65,7 +65,8 @@ class Fields:
     reference: str = field("optimum", ChoiceOrNumber(REFERENCES), since=3, before="optimum")
     """What returns are compared with: the `optimum` where there is one, `none`, or a return."""
     evaluation_episodes: int = field(0, Count(0), since=3, before=0)
-    """Episodes that a policy is measured in; 0 takes 1, or 32 where chance has a part."""
+    """Episodes that a policy is measured in; 0 takes 1, 32 where chance has a part, and none of a
+    simulator that is stepped on the host."""
     nonfinite: str = field("stop", Choice(NONFINITE), since=2, before="stop")
     """About a number that is not finite: `stop`, `skip` the update, or `restore` the weights."""
     imagination: str = field("auto", Choice(IMAGINATIONS), since=3, before="episodes")

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from beeline.envs import Environment
+from beeline.envs._simulator import Simulator
 from beeline.envs._transition import move, transition
 
 
@@ -36,6 +37,9 @@ def is_noisy(env: Environment) -> bool:
     Returns:
         False if only starts are left to chance, or nothing is.
     """
+    if isinstance(env, Simulator):
+        # It is not asked the same twice.
+        return False
     return not (env.deterministic or _alike(env, (0, 0), (0, 1)))
 
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from beeline.envs._base import Environment
     from beeline.envs._contract import check
     from beeline.envs._control_system import ControlSystem, ControlTask
+    from beeline.envs._from_gymnasium import from_gymnasium
     from beeline.envs._make import make
+    from beeline.envs._simulator import Simulator
+    from beeline.envs._simulator_error import SimulatorError
     from beeline.envs._transition import reward_of
     from beeline.envs._violations import CheckReport, ContractError, Violation
 
@@ -23,9 +26,12 @@ __all__ = [
     "ControlSystem",
     "ControlTask",
     "Environment",
+    "Simulator",
+    "SimulatorError",
     "Violation",
     "check",
     "descriptions",
+    "from_gymnasium",
     "make",
     "names",
     "register",
@@ -38,8 +44,11 @@ _HOMES = {
     "ControlSystem": "beeline.envs._control_system",
     "ControlTask": "beeline.envs._control_system",
     "Environment": "beeline.envs._base",
+    "Simulator": "beeline.envs._simulator",
+    "SimulatorError": "beeline.envs._simulator_error",
     "Violation": "beeline.envs._violations",
     "check": "beeline.envs._contract",
+    "from_gymnasium": "beeline.envs._from_gymnasium",
     "make": "beeline.envs._make",
     "reward_of": "beeline.envs._transition",
 }

@@ -1,5 +1,6 @@
 """An environment however it was given: as an object, by name, or as `module:Name`."""
 
+import functools
 import os
 import sys
 from collections.abc import Mapping
@@ -8,10 +9,12 @@ from typing import Any, SupportsIndex
 import equinox as eqx
 
 from beeline.envs._base import Environment
+from beeline.envs._from_gymnasium import from_gymnasium, is_gymnasium
 from beeline.envs._make import make
 from beeline.envs._making import DEFAULT_HORIZON, made
 from beeline.envs._registered import factory_of, imported
 from beeline.envs._registry import ENTRIES
+from beeline.envs._simulator import Simulator
 
 UNTRACED = "not traced yet"
 """What an environment of one's own is, in a configuration, until JAX may compute."""
@@ -43,15 +46,18 @@ def given_environment(
             arguments, or the environment has another horizon.
     """
     label = given if isinstance(given, str) else "what was given as an environment"
-    factory = given_factory(given) if isinstance(given, str) else given
+    factory = given
+    if isinstance(given, str) or is_gymnasium(given):
+        factory = given_factory(given)
     return made(factory, label, horizon=horizon, default=default, options=options)
 
 
-def given_factory(given: str) -> Any:
-    """Find what a name or `module:Name` stands for.
+def given_factory(given: Any) -> Any:
+    """Find what a name or `module:Name` stands for, or a simulator of Gymnasium's interface.
 
     Args:
         given: The text, from the caller: it is imported, from the folder of the process too.
+            Or the simulator.
 
     Returns:
         A class or function that makes an environment, or an environment.
@@ -59,6 +65,8 @@ def given_factory(given: str) -> Any:
     Raises:
         ValueError: If there is no such task, module or name.
     """
+    if is_gymnasium(given):
+        return functools.partial(from_gymnasium, given)
     if ":" not in given:
         return factory_of(given)
     here = os.getcwd()
@@ -81,11 +89,10 @@ def fields_of(env: Environment, given: Any = None) -> dict[str, Any]:
     if name_of(env):
         return {"task": env.name, "horizon": env.horizon, "environment": ""}
     named = isinstance(given, str) and ":" not in given
-    return {
-        "task": given if named else env.name,
-        "horizon": env.horizon,
-        "environment": UNTRACED,
-    }
+    fields: dict[str, Any] = {"task": given if named else env.name, "environment": UNTRACED}
+    if isinstance(env, Simulator):
+        fields |= {} if env.host.count is None else {"seeds": env.host.count}
+    return fields | {"horizon": env.horizon}
 
 
 def name_of(env: Environment) -> str | None:

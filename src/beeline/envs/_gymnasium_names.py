@@ -12,6 +12,9 @@ from typing import Any
 
 from beeline.envs._registry import ENTRIES
 
+PREFIX = "gymnasium:"
+"""What the name of a simulator of Gymnasium's begins with here."""
+
 _PACKAGE = "gymnasium"
 
 

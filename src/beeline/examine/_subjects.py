@@ -14,6 +14,7 @@ from beeline.config import MODELS, Config, preset
 from beeline.diagnostics.diagnosis import TRUTH, Subject
 from beeline.envs import Environment
 from beeline.envs._given import fields_of
+from beeline.envs._simulator import Simulator
 from beeline.models import SimulatorModel, WorldModel
 from beeline.policies import Policy
 from beeline.training import BPO, fit
@@ -155,6 +156,11 @@ def check_names(models: Sequence[str]) -> None:
 
 
 def _check_ends(env: Environment) -> None:
+    if isinstance(env, Simulator):
+        raise ValueError(
+            f"{env.name} is a simulator that is stepped on the host, but what is examined are "
+            "gradients through the true dynamics beside a model's: give an environment in JAX"
+        )
     if env.terminated is not None:
         raise ValueError(
             f"{env.name} can terminate, but what is examined are whole episodes: give an "

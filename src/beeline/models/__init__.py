@@ -7,6 +7,7 @@ from beeline.models.markov import MarkovModel
 from beeline.models.reward import RewardModel
 from beeline.models.simulator import DynamicsActionsModel, SimulatorModel
 from beeline.models.termination import TerminationModel
+from beeline.models.transition_reward import TransitionReward
 
 __all__ = [
     "ActionsModel",
@@ -16,6 +17,7 @@ __all__ = [
     "RewardModel",
     "SimulatorModel",
     "TerminationModel",
+    "TransitionReward",
     "WorldModel",
     "knows_windows",
     "prediction_loss",

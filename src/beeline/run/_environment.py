@@ -5,16 +5,20 @@ has to be handed over, or be known by the name that the files give it.
 """
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
+from beeline.build._hosted import hosted
 from beeline.config import Config
 from beeline.envs import Environment, check, make, names
+from beeline.envs._from_gymnasium import is_looked_up
 from beeline.envs._given import UNTRACED, fields_of, given_environment, name_of
 from beeline.envs._identity import differences, identity
 from beeline.envs._making import DEFAULT_HORIZON
 from beeline.envs._registry import ENTRIES
-from beeline.run._errors import RunError
+from beeline.envs._simulator import Simulator
+from beeline.run._errors import RunError, RunWarning
 
 
 def chosen(
@@ -56,10 +60,17 @@ def identified(config: Config, env: Environment, *, checked: bool) -> Config:
         The configuration; the same for a task of the library's own.
 
     Raises:
-        RunError: If the environment breaks the contract, or is another than the configuration's.
+        RunError: If the environment breaks the contract, is another than the configuration's, or
+            cannot be learned from with its model.
     """
     if not config.environment:
         return config
+    if isinstance(env, Simulator):
+        try:
+            config = hosted(config, env)
+        except ValueError as error:
+            raise RunError(str(error)) from error
+        return dataclasses.replace(config, environment=env.identity)
     report = check(env) if checked else None
     if report is not None and not report.ok:
         raise RunError(
@@ -87,6 +98,8 @@ def check_known(config: Config, source: Path) -> None:
         RunError: If the environment has to be handed over.
     """
     # A name that is looked up, never imported: the file may be somebody else's.
+    if is_looked_up(config.task):
+        return
     if config.task not in names():
         raise RunError(
             f"{source} was trained on an environment of its own, {config.task!r}: hand it over "
@@ -122,7 +135,8 @@ def environment_of(config: Config, given: Any, source: Path) -> Environment | No
                 "every --env.NAME"
             )
         return None
-    wrong = differences(config.environment, identity(env))
+    ours = env.identity if isinstance(env, Simulator) else identity(env)
+    wrong = differences(config.environment, ours)
     if wrong and given is not None and env.name != config.task:
         raise RunError(f"{source} was trained on {config.task!r}, not on {env.name!r}")
     if wrong:
@@ -135,11 +149,28 @@ def environment_of(config: Config, given: Any, source: Path) -> Environment | No
     return env
 
 
+def warn_of_unsaved(env: Environment) -> None:
+    """Say what of an environment a run that goes on does not find as it was.
+
+    Args:
+        env: The environment of the run.
+    """
+    if isinstance(env, Simulator):
+        warnings.warn(
+            f"the state of {env.name} and of its randomness is its own and not saved: an episode "
+            "begins anew, and the run goes on, but not with the same bits",
+            RunWarning,
+            stacklevel=4,
+        )
+
+
 def _found(config: Config, given: Any, source: Path) -> Environment:
     try:
         if given is not None:
             return given_environment(given, horizon=config.horizon)
         check_known(config, source)
+        if is_looked_up(config.task):
+            return given_environment(config.task, horizon=config.horizon)
         return make(config.task, horizon=config.horizon)
     except RunError:
         raise

@@ -14,6 +14,7 @@ from beeline.run._reference import Reference
 from beeline.run._result import Evaluation, Run, evaluate_run
 from beeline.run.directory import layout as files
 from beeline.run.directory.records import columns, read_rows
+from beeline.training.hosted import Hosted
 
 _LEARNED = "#1f6fb4"
 _OPTIMAL = "#222222"
@@ -40,7 +41,7 @@ def draw_run(run: Run) -> tuple[Path, Path]:
     if run.path is None:
         raise ValueError("the run has no directory: train with out=")
     curve, trajectories = run.path / files.LEARNING_CURVE, run.path / files.TRAJECTORIES
-    evaluation = evaluate_run(run)
+    evaluation = _collected(run) if isinstance(run.algorithm, Hosted) else evaluate_run(run)
     _save(_learning_curve(run, evaluation), curve)
     _save(_trajectories(run, evaluation), trajectories)
     return curve, trajectories
@@ -90,19 +91,22 @@ def _learning_curve(run: Run, evaluation: Evaluation) -> Figure:
     measured, reference = columns(run.records), evaluation.reference
     steps, scaled = measured["env_steps"], reference.best_return is not None
     prefix = "normalized_" if scaled else ""
+    name, what = f"{prefix}return", "real"
+    if run.algorithm.evaluation_episodes == 0:
+        name, what = "collected_return", "collected, exploring"
     if f"{prefix}imagined_return" in measured:
         imagined = np.median(measured[f"{prefix}imagined_return"], axis=1)
         style = {"color": _IMAGINED, "linewidth": 1.2, "linestyle": ":"}
         axes.plot(steps, imagined, label="in the world model", **style)
-    final = float(np.median(measured[f"{prefix}return"][-1]))
-    real = f"real, {_count(run)}: {_score(final, scaled)} at the end"
-    _draw_seeds(axes, steps, measured[f"{prefix}return"], _LEARNED, real)
+    final = float(np.median(measured[name][-1]))
+    real = f"{what}, {_count(run)}: {_score(final, scaled)} at the end"
+    _draw_seeds(axes, steps, measured[name], _LEARNED, real)
     _draw_spread(axes, measured, reference, run.algorithm.evaluation_episodes)
     if scaled:
         _finish_curve(axes, "optimum" if reference.optimum else "reference")
     else:
         spread = np.nan_to_num(measured.get("return_deviation", np.zeros(1)))
-        seen = [measured["return"] - spread, measured["return"] + spread]
+        seen = [measured[name] - spread, measured[name] + spread]
         _finish_unscaled(axes, np.stack(seen), reference.random_return)
     warmup = run.config.warmup_episodes * run.config.horizon
     axes.axvspan(0, warmup, color=_RANDOM, alpha=0.15, linewidth=0)
@@ -121,6 +125,21 @@ def _learning_curve(run: Run, evaluation: Evaluation) -> Figure:
     axes.set_title(_title(run))
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
+
+
+def _collected(run: Run) -> Evaluation:
+    # The newest episodes: to draw a figure, a simulator is asked for nothing.
+    state: Any = run.state
+    buffer = state.buffer
+    places = (np.asarray(buffer.count) - 1) % buffer.states.shape[1]
+    states, actions, rewards = (
+        np.asarray(x)[np.arange(len(places)), places]
+        for x in (buffer.states, buffer.actions, buffer.rewards)
+    )
+    returns = rewards.sum(axis=1)
+    reference = Reference.of(run.env)
+    scores = reference.normalize(returns)
+    return Evaluation(states, actions, returns, scores, returns[:, None], reference)
 
 
 def _score(value: float, scaled: bool) -> str:
@@ -160,7 +179,8 @@ def _finish_curve(axes: Axes, scale: str = "optimum") -> None:
 
 def _finish_unscaled(axes: Axes, returns: np.ndarray, random: float) -> None:
     # What a world model imagines at first may be anything: real returns say what is to be seen.
-    axes.axhline(random, color=_RANDOM, linewidth=1, linestyle="--", label="random actions")
+    if np.isfinite(random):
+        axes.axhline(random, color=_RANDOM, linewidth=1, linestyle="--", label="random actions")
     lowest, highest = np.nanmin([*returns.flat, random]), np.nanmax([*returns.flat, random])
     margin = 0.25 * (highest - lowest) or 1.0
     axes.set_ylim(lowest - margin, highest + margin)

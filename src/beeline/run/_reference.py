@@ -1,5 +1,6 @@
 """The two ends of the scale that returns are measured on."""
 
+import math
 import warnings
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from beeline.control import (
 )
 from beeline.control.chance import has_best_plan
 from beeline.envs import Environment
+from beeline.envs._simulator import Simulator
 from beeline.run._errors import RunWarning
 
 _OPTIMUM = "optimum"
@@ -31,6 +33,7 @@ class Reference(ArraysInside):
     best_return: float | None
     """What it earns, or what the environment or the user names; None where there is no scale."""
     random_return: float
+    """NaN where it is not known."""
 
     @classmethod
     def of(cls, env: Environment, kind: str = _OPTIMUM) -> "Reference":
@@ -44,6 +47,9 @@ class Reference(ArraysInside):
             Its reference. It has no scale, with a warning, if no solution is found or the two ends
             of the scale are none.
         """
+        if isinstance(env, Simulator):
+            # It is not asked for a thousand episodes of random actions.
+            return cls(None, None, math.nan)
         random = random_return(env).mean
         optimum = None
         best = None if kind in REFERENCES else float(kind)

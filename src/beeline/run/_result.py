@@ -16,6 +16,7 @@ from beeline.build import build
 from beeline.config import REFERENCES, Config
 from beeline.control.chance import has_best_plan
 from beeline.envs import Environment
+from beeline.envs._checks import check_horizon
 from beeline.models import WorldModel
 from beeline.policies import Policy
 from beeline.run import _own as own
@@ -29,6 +30,10 @@ from beeline.run.directory import layout as files
 from beeline.run.directory.restore import restore
 from beeline.training import Episode, evaluate
 from beeline.training.algorithm import Algorithm, State, seeds_of
+from beeline.training.hosted import Hosted
+
+_EPISODES = 32
+"""That the policies of a run are measured in on a simulator, unless the run says how many."""
 
 
 @final
@@ -188,6 +193,8 @@ class Evaluation(ArraysInside):
     returns: Float[np.ndarray, "seed episode"]
     """That of each episode."""
     reference: Reference
+    steps: int | None = None
+    """Steps that a simulator was asked for, for each seed; None for what is no simulator."""
 
     @property
     def standard_error(self) -> Float[np.ndarray, " seed"] | None:
@@ -203,7 +210,7 @@ class Evaluation(ArraysInside):
 def load(
     path: str | Path,
     *,
-    env: Environment | str | None = None,
+    env: Any = None,
     model: str | Callable[..., WorldModel] | None = None,
     policy: str | Callable[..., Policy] | None = None,
 ) -> Run:
@@ -245,7 +252,7 @@ def evaluate_run(
     run: Run | str | Path,
     horizon: int | None = None,
     *,
-    env: Environment | str | None = None,
+    env: Any = None,
     model: str | Callable[..., WorldModel] | None = None,
     policy: str | Callable[..., Policy] | None = None,
 ) -> Evaluation:
@@ -270,6 +277,8 @@ def evaluate_run(
     """
     run = run if isinstance(run, Run) else load(run, env=env, model=model, policy=policy)
     count = run.algorithm.evaluation_episodes
+    if isinstance(run.algorithm, Hosted):
+        return _on_the_host(run, run.algorithm, count or _EPISODES, horizon)
     with compile_cache():
         task, kind, play_one = _episodes(run, horizon)
         reference = Reference.of(task, kind)
@@ -294,6 +303,28 @@ def evaluate_run(
         normalized_return=reference.normalize(means),
         returns=returns,
         reference=reference,
+    )
+
+
+def _on_the_host(run: Run, algorithm: Hosted, count: int, horizon: int | None) -> Evaluation:
+    env, policies = algorithm.env, run.state.policy
+    steps = env.horizon if horizon is None else check_horizon(horizon)
+    if steps != env.horizon:
+        middle, more = env.horizon // 2, max(0, steps - env.horizon)
+        policies = HeldClock(policies, middle, more)
+    before = env.host.steps
+    played = algorithm.play(policies, count, steps)
+    returns = np.asarray(played.returns, np.float32)
+    reference = Reference.of(env)
+    means = returns.mean(axis=1)
+    return Evaluation(
+        states=np.asarray(played.first.states),
+        actions=np.asarray(played.first.actions),
+        return_=means,
+        normalized_return=reference.normalize(means),
+        returns=returns,
+        reference=reference,
+        steps=env.host.steps - before,
     )
 
 

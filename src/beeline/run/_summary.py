@@ -8,7 +8,7 @@ from beeline.run._errors import RunError
 from beeline.run._reference import Reference
 from beeline.run.directory import layout as files
 from beeline.run.directory.keeper import Keeper
-from beeline.run.directory.records import total
+from beeline.run.directory.records import known, total
 from beeline.storage.untrusted import shorten
 from beeline.training.algorithm import seeds_of
 
@@ -46,7 +46,7 @@ def summarise(
         "seeds": seeds_of(config),
         "env_steps": rows[-1]["env_steps"],
         "iterations": len(rows),
-        "evaluation_steps": len(rows) * config.horizon * evaluation_episodes,
+        **_steps(config, rows, evaluation_episodes),
         "wall_seconds": rows[-1]["wall_seconds"],
         "compile_seconds": round(compile_seconds, 3),
         "saves": keeper.saves,
@@ -56,9 +56,18 @@ def summarise(
         "normalized_return": rows[-1]["normalized_return"],
         "skipped_updates": total(rows, "skipped_updates", config.seeds).astype(int).tolist(),
         "optimal_return": reference.best_return,
-        "random_return": reference.random_return,
+        "random_return": known(reference.random_return),
         **origin,
     }
+
+
+def _steps(config: Config, rows: list[dict[str, Any]], evaluation_episodes: int) -> dict[str, Any]:
+    # Those of a simulator are counted, and others computed.
+    if "simulator_steps" not in rows[-1]:
+        return {"evaluation_steps": len(rows) * config.horizon * evaluation_episodes}
+    names = "simulator_steps", "simulator_evaluation_steps", "simulator_failures"
+    counted = {name: total(rows, name, config.seeds).astype(int).tolist() for name in names}
+    return {"evaluation_steps": max(counted["simulator_evaluation_steps"]), **counted}
 
 
 def check_summary(
@@ -82,6 +91,6 @@ def check_summary(
         if name not in summary or summary[name] != value:
             raise RunError(f"{file}: {name} is {shorten(summary.get(name))}, not that of the run")
     for name in ("optimal_return", "random_return", "wall_seconds", "compile_seconds"):
-        unknown = name == "optimal_return" and summary.get(name, 0) is None
+        unknown = name.endswith("_return") and summary.get(name, 0) is None
         if type(summary.get(name)) not in (int, float) and not unknown:
             raise RunError(f"{file}: {name} is {shorten(summary.get(name))}, not a number")

@@ -24,7 +24,13 @@ from beeline.policies import Policy
 from beeline.run import _own as own
 from beeline.run._compiling import compile_cache, require_devices
 from beeline.run._display import Display, display
-from beeline.run._environment import check_known, chosen, environment_of, identified
+from beeline.run._environment import (
+    check_known,
+    chosen,
+    environment_of,
+    identified,
+    warn_of_unsaved,
+)
 from beeline.run._errors import (
     DivergedError,
     Interrupted,
@@ -47,7 +53,7 @@ from beeline.training.algorithm import Algorithm, State, seeds_of
 
 
 def train(
-    task: str | Environment | None = None,
+    task: Any = None,
     horizon: int | None = None,
     *,
     model: str | Callable[..., WorldModel] | None = None,
@@ -70,8 +76,8 @@ def train(
 
     Args:
         task: Name of the task, one of `beeline.envs.names()`; an environment, such as
-            `beeline.envs.make` gives with other constants; or `module:Name` of one, or of a class
-            that makes one from a horizon.
+            `beeline.envs.make` gives with other constants; `module:Name` of one, or of a class
+            that makes one from a horizon; a simulator of Gymnasium's, or `gymnasium:NAME`.
         horizon: Steps in an episode, at least 2; those of the environment if one is given.
         model: Name of the world model; or a function of an environment and a key that draws one of
             one's own, or `module:name` of such a function.
@@ -114,7 +120,7 @@ def train(
         **own.fields_of(model, draws),
     }
     env, named = chosen(task, horizon, config)
-    fields |= named
+    fields |= named | ({} if seeds is None else {"seeds": seeds})
     given = {name: value for name, value in fields.items() if value is not None}
     if config is None:
         config = from_preset(preset or "default", **given)
@@ -131,7 +137,6 @@ def train(
     try:
         config = imagination_of(config, env, draws)
     except ValueError as error:
-        # Such as windows that are longer than an episode of what takes no whole ones.
         raise RunError(str(error)) from error
     if out is None:
         return _train(config, env, draws, None, cadence, progress)
@@ -146,7 +151,7 @@ def train(
 def resume(
     path: str | Path,
     *,
-    env: Environment | str | None = None,
+    env: Any = None,
     model: str | Callable[..., WorldModel] | None = None,
     policy: str | Callable[..., Policy] | None = None,
     env_steps: int | None = None,
@@ -251,6 +256,8 @@ def _train(
         raise RunError(str(error)) from error
     _check_optimum(config, algorithm)
     restored = restore(path, config, algorithm, draws) if resumed and path is not None else None
+    if resumed:
+        warn_of_unsaved(algorithm.env)
     if resumed and restored is None:
         warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=3)
     if restored is not None:

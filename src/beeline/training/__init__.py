@@ -12,7 +12,7 @@ from beeline.training.model_fitting import ModelFitting
 from beeline.training.one_step_fitting import OneStepFitting
 from beeline.training.policy_improvement import PolicyImprovement
 from beeline.training.record import Record
-from beeline.training.reward_fitting import RewardFitting
+from beeline.training.reward_fitting import RewardFitting, TransitionRewardFitting
 
 __all__ = [
     "BPO",
@@ -34,6 +34,7 @@ __all__ = [
     "Record",
     "RewardFitting",
     "Slope",
+    "TransitionRewardFitting",
     "act",
     "evaluate",
     "fit",

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
-from beeline.models import RewardModel, TerminationModel, WorldModel
+from beeline.models import RewardModel, TerminationModel, TransitionReward, WorldModel
 from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
@@ -25,7 +25,6 @@ from beeline.training.critic import Critic, CriticFitting, Critics
 from beeline.training.episodes import (
     Buffer,
     Episode,
-    Measured,
     act,
     evaluate,
     mean_return,
@@ -33,11 +32,12 @@ from beeline.training.episodes import (
 from beeline.training.exploration import Exploration, random_episodes
 from beeline.training.faults import Faults, finite_leaves, first_in
 from beeline.training.learner import Context, Learned, Learner
+from beeline.training.learning import Learning
 from beeline.training.model_fitting import ModelFitting, open_loop_error
 from beeline.training.one_step_fitting import OneStepFitting
 from beeline.training.policy_improvement import PolicyImprovement
 from beeline.training.record import Record
-from beeline.training.reward_fitting import RewardFitting
+from beeline.training.reward_fitting import RewardFitting, TransitionRewardFitting
 from beeline.training.termination_fitting import TerminationFitting
 
 _CRITIC = _TERMINATION = 2**31
@@ -98,7 +98,7 @@ class BPO(Module):
     fitting: ModelFitting
     improvement: PolicyImprovement
     exploration: Exploration
-    reward_fitting: RewardFitting | None
+    reward_fitting: RewardFitting | TransitionRewardFitting | None
     """How a reward model is fitted; None where the reward is known."""
     one_step_fitting: OneStepFitting | None
     """How the model that imagines episodes is fitted; None where real ones are all there is."""
@@ -129,7 +129,7 @@ class BPO(Module):
         self,
         model: WorldModel,
         policy: Policy,
-        reward: RewardModel | None = None,
+        reward: RewardModel | TransitionReward | None = None,
         critic: Critic | None = None,
         termination: TerminationModel | None = None,
         *,
@@ -148,8 +148,36 @@ class BPO(Module):
         Returns:
             The state before the first iteration.
         """
-        key, warmup_key = jax.random.split(key)
+        _, warmup_key = jax.random.split(key)
         episodes = random_episodes(self.env, self.exploration, self.warmup_episodes, key=warmup_key)
+        return self.begin(model, policy, reward, critic, termination, episodes=episodes, key=key)
+
+    def begin(
+        self,
+        model: WorldModel,
+        policy: Policy,
+        reward: RewardModel | TransitionReward | None = None,
+        critic: Critic | None = None,
+        termination: TerminationModel | None = None,
+        *,
+        episodes: Episode,
+        key: PRNGKeyArray,
+    ) -> BPOState:
+        """Fit the scaling of states and returns to episodes of random actions.
+
+        Args:
+            model: As for `init`.
+            policy: As for `init`.
+            reward: As for `init`.
+            critic: As for `init`.
+            termination: As for `init`.
+            episodes: A batch of them, `warmup_episodes` in all.
+            key: As for `init`.
+
+        Returns:
+            The state before the first iteration.
+        """
+        key, warmup_key = jax.random.split(key)
         buffer = Buffer.empty(self.env, self.warmup_episodes + self.iterations)
         buffer, _ = jax.lax.scan(lambda b, e: (b.add(e), None), buffer, episodes)
         scaling = self._coordinates(episodes.states)
@@ -196,7 +224,45 @@ class BPO(Module):
             The state after, what was measured, and what was not finite.
         """
         keys = jax.random.split(state.key, 6)
-        key, episode_key, fit_key, reward_key, improve_key, evaluate_key = keys
+        episode = self.collect(state.policy, key=keys[1])
+        state, learning = self.learn(state, episode, index)
+        measured = mean_return(
+            lambda key: evaluate(self.env, state.policy, key=key),
+            self.evaluation_episodes,
+            key=keys[5],
+        )
+        return state, learning.record(measured), learning.faults(measured)
+
+    def collect(self, policy: Policy, *, key: PRNGKeyArray) -> Episode:
+        """Roll an episode out with the policy and its exploration.
+
+        Args:
+            policy: The policy.
+            key: Random key.
+
+        Returns:
+            The episode, or a row of them.
+        """
+        noise_key, offsets_key, env_key = jax.random.split(key, 3)
+        shape = (self.env.horizon, self.env.action_dim)
+        noise = jax.random.normal(noise_key, shape)
+        offsets = self.exploration.offsets(*shape, key=offsets_key)
+        return act(self.env, policy, noise, offsets, key=env_key)
+
+    def learn(
+        self, state: BPOState, episode: Episode, index: Int[Array, ""]
+    ) -> tuple[BPOState, Learning]:
+        """Learn from a new episode and those before it; nothing here asks the environment.
+
+        Args:
+            state: The state before.
+            episode: What `collect` gave.
+            index: Number of iterations done before this one.
+
+        Returns:
+            The state after, and what was found on the way.
+        """
+        key, _, fit_key, reward_key, improve_key, _ = jax.random.split(state.key, 6)
         keys = {
             "one_step": fit_key,
             "model": fit_key,
@@ -205,7 +271,7 @@ class BPO(Module):
             "critic": jax.random.fold_in(improve_key, _CRITIC),
             "policy": improve_key,
         }
-        episode = self._explore(state.policy, key=episode_key)
+        rate = state.rate
         state, errors = self._measure(state, episode, index)
         collected = first_in(episode)
         state = state._replace(buffer=state.buffer.add(episode, where=collected < 0), key=key)
@@ -214,19 +280,8 @@ class BPO(Module):
             state, tallies[learner.name] = self._learn(
                 learner, state, index, key=keys[learner.name]
             )
-        measured = mean_return(
-            lambda key: evaluate(self.env, state.policy, key=key),
-            self.evaluation_episodes,
-            key=evaluate_key,
-        )
-        record = _record(episode, errors, tallies, measured, state.rate, collected)
-        faults = Faults(
-            collected,
-            {name: tally.first_skipped for name, tally in tallies.items()},
-            finite_leaves(state.learned),
-            _first_of(measured.episodes),
-        )
-        return state, record, faults
+        found = collected, finite_leaves(state.learned)
+        return state, Learning(episode.mean_return, errors, tallies, rate, *found)
 
     def evaluate(self, policy: Policy, *, key: PRNGKeyArray) -> Episode:
         """Roll an episode out with the deterministic actions.
@@ -270,13 +325,6 @@ class BPO(Module):
             return StateScaling.fit(states, bounded=bounded, modes=modes)
 
         return lambda modes: of(None if modes is None else modes.count)
-
-    def _explore(self, policy: Policy, *, key: PRNGKeyArray) -> Episode:
-        noise_key, offsets_key, env_key = jax.random.split(key, 3)
-        shape = (self.env.horizon, self.env.action_dim)
-        noise = jax.random.normal(noise_key, shape)
-        offsets = self.exploration.offsets(*shape, key=offsets_key)
-        return act(self.env, policy, noise, offsets, key=env_key)
 
     def _measure(
         self, state: BPOState, episode: Episode, index: Int[Array, ""]
@@ -328,43 +376,3 @@ class BPO(Module):
         learned = learned._replace(weights=learner.prepare(learned.weights, state.buffer))
         learned, tally = learner.learn(learned, context, count, key=key)
         return state._replace(learners=state.learners | {learner.name: learned}), tally
-
-
-def _record(
-    episode: Episode,
-    errors: dict[str, Array],
-    tallies: dict[str, Tally],
-    measured: Measured,
-    rate: Float[Array, ""],
-    collected: Int[Array, ""],
-) -> Record:
-    model, policy = tallies["model"], tallies["policy"]
-    reward, termination = (tallies.get(name) for name in ("reward", "termination"))
-    imagined_return, entropy, _ = policy.last
-    return Record(
-        collected_return=episode.mean_return,
-        **errors,
-        model_updates=model.due,
-        model_loss=model.mean[0],
-        model_gradient_norm=model.gradient_norm,
-        model_clip_fraction=model.clip_fraction,
-        reward_loss=jnp.zeros(()) if reward is None else reward.last[0],
-        termination_loss=None if termination is None else termination.last[0],
-        policy_updates=policy.due,
-        imagined_return=imagined_return,
-        entropy=entropy,
-        policy_gradient_norm=policy.gradient_norm,
-        policy_clip_fraction=policy.clip_fraction,
-        return_=measured.return_,
-        return_deviation=measured.deviation,
-        episode_length=measured.length,
-        imagined_minus_real_return=imagined_return - measured.return_,
-        rate=rate,
-        skipped_updates=jnp.stack([tally.skipped for tally in tallies.values()]).sum(),
-        discarded_episodes=(collected >= 0).astype(int),
-    )
-
-
-def _first_of(evaluated: Episode) -> Int[Array, ""]:
-    one_alone = evaluated.states.ndim == 2
-    return first_in(evaluated) if one_alone else jax.vmap(first_in)(evaluated).max()

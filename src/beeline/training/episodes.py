@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
+from beeline.envs._simulator import Simulator
 from beeline.envs._transition import Moment, advance, begin, termination_of, transition
 from beeline.gradients import alive
 from beeline.policies import Policy
@@ -27,6 +28,17 @@ class Ends(NamedTuple):
     """Whether the step terminates its episode."""
     times: Int[Array, "*batch time"]
     """Index of the step in its episode."""
+    truncated: Bool[Array, "*batch time"] | None = None
+    """Whether a simulator cuts its episode off there; None where the row's end alone does."""
+
+    @property
+    def over(self) -> Bool[Array, "*batch time"]:
+        """Tell after which steps the row goes on in another episode.
+
+        Returns:
+            Whether the episode is terminated or truncated.
+        """
+        return self.terminated if self.truncated is None else self.terminated | self.truncated
 
     @property
     def episodes(self) -> Int[Array, "*batch"]:
@@ -35,7 +47,7 @@ class Ends(NamedTuple):
         Returns:
             Their number, the one that the row's end cuts off included.
         """
-        return 1 + self.terminated[..., :-1].sum(axis=-1)
+        return 1 + self.over[..., :-1].sum(axis=-1)
 
 
 class Episode(NamedTuple):
@@ -272,7 +284,8 @@ class Buffer(Module):
         ends = None
         if env.terminated is not None:
             after = jnp.zeros((*steps, env.state_dim))
-            ends = Ends(after, jnp.zeros(steps, bool), jnp.zeros(steps, int))
+            truncated = jnp.zeros(steps, bool) if isinstance(env, Simulator) else None
+            ends = Ends(after, jnp.zeros(steps, bool), jnp.zeros(steps, int), truncated)
         return cls(
             jnp.zeros((capacity, env.horizon + 1, env.state_dim)),
             jnp.zeros((*steps, env.action_dim)),

@@ -140,6 +140,28 @@ class CorrelatedNoise(Exploration):
         return size * _autoregressive(horizon, action_dim, key=noise_key)
 
 
+def random_actions(
+    env: Environment, exploration: Exploration, count: int, *, key: PRNGKeyArray
+) -> Float[Array, "episode time action"]:
+    """Draw the actions that `random_episodes` plays.
+
+    Args:
+        env: The environment.
+        exploration: Draws the actions.
+        count: How many episodes.
+        key: Random key.
+
+    Returns:
+        The actions.
+    """
+
+    def one(key: PRNGKeyArray) -> Array:
+        actions_key, _ = jax.random.split(key)
+        return exploration.random_actions(env.horizon, env.action_dim, key=actions_key)
+
+    return jax.vmap(one)(jax.random.split(key, count))
+
+
 def random_episodes(
     env: Environment, exploration: Exploration, count: int, *, key: PRNGKeyArray
 ) -> Episode:

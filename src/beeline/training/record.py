@@ -60,6 +60,13 @@ class Record(NamedTuple):
     and not recorded, where none can."""
     termination_loss: Float[Array, ""] | None = None
     """Loss of the termination model's last update; None, likewise, where there is no such model."""
+    simulator_steps: Int[Array, ""] | None = None
+    """Steps that a simulator was asked for to learn from, those of the warm-up in the first
+    iteration, and of discarded episodes, among them; None, likewise, where there is none."""
+    simulator_evaluation_steps: Int[Array, ""] | None = None
+    """Steps that it was asked for to measure the policy."""
+    simulator_failures: Int[Array, ""] | None = None
+    """How often it went wrong, and was made anew."""
 
 
 MEASURED_IN = {

@@ -3,10 +3,11 @@
 from typing import final
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 from typing_extensions import override
 
-from beeline.models import RewardModel
+from beeline.models import RewardModel, TransitionReward
 from beeline.training.learner import Context, Learner, Slope
 
 
@@ -27,4 +28,24 @@ class RewardFitting(Learner):
             return reward.loss(states, actions, rewards, times)
 
         value, gradient = eqx.filter_value_and_grad(loss)(weights)
+        return Slope(value, gradient, (value,))
+
+
+@final
+class TransitionRewardFitting(Learner):
+    """Mean squared error on single steps drawn uniformly from the buffer, `batch_size` of them."""
+
+    name = "reward"
+
+    @override
+    def slope(self, weights: TransitionReward, context: Context, *, key: PRNGKeyArray) -> Slope:
+        buffer = context.buffer
+        if buffer.rewards is None or buffer.ends is None:
+            raise ValueError("the buffer lacks rewards, or the state after each step: give it both")
+        episode_key, step_key = jax.random.split(key)
+        episode = buffer.choose(self.batch_size, key=episode_key)
+        steps = jax.random.randint(step_key, episode.shape, 0, buffer.actions.shape[1])
+        held = buffer.states, buffer.actions, buffer.ends.next_states, buffer.rewards
+        drawn = [values[episode, steps] for values in held]
+        value, gradient = eqx.filter_value_and_grad(lambda reward: reward.loss(*drawn))(weights)
         return Slope(value, gradient, (value,))

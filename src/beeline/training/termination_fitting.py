@@ -6,7 +6,6 @@ import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 from typing_extensions import override
 
-from beeline.gradients import alive
 from beeline.models import TerminationModel
 from beeline.training.learner import Context, Learner, Slope
 from beeline.training.windows import Windows
@@ -22,15 +21,15 @@ class TerminationFitting(Learner):
     @override
     def slope(self, weights: TerminationModel, context: Context, *, key: PRNGKeyArray) -> Slope:
         window = self.windows.draw(context.buffer, self.batch_size, key=key)
-        terminated = window.terminated
-        if terminated is None:
+        terminated, counted = window.terminated, window.alive
+        if terminated is None or counted is None:
             raise ValueError(
                 "a learned termination was asked for, but the episodes come without ends: "
                 "leave it out, or give the buffer their ends"
             )
 
         def loss(model: TerminationModel) -> Float[Array, ""]:
-            return model.loss(window.states, window.actions, terminated, alive(terminated))
+            return model.loss(window.states, window.actions, terminated, counted)
 
         value, gradient = eqx.filter_value_and_grad(loss)(weights)
         return Slope(value, gradient, (value,))

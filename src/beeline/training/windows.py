@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
+from beeline.envs._simulator import Simulator
 from beeline.gradients import alive
 from beeline.models import WorldModel, residuals
 from beeline.networks.modes import Modes
@@ -36,6 +37,8 @@ class Window(NamedTuple):
     terminated: Bool[Array, "*batch time"] | None = None
     """Whether a step terminates its episode: those after the first that does are of another one.
     None where episodes end with the horizon only."""
+    truncated: Bool[Array, "*batch time"] | None = None
+    """Whether a simulator cuts its episode off after a step; None where none does."""
 
     @property
     def ended(self) -> Bool[Array, "*batch"] | None:
@@ -47,13 +50,24 @@ class Window(NamedTuple):
         return None if self.terminated is None else self.terminated.any(axis=-1)
 
     @property
+    def alive(self) -> Bool[Array, "*batch time"] | None:
+        """Tell which steps are of the episode that a window begins in.
+
+        Returns:
+            Whether each is; None where episodes end with the horizon only.
+        """
+        if self.terminated is None or self.truncated is None:
+            return None if self.terminated is None else alive(self.terminated)
+        return alive(self.terminated | self.truncated)
+
+    @property
     def weights(self) -> Float[Array, "*batch time"] | None:
         """Weigh steps so that a plain mean is that over the steps of the episodes begun in.
 
         Returns:
             Weights with mean 1, those of later episodes 0; None where there are none of these.
         """
-        return None if self.terminated is None else weights_of(alive(self.terminated))
+        return None if self.alive is None else weights_of(self.alive)
 
 
 def weights_of(counted: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -88,9 +102,9 @@ class Starts(NamedTuple):
         """
         window = self.seen[:2] if self.first is None else self.seen[:3]
         lacking = jax.vmap(partial(residuals, model))(*window)
-        if self.seen.terminated is not None:
+        if self.seen.alive is not None:
             # What came after an end is of another episode.
-            lacking = jnp.where(alive(self.seen.terminated)[..., None], lacking, 0)
+            lacking = jnp.where(self.seen.alive[..., None], lacking, 0)
         return jax.lax.stop_gradient(lacking)
 
 
@@ -141,7 +155,7 @@ class Windows(Module):
         """
         fresh_key, seen_key, first_key = jax.random.split(key, 3)
         count = round(self.fresh * batch)
-        fresh = jax.vmap(lambda key: env.initial_state(key=key))(jax.random.split(fresh_key, count))
+        fresh = self._fresh(env, buffer, count, key=fresh_key)
         episodes = self._choose(buffer, batch, key=seen_key)
         last = env.horizon - self.length
         row = jax.random.randint(first_key, (batch,), 0, last + 1)
@@ -219,6 +233,12 @@ class Windows(Module):
             buffer.states, bounded=True, chances=self.chances(buffer), modes=modes
         )
 
+    def _fresh(self, env: Environment, buffer: Buffer, count: int, *, key: PRNGKeyArray) -> Array:
+        if isinstance(env, Simulator):
+            # Every row begins with a start, and no other is known.
+            return buffer.states[buffer.choose(count, key=key), 0]
+        return jax.vmap(lambda key: env.initial_state(key=key))(jax.random.split(key, count))
+
     def _choose(self, buffer: Buffer, batch: int, *, key: PRNGKeyArray) -> Int[Array, " batch"]:
         chances = self.chances(buffer)
         return jax.random.choice(key, chances.shape[0], (batch,), p=chances)
@@ -239,4 +259,4 @@ class Windows(Module):
 def _of_row(state: Array, actions: Array, ends: Ends) -> Window:
     # The states after an end are those of the next episode, and as good as any.
     states = jnp.concatenate([state[None], ends.next_states])
-    return Window(states, actions, ends.times[0], ends.terminated)
+    return Window(states, actions, ends.times[0], ends.terminated, ends.truncated)

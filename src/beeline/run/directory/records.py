@@ -50,6 +50,18 @@ def plain(values: Shaped[np.ndarray, " seed"]) -> list[Any]:
     return [value if math.isfinite(value) else None for value in values.tolist()]
 
 
+def known(value: float) -> float | None:
+    """Put a number as JSON has it.
+
+    Args:
+        value: The number.
+
+    Returns:
+        The same, None if it is not finite.
+    """
+    return value if math.isfinite(value) else None
+
+
 def columns(rows: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Turn lines into columns.
 

@@ -1,0 +1,1 @@
+"""Gymnasium's own simulators, by name."""

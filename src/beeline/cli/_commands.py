@@ -99,6 +99,38 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """Find the actions that earn most in the world model of a run, print and draw them."""
+
+    run: tyro.conf.Positional[Path]
+    """Directory of the run."""
+    state: str | None = None
+    """Where the plan begins, as numbers with commas between, such as 0.1,0.2 (if the first is
+    negative, with =: --state=-0.1,0.2); a start of the task if not given."""
+    horizon: int | None = None
+    """Steps of the plan; those that are left of the episode if not given."""
+    first: int = 0
+    """Index of the first step in its episode."""
+    method: str = "lbfgs"
+    """How to look: lbfgs or adam (along gradients), cem or mppi (by trying plans)."""
+    starts: int = 8
+    """How many sequences of actions to begin from."""
+    seed: int | None = None
+    """Which of the run's models, by its seed; the first if not given."""
+    out: Path | None = None
+    """Folder for plan.csv, plan.json and plan.png; that of the run if not given."""
+    json: bool = False
+    """Whether to print JSON."""
+    env: str | None = None
+    """module:Name of the environment, if the run was trained on one of one's own, and `--env.NAME
+    VALUE` for each constant that it was trained with."""
+    model: str | None = None
+    """module:name of the function that draws its world model, if that is of one's own."""
+    policy_factory: str | None = None
+    """module:name of the function that draws its policy, if that is of one's own."""
+
+
+@dataclass(frozen=True)
 class Plot:
     """Draw the figures of a run again, or the learning curves of several together."""
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline.envs import Environment
-from beeline.envs._transition import transition
+from beeline.envs._transition import Moment, advance, transition
 
 Player = Callable[
     [Float[np.ndarray, "plan time action"]],
@@ -59,3 +60,36 @@ def player(env: Environment) -> Player:
         return np.stack(states), np.stack(returns)
 
     return replay
+
+
+def open_loop_from(
+    env: Environment,
+    state: Float[Array, " state"],
+    actions: Float[Array, "time action"],
+    first: Int[ArrayLike, ""] = 0,
+    *,
+    key: PRNGKeyArray,
+) -> tuple[Float[Array, "times state"], Float[Array, " time"]]:
+    """Play actions from a state on, up to the end of the episode if it terminates.
+
+    Args:
+        env: The task.
+        state: Where to begin.
+        actions: The actions.
+        first: Index of the first step.
+        key: Randomness.
+
+    Returns:
+        The states visited, the first and the last among them, and the rewards.
+    """
+
+    def step(moment, inputs):
+        action, t, step_key = inputs
+        after, reward = advance(env, moment, action, t, key=step_key)
+        return after, (after.state, reward)
+
+    moment = Moment(state, None if env.terminated is None else jnp.asarray(False))
+    keys = jax.random.split(key, len(actions))
+    inputs = actions, jnp.asarray(first) + jnp.arange(len(actions)), keys
+    _, (states, rewards) = jax.lax.scan(step, moment, inputs)
+    return jnp.concatenate([state[None], states]), rewards

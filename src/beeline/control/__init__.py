@@ -5,6 +5,7 @@ from beeline.control.chance import is_deterministic, is_noisy
 from beeline.control.closed_loop import ClosedLoopReturn, closed_loop_return
 from beeline.control.grid import Grid, GridSolution, solve_grid
 from beeline.control.lqr import LinearFeedback, lqr
+from beeline.control.mpc import MPC, Controller
 from beeline.control.optimum import Optimum, solve_optimum
 from beeline.control.plan import Plan, plan
 from beeline.control.random_return import RandomReturn, normalized_return, random_return
@@ -15,9 +16,11 @@ from beeline.control.search import Found, Search
 __all__ = [
     "CEM",
     "LBFGS",
+    "MPC",
     "MPPI",
     "Adam",
     "ClosedLoopReturn",
+    "Controller",
     "Found",
     "Grid",
     "GridSolution",

@@ -91,3 +91,32 @@ def test_mistakes_are_told_in_one_line(copied, tmp_path, capsys):
     assert "there is no folder" in refused(capsys, run, "--out", str(tmp_path / "none"))
     assert "there is no run directory" in refused(capsys, str(tmp_path / "none"))
     assert "at most 10" in refused(capsys, run, "--horizon", "11")
+
+
+CONSTRAINTS = """
+from beeline.control import Constraints
+
+cap = Constraints(total=lambda states, actions: actions.sum() - 1.0)
+never = Constraints(path=lambda state, action, t: 1.0 + action)
+number = 3
+"""
+
+
+def test_constraints_are_kept_and_what_cannot_be_is_told(copied, tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_limits.py").write_text(CONSTRAINTS)
+    monkeypatch.chdir(tmp_path)
+    run = [str(copied), "--starts", "1", "--method", "adam"]
+    assert main(["plan", *run, "--json", "--constraints", "my_limits:cap"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert sum(step["drug strength"] for step in told["steps"]) == pytest.approx(1, abs=1e-2)
+    assert told["feasible"]
+    assert told["violations"]["total"] < 1e-2
+    assert main(["plan", *run, "--constraints", "my_limits:never"]) == 1
+    out, err = capsys.readouterr()
+    assert "plan.csv" in out
+    said = "beeline: no plan was found that keeps the constraints: this one breaks path by 1\n"
+    assert err == said
+    assert "my_limits:number is a int: let it be" in refused(
+        capsys, *run, "--constraints", "my_limits:number"
+    )
+    assert "give module:name" in refused(capsys, *run, "--constraints", "cap")

@@ -62,7 +62,7 @@ def test_the_first_plan_is_that_of_plan(env):
 def test_beyond_the_end_of_the_episode_nothing_counts(env):
     mpc = controller(env, search=LBFGS(iterations=100))
     state = jnp.asarray([0.3, 0.1])
-    none = Pending(jnp.zeros((HORIZON, 1)))
+    none = Pending(jnp.zeros((HORIZON, 1)), None)
     _, last = jax.jit(mpc.act)(none, state, HORIZON - 1)
     # An action has no more than its price there.
     np.testing.assert_allclose(last, 0, atol=1e-4)

@@ -117,6 +117,9 @@ class Plan:
     """How many sequences of actions to begin from."""
     seed: int | None = None
     """Which of the run's models, by its seed; the first if not given."""
+    constraints: str | None = None
+    """module:name of a beeline.control.Constraints that the plan has to keep, about actions in
+    physical units."""
     out: Path | None = None
     """Folder for plan.csv, plan.json and plan.png; that of the run if not given."""
     json: bool = False

@@ -8,10 +8,11 @@ from beeline._choices import choose
 from beeline.cli._commands import Plan
 from beeline.cli._environments import handed_over
 from beeline.cli._factories import own_of
-from beeline.cli._messages import warnings_in_one_line
+from beeline.cli._messages import say, warnings_in_one_line
 from beeline.cli._mistakes import CommandError, mistakes
 
 if TYPE_CHECKING:
+    from beeline.control import Constraints
     from beeline.run._planning import PlanReport
 
 _SEARCHES = {
@@ -43,6 +44,8 @@ def plan_in(command: Plan, constants: Mapping[str, str]) -> int:
     from beeline import control, run
     from beeline.run._planning import PlanReport
 
+    constraints = None if command.constraints is None else _constraints(command.constraints)
+
     env = handed_over(command.run, command.env, constants)
     out = command.run if command.out is None else command.out
     if not out.expanduser().is_dir() and command.out is not None:
@@ -57,13 +60,31 @@ def plan_in(command: Plan, constants: Mapping[str, str]) -> int:
                 seed=command.seed,
                 search=getattr(control, name)(),
                 starts=command.starts,
+                constraints=constraints,
             )
     except run.RunError as error:
         raise CommandError(str(error)) from None
     report = PlanReport.of(loaded.env, found, command.first)
     files = report.write(out.expanduser())
     print(report.json() if command.json else _told(report, files))
-    return 0
+    if not found.feasible:
+        broken = ", ".join(f"{kind} by {value:.3g}" for kind, value in found.violations.items())
+        say(f"no plan was found that keeps the constraints: this one breaks {broken}")
+    return 0 if found.feasible else 1
+
+
+def _constraints(named: str) -> "Constraints":
+    from beeline.control import Constraints
+    from beeline.envs._given import given_factory
+
+    with mistakes():
+        if ":" not in named:
+            raise ValueError(f"constraints is {named!r}: give module:name of a Constraints")
+        found = given_factory(named)
+        if not isinstance(found, Constraints):
+            kind = type(found).__name__
+            raise TypeError(f"{named} is a {kind}: let it be a beeline.control.Constraints")
+    return found
 
 
 def _numbers(text: str) -> list[float]:

@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from beeline._module import Module
+from beeline.control.constraints import Constraints, Limits
 from beeline.gradients import (
     RewardFunction,
     Termination,
@@ -28,6 +29,8 @@ class Prediction(NamedTuple):
     rewards: Float[Array, " time"]
     return_: Float[Array, ""]
     """The sum of the rewards, and what the end is worth."""
+    limits: Limits
+    """Values of the constraints."""
 
 
 @final
@@ -39,6 +42,7 @@ class Problem(Module):
         reward: The reward of a state, an action in [-1, 1] and a step index.
         termination: Whether a step ends the episode; None where the horizon alone does.
         value: What a state is worth where the plan ends before its episode does; None for nothing.
+        constraints: What a plan has to keep.
         horizon: Steps of a plan.
         episode: Steps of an episode: later ones earn nothing. None for no end.
     """
@@ -47,6 +51,7 @@ class Problem(Module):
     reward: RewardFunction
     termination: Termination | None = None
     value: Value | None = None
+    constraints: tuple[Constraints, ...] = ()
     horizon: int = eqx.field(static=True, kw_only=True)
     episode: int | None = eqx.field(static=True, default=None)
 
@@ -55,6 +60,7 @@ class Problem(Module):
         state: Float[Array, " state"],
         actions: Float[Array, "time action"],
         first: Int[ArrayLike, ""] = 0,
+        previous: Float[Array, " action"] | None = None,
     ) -> Prediction:
         """Roll a plan out in the model.
 
@@ -62,6 +68,7 @@ class Problem(Module):
             state: Where it begins.
             actions: The plan.
             first: Index of its first step in the episode.
+            previous: The action before it, if any.
 
         Returns:
             States, rewards and the return.
@@ -82,7 +89,14 @@ class Problem(Module):
         return_ = jnp.sum(rewards)
         if self.value is not None:
             return_ += self._worth(self.value, seen[-1], along, counted)
-        return Prediction(states, rewards, return_)
+        limits = {
+            kind if number == 0 else f"{kind} {number + 1}": values
+            for number, constraints in enumerate(self.constraints)
+            for kind, values in constraints.along(
+                seen, actions, first, counted=counted, previous=previous
+            ).items()
+        }
+        return Prediction(states, rewards, return_, limits)
 
     def _worth(self, value: Value, last: Array, along: Any, counted: Array) -> Array:
         # Nothing is to come once the episode is over.

@@ -102,4 +102,4 @@ class _Forgetful(Controller[None]):
     def act(
         self, memory: None, state: Float[Array, " state"], t: Int[ArrayLike, ""]
     ) -> tuple[None, Array]:
-        return None, self.feedback(state, t)
+        return None, jnp.asarray(self.feedback(state, t))

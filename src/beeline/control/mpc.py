@@ -1,6 +1,7 @@
 """Control by planning again and again, from where the system really is."""
 
 import abc
+from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar, final
 
 import equinox as eqx
@@ -14,6 +15,7 @@ from beeline._module import Module
 from beeline.control._problem import Problem
 from beeline.control._starts import starting_actions
 from beeline.control.ascent import LBFGS
+from beeline.control.constraints import Constraints
 from beeline.control.plan import solve
 from beeline.control.random_return import default_key
 from beeline.control.search import Search
@@ -58,6 +60,8 @@ class Pending(NamedTuple):
 
     actions: Float[Array, "time action"]
     """The next one first; after the plan's end, its last action goes on."""
+    previous: Float[Array, " action"] | None
+    """What was done last; None where no constraint asks."""
 
 
 @final
@@ -93,6 +97,7 @@ class MPC(Controller[Pending]):
         starts: int = 8,
         termination: Termination | None = None,
         value: Value | None = None,
+        constraints: Constraints | Sequence[Constraints] = (),
         episode: int | None = None,
     ) -> None:
         """Say what to plan with.
@@ -109,17 +114,27 @@ class MPC(Controller[Pending]):
             starts: How many sequences to begin the first from.
             termination: As for `plan`.
             value: As for `plan`.
+            constraints: What every plan has to keep; `end` is about its last state. `total` is over
+                a whole episode, and cannot be kept by plans of parts of it.
             episode: Steps of an episode; left out, plans look as far ahead at its end as before.
 
         Raises:
-            ValueError: If a number is out of range.
+            ValueError: If a number is out of range, or a constraint is over whole episodes.
         """
         for name, number in (("horizon", horizon), ("every", every), ("starts", starts)):
             if number < 1:
                 raise ValueError(f"{name} must be at least 1, got {number}")
         if every > horizon:
             raise ValueError(f"every is {every}, but a plan has {horizon} steps: plan sooner")
-        self.problem = Problem(model, reward, termination, value, horizon=horizon, episode=episode)
+        keeps = (constraints,) if isinstance(constraints, Constraints) else tuple(constraints)
+        if any(one.total is not None for one in keeps):
+            raise ValueError(
+                "total is a constraint over a whole episode, and a controller plans parts of one: "
+                "let the state carry what was used, and constrain that by path"
+            )
+        self.problem = Problem(
+            model, reward, termination, value, keeps, horizon=horizon, episode=episode
+        )
         self.action_dim, self.every, self.starts = action_dim, every, starts
         self.search = LBFGS(iterations=20) if search is None else search
         self.first_search = LBFGS() if first_search is None else first_search
@@ -127,22 +142,29 @@ class MPC(Controller[Pending]):
     @override
     def start(self, state: Float[Array, " state"]) -> Pending:
         guesses = starting_actions(self.problem.horizon, self.action_dim, self.starts)
-        return self._planned(self.first_search, jnp.asarray(guesses, state.dtype), state, 0)
+        return self._planned(self.first_search, jnp.asarray(guesses, state.dtype), state, 0, None)
 
     @override
     def act(
         self, memory: Pending, state: Float[Array, " state"], t: Int[ArrayLike, ""]
     ) -> tuple[Pending, Float[Array, " action"]]:
         def again(rest: Pending) -> Pending:
-            return self._planned(self.search, rest.actions[None], state, t)
+            return self._planned(self.search, rest.actions[None], state, t, rest.previous)
 
         # The first plan is from here.
         due = (jnp.asarray(t) % self.every == 0) & (jnp.asarray(t) > 0)
         pending = jax.lax.cond(due, again, lambda rest: rest, memory)
+        action = pending.actions[0]
         rest = jnp.concatenate([pending.actions[1:], pending.actions[-1:]])
-        return Pending(rest), pending.actions[0]
+        return Pending(rest, None if pending.previous is None else action), action
 
-    def _planned(self, search: Search, guesses: Any, state: Any, t: Any) -> Pending:
-        return Pending(
-            solve(self.problem, search, state, guesses, jnp.asarray(t), key=default_key()).actions
+    def _planned(
+        self, search: Search, guesses: Any, state: Any, t: Any, previous: Array | None
+    ) -> Pending:
+        found = solve(
+            self.problem, search, state, guesses, jnp.asarray(t), previous, key=default_key()
         )
+        remembers = any(one.rate is not None for one in self.problem.constraints)
+        # At first there is none before: any action will do in its place, for it is not looked at.
+        last = found.actions[0] if previous is None else previous
+        return Pending(found.actions, last if remembers else None)

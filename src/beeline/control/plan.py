@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, SupportsFloat, SupportsIndex, final
 
@@ -11,12 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from beeline._module import ArraysInside
+from beeline.control._augmented import best_of, search_constrained
 from beeline.control._problem import Prediction, Problem
 from beeline.control._starts import starting_actions
 from beeline.control.ascent import LBFGS
+from beeline.control.constraints import Constraints
 from beeline.control.random_return import default_key
 from beeline.control.search import Search
 from beeline.gradients import RewardFunction, Termination, Value
@@ -38,6 +40,9 @@ class Plan(ArraysInside):
         distance: How far the start is from the nearest that the model was fitted on: the root mean
             square over the entries of the state, in standard deviations of the data. None where it
             is not known what the model was fitted on.
+        violations: The largest value of each kind of constraint, or 0 where it is kept.
+        feasible: Whether all are kept: no value is above 0 by more than 1e-3 of the mean magnitude
+            that the values have where the search begins.
     """
 
     actions: Float[np.ndarray, "time action"]
@@ -46,6 +51,8 @@ class Plan(ArraysInside):
     return_: float
     starts: Float[np.ndarray, " start"]
     distance: float | None
+    violations: dict[str, float] = field(default_factory=dict)
+    feasible: bool = True
 
 
 def plan(
@@ -61,6 +68,8 @@ def plan(
     guess: Float[ArrayLike, "time action"] | None = None,
     termination: Termination | None = None,
     value: Value | None = None,
+    constraints: Constraints | Sequence[Constraints] = (),
+    previous: Float[ArrayLike, " action"] | None = None,
     seen: Float[ArrayLike, "sample _"] | None = None,
     key: PRNGKeyArray | None = None,
 ) -> Plan:
@@ -85,6 +94,9 @@ def plan(
         guess: One more to begin from, such as the rest of an earlier plan.
         termination: Whether a step ends the episode, after which nothing is earned.
         value: What the last state is worth beyond the plan, such as a critic.
+        constraints: What the plan has to keep. Where no plan is found that does, the one that
+            breaks them least is returned, and is not `feasible`.
+        previous: The action before the first, in [-1, 1], for constraints of its rate of change.
         seen: States that the model was fitted on, to measure `distance` from.
         key: Randomness of the searches that try plans at random; always the same if left out.
 
@@ -93,8 +105,8 @@ def plan(
 
     Raises:
         TypeError: If a count is not an integer.
-        ValueError: If the state, the guess or a count is not what it can be, the model cannot be
-            asked for so many steps or begin there, or no plan has a finite return.
+        ValueError: If the state, the guess, a constraint or a count is not what it can be, the
+            model cannot be asked for so many steps or begin there, or no plan has a finite return.
     """
     horizon, first = _count("horizon", horizon, 1), _count("first", first, 0)
     begin = check_start(state, model.scaling)
@@ -105,12 +117,16 @@ def plan(
     guesses = starting_actions(horizon, action_dim, _count("starts", starts, 1))
     if guess is not None:
         guesses = np.concatenate([_check_guess(guess, guesses.shape[1:])[None], guesses])
+    keeps = (constraints,) if isinstance(constraints, Constraints) else tuple(constraints)
+    for one in keeps:
+        one.check(len(begin), action_dim, horizon)
     found = solve(
-        Problem(model, reward, termination, value, horizon=horizon),
+        Problem(model, reward, termination, value, keeps, horizon=horizon),
         LBFGS() if search is None else search,
         jnp.asarray(begin, float),
         jnp.asarray(guesses, float),
         jnp.asarray(first),
+        None if previous is None else jnp.asarray(previous, float),
         key=default_key() if key is None else key,
     )
     scores = np.asarray(found.scores)
@@ -126,6 +142,11 @@ def plan(
         return_=float(found.prediction.return_),
         starts=np.sort(scores)[::-1],
         distance=None if seen is None else distance_from(model.scaling, begin, np.asarray(seen)),
+        violations={
+            kind: float(np.max(values, initial=0.0))
+            for kind, values in found.prediction.limits.items()
+        },
+        feasible=bool(found.feasible),
     )
 
 
@@ -136,6 +157,8 @@ class Solution(NamedTuple):
     prediction: Prediction
     scores: Float[Array, " start"]
     """What each start ended up with; minus infinity for nothing finite."""
+    feasible: Bool[Array, ""]
+    """Whether the plan keeps the constraints."""
 
 
 @eqx.filter_jit
@@ -145,6 +168,7 @@ def solve(
     state: Float[Array, " state"],
     guesses: Float[Array, "start time action"],
     first: Array,
+    previous: Float[Array, " action"] | None = None,
     *,
     key: PRNGKeyArray,
 ) -> Solution:
@@ -156,20 +180,28 @@ def solve(
         state: Where plans begin.
         guesses: What to begin the searches from.
         first: Index of the first step in its episode.
+        previous: The action before it, if any.
         key: Randomness.
 
     Returns:
         The best plan, and what it leads to.
     """
-    keys = jax.random.split(key, len(guesses))
+    if problem.constraints:
+        ends = search_constrained(problem, search, state, guesses, first, previous, key=key)
+        best = best_of(ends)
+        scores = jnp.where(jnp.isfinite(ends.returns), ends.returns, -jnp.inf)
+        actions, feasible = ends.actions[best], ends.kept[best]
+    else:
 
-    def score(actions: Array) -> Array:
-        return problem.predict(state, actions, first).return_
+        def score(actions: Array) -> Array:
+            return problem.predict(state, actions, first).return_
 
-    found = jax.vmap(lambda guess, key: search(score, guess, key=key))(guesses, keys)
-    scores = jnp.where(jnp.isfinite(found.score), found.score, -jnp.inf)
-    actions = found.actions[jnp.argmax(scores)]
-    return Solution(actions, problem.predict(state, actions, first), scores)
+        keys = jax.random.split(key, len(guesses))
+        found = jax.vmap(lambda guess, key: search(score, guess, key=key))(guesses, keys)
+        scores = jnp.where(jnp.isfinite(found.score), found.score, -jnp.inf)
+        actions, feasible = found.actions[jnp.argmax(scores)], jnp.asarray(True)
+    prediction = problem.predict(state, actions, first, previous)
+    return Solution(actions, prediction, scores, feasible)
 
 
 def distance_from(

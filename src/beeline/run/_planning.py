@@ -1,6 +1,7 @@
 """Plans in the world model of a run: from which state, for how long, and how it is told."""
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from beeline._drawing import default_style, save_figure
-from beeline.control import Plan, Search, plan
+from beeline.control import Constraints, Plan, Search, plan
 from beeline.control._rollout import open_loop_from
 from beeline.control.random_return import default_key
 from beeline.envs import Environment, reward_of
@@ -44,6 +45,7 @@ def plan_run(
     seed: int | None,
     search: Search | None,
     starts: SupportsIndex,
+    constraints: Constraints | None,
 ) -> Plan:
     """Plan in a run's world model: see `Run.plan`.
 
@@ -55,6 +57,7 @@ def plan_run(
         seed: Whose model.
         search: How to look.
         starts: From how many starts.
+        constraints: What the plan has to keep, beside what the environment declares.
 
     Returns:
         The plan.
@@ -75,6 +78,9 @@ def plan_run(
         for name, one in trained.learners.items()
         if name in ("reward", "termination", "critic")
     }
+    if constraints is not None and constraints.units is None:
+        constraints = dataclasses.replace(constraints, units=env.physical_action)
+    keeps = [one for one in (Constraints.of(env), constraints) if one is not None]
     ends = not env.continuing and int(first) + count == env.horizon
     critic = None if ends or "critic" not in learned else learned["critic"].critic
     with compile_cache():
@@ -91,6 +97,7 @@ def plan_run(
                 starts=starts,
                 termination=learned.get("termination", termination_of(env)),
                 value=critic,
+                constraints=keeps,
                 seen=starts_seen(run, model, position),
             )
         except ValueError as error:
@@ -180,6 +187,8 @@ class PlanReport:
             "predicted_rewards": float(self.plan.rewards.sum()),
             "real_rewards": float(self.rewards.sum()),
             "distance": self.plan.distance,
+            "violations": self.plan.violations,
+            "feasible": self.plan.feasible,
             "starts": self.plan.starts.tolist(),
         }
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from beeline._module import ArraysInside
 from beeline.build import build
 from beeline.config import REFERENCES, Config
-from beeline.control import Plan, Search
+from beeline.control import Constraints, Plan, Search
 from beeline.control.chance import has_best_plan
 from beeline.envs import Environment
 from beeline.models import WorldModel
@@ -173,6 +173,7 @@ class Run(ArraysInside):
         seed: int | None = None,
         search: Search | None = None,
         starts: SupportsIndex = 8,
+        constraints: Constraints | None = None,
     ) -> Plan:
         """Find the actions that earn most in the learned world model: see `beeline.control.plan`.
 
@@ -186,6 +187,8 @@ class Run(ArraysInside):
             seed: Whose model, of `seeds`; that of the first if not given.
             search: How to look; `beeline.control.LBFGS()` if not given.
             starts: How many sequences to begin from.
+            constraints: What the plan has to keep, beside what the environment declares; about
+                actions in physical units, if they say nothing else.
 
         Returns:
             The plan, and how far its start is from what the model was fitted on.
@@ -196,8 +199,16 @@ class Run(ArraysInside):
         """
         from beeline.run._planning import plan_run
 
-        options = {"first": first, "seed": seed, "search": search, "starts": starts}
-        return plan_run(self, state, horizon, **options)
+        return plan_run(
+            self,
+            state,
+            horizon,
+            first=first,
+            seed=seed,
+            search=search,
+            starts=starts,
+            constraints=constraints,
+        )
 
     def position_of(self, seed: int | None) -> int:
         """Find a seed among those trained side by side.

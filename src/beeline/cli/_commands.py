@@ -81,8 +81,8 @@ class Export:
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
     to: str
-    """What to write: numpy (arrays, for NumPy alone), stablehlo (for JAX alone) or onnx (for any
-    ONNX runtime)."""
+    """What to write: numpy (arrays, for NumPy alone), stablehlo (for JAX alone), onnx (for any ONNX
+    runtime) or safetensors (all weights by name, to exchange)."""
     out: Path | None = None
     """The file; policy-seedSEED in the directory of the run if not given."""
     seed: int | None = None

@@ -133,11 +133,12 @@ class Run(ArraysInside):
         seed: int | None = None,
         overwrite: bool = False,
     ) -> Path:
-        """Write a learned policy to one file that runs without Beeline.
+        """Write a learned policy to one file that runs without Beeline, or weights to exchange.
 
         Args:
             out: The file; `policy-seedSEED` in the run's directory if not given.
-            to: `numpy`, `stablehlo` or `onnx`.
+            to: `numpy`, `stablehlo`, `onnx`, or `safetensors` for the weights of everything that
+                was learned.
             seed: Which policy, of `seeds`; the first if not given.
             overwrite: Whether another file there may be replaced.
 
@@ -160,8 +161,18 @@ class Run(ArraysInside):
             out = (self.path or Path()) / f"policy-seed{seed}{suffix}"
         policy = self.policies[position]
         about = {"model": self.config.model, "seed": seed, "iterations": len(self.records)}
+        learners = getattr(self.state, "learners", {})
+        beside = {
+            name: _pick(one.weights, position) for name, one in learners.items() if name != "policy"
+        }
         return export_policy(
-            policy, self.env, files.expand(out), to=to, overwrite=overwrite, about=about
+            policy,
+            self.env,
+            files.expand(out),
+            to=to,
+            overwrite=overwrite,
+            about=about,
+            beside=beside,
         )
 
     def plan(

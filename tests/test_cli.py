@@ -165,7 +165,7 @@ def test_where_runs_go(asked):
         (["train", "--improvement.learning-rate", "nan"], "improvement.learning-rate is nan"),
         (["train", "--horizn", "3"], "Unrecognized options: --horizn, 3; perhaps you meant --hor"),
         (["trian"], "unknown command 'trian': did you mean 'train'"),
-        ([], "Expected one of {train, resume, evaluate, export, plot, "),
+        ([], "Expected one of {train, resume, evaluate, export, plan, plot, "),
         (["plot"], "name at least one run directory to plot"),
         (["evaluate"], "Missing from beeline evaluate"),
         (["evaluate", "no/such/run"], "there is no run directory no/such/run"),

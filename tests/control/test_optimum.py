@@ -7,7 +7,7 @@ import pytest
 
 from beeline import envs
 from beeline.control import _optimum_store, optimum, solve_optimum
-from beeline.control._rollout import player
+from beeline.control._rollout import Player
 from beeline.storage.cache import cache_directory
 
 # Found by three methods that agree to 1.2e-6: multi-start shooting, IPOPT and dynamic programming.
@@ -41,7 +41,7 @@ def searches(monkeypatch):
     """Count the searches, which a hit in the cache saves, and answer them at no cost."""
     count = []
 
-    def counting(env, replay, starts):
+    def counting(env, replay, starts, constraints):
         count.append(starts)
         return np.random.default_rng(0).uniform(-1, 1, (starts + 2, env.horizon, env.action_dim))
 
@@ -273,7 +273,7 @@ def test_a_forged_return_with_plans_out_of_bounds_is_not_believed(env, searches,
     with jax.enable_x64(True):
         with np.load(path) as archive:
             plans = 3.0 * archive["plans"]
-        _optimum_store.save(path, _optimum_store.replayed(player(env), plans, 20))
+        _optimum_store.save(path, _optimum_store.replayed(Player(env), plans, 20))
     assert solve_optimum(env).return_ == first.return_
     assert len(searches) == 2
 

@@ -8,7 +8,7 @@ import pytest
 
 from beeline import envs
 from beeline.control import _transcription, solve_optimum
-from beeline.control._rollout import open_loop, player
+from beeline.control._rollout import Player, open_loop
 from beeline.envs import Environment
 
 # A cart's position in metres and its speed in mm/s, so that the states differ in size by thousands.
@@ -86,7 +86,7 @@ def returns_of(env, plans):
 def test_reaches_the_riccati_optimum_of_a_linear_task(horizon):
     env = User(horizon)
     starts = np.stack([np.full((horizon, 1), level) for level in (0.1, -0.05)])
-    plans = _transcription.transcribe(env, player(env), np.zeros((horizon, 1)), starts)
+    plans = _transcription.transcribe(env, Player(env), np.zeros((horizon, 1)), starts)
     best = riccati_return(horizon)
     assert len(plans) == 3
     assert all(np.max(np.abs(plan[:-1])) < 1.0 for plan in plans)
@@ -100,7 +100,7 @@ def test_actions_stay_within_bounds_that_bind():
             return jnp.asarray(60 * START, dtype=float)
 
     env, start = Far(8), np.zeros((8, 1))
-    (plan,) = _transcription.transcribe(env, player(env), start, np.zeros((0, 8, 1)))
+    (plan,) = _transcription.transcribe(env, Player(env), start, np.zeros((0, 8, 1)))
     assert np.max(np.abs(plan)) == 1.0
 
 

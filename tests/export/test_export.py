@@ -15,7 +15,7 @@ import pytest
 from typing_extensions import override
 
 from beeline.envs import Environment, make, names
-from beeline.export import FORMATS, ExportError, export_policy, load_numpy
+from beeline.export import ExportError, export_policy, load_numpy
 from beeline.networks.layers import MLP
 from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling
@@ -132,7 +132,7 @@ def test_every_form_acts_as_the_policy_does_on_every_task(name, tmp_path):
     close(env, by_numpy(tmp_path / "numpy", states[1], t[1]), right[1])
 
 
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", RUN)
 @pytest.mark.parametrize(
     "options",
     [
@@ -155,7 +155,7 @@ def test_a_policy_takes_time_only_if_it_sees_it(options, to, tmp_path):
     assert metadata_of(to, file)["inputs"] == (["state", "t"] if sees else ["state"])
 
 
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", RUN)
 @pytest.mark.parametrize("horizon", [HORIZON, None])
 def test_the_actor_of_soft_actor_critic_is_exported_too(horizon, to, tmp_path):
     env = make("hiv-treatment", horizon=HORIZON)
@@ -185,7 +185,7 @@ def test_the_formula_of_the_page_is_the_policy(squash, frequencies, activation, 
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", RUN)
 def test_a_policy_in_double_precision_is_exported_in_single(to, tmp_path):
     env = make("pendulum", horizon=HORIZON)
     policy = gaussian(env)
@@ -208,7 +208,7 @@ def metadata_of(to, file):
         return json.loads(archive.read("metadata.json"))
 
 
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", RUN)
 def test_a_file_says_what_it_is(to, tmp_path):
     env = make("hiv-treatment", horizon=90)
     about = {"seed": 3}
@@ -233,7 +233,7 @@ def test_a_file_says_what_it_is(to, tmp_path):
     }
 
 
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", RUN)
 def test_the_same_policy_gives_the_same_bytes(to, tmp_path):
     env = make("pendulum", horizon=HORIZON)
     first, second = (

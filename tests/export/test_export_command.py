@@ -85,7 +85,9 @@ def test_a_folder_that_cannot_be_written_is_told(trained, tmp_path, monkeypatch)
 
 
 def test_an_unknown_format_is_told_in_python_too(trained, tmp_path):
-    with pytest.raises(ExportError, match=r"unknown format 'npz': .*numpy, onnx, stablehlo"):
+    with pytest.raises(
+        ExportError, match=r"unknown format 'npz': .*numpy, onnx, safetensors, stablehlo"
+    ):
         trained.export(tmp_path / "policy", to="npz")
     with pytest.raises(ExportError, match="unknown format 'npz'"):
         dataclasses.replace(trained, path=tmp_path).export(to="npz")

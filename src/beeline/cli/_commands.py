@@ -81,14 +81,49 @@ class Export:
     run: tyro.conf.Positional[Path]
     """Directory of the run."""
     to: str
-    """What to write: numpy (arrays, for NumPy alone), stablehlo (for JAX alone) or onnx (for any
-    ONNX runtime)."""
+    """What to write: numpy (arrays, for NumPy alone), stablehlo (for JAX alone), onnx (for any ONNX
+    runtime) or safetensors (all weights by name, to exchange)."""
     out: Path | None = None
     """The file; policy-seedSEED in the directory of the run if not given."""
     seed: int | None = None
     """Which of the run's policies, by its seed; the first if not given."""
     overwrite: bool = False
     """Whether to replace another file there."""
+    env: str | None = None
+    """module:Name of the environment, if the run was trained on one of one's own, and `--env.NAME
+    VALUE` for each constant that it was trained with."""
+    model: str | None = None
+    """module:name of the function that draws its world model, if that is of one's own."""
+    policy_factory: str | None = None
+    """module:name of the function that draws its policy, if that is of one's own."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Find the actions that earn most in the world model of a run, print and draw them."""
+
+    run: tyro.conf.Positional[Path]
+    """Directory of the run."""
+    state: str | None = None
+    """Where the plan begins, as numbers with commas between, such as 0.1,0.2 (if the first is
+    negative, with =: --state=-0.1,0.2); a start of the task if not given."""
+    horizon: int | None = None
+    """Steps of the plan; those that are left of the episode if not given."""
+    first: int = 0
+    """Index of the first step in its episode."""
+    method: str = "lbfgs"
+    """How to look: lbfgs or adam (along gradients), cem or mppi (by trying plans)."""
+    starts: int = 8
+    """How many sequences of actions to begin from."""
+    seed: int | None = None
+    """Which of the run's models, by its seed; the first if not given."""
+    constraints: str | None = None
+    """module:name of a beeline.control.Constraints that the plan has to keep, about actions in
+    physical units."""
+    out: Path | None = None
+    """Folder for plan.csv, plan.json and plan.png; that of the run if not given."""
+    json: bool = False
+    """Whether to print JSON."""
     env: str | None = None
     """module:Name of the environment, if the run was trained on one of one's own, and `--env.NAME
     VALUE` for each constant that it was trained with."""

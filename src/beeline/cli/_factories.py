@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beeline._choices import choose
-from beeline.cli._commands import Diagnose, Evaluate, Export, Plot, Resume, Train
+from beeline.cli._commands import Diagnose, Evaluate, Export, Plan, Plot, Resume, Train
 from beeline.config import MODELS, register_model
 from beeline.envs._gymnasium_names import PREFIX
 
@@ -57,7 +57,7 @@ def own_functions(command: Train, constants: Mapping[str, str]) -> tuple[Train, 
     return dataclasses.replace(command, **dict.fromkeys(own, "known")), {**constants, **own}
 
 
-def own_of(command: Resume | Evaluate | Export | Plot | Diagnose) -> dict[str, Any]:
+def own_of(command: Resume | Evaluate | Export | Plan | Plot | Diagnose) -> dict[str, Any]:
     """Say what a command hands over of a run's model and policy.
 
     Args:

@@ -21,7 +21,7 @@ import tyro
 
 from beeline import config as configuration
 from beeline._choices import choose
-from beeline.cli._commands import Diagnose, Evaluate, Export, List, Plot, Resume, Train
+from beeline.cli._commands import Diagnose, Evaluate, Export, List, Plan, Plot, Resume, Train
 from beeline.cli._environments import (
     describe,
     environment,
@@ -33,6 +33,7 @@ from beeline.cli._factories import drawn, names_of_models, own_functions, own_of
 from beeline.cli._messages import say, warnings_in_one_line
 from beeline.cli._mistakes import CommandError, mistakes
 from beeline.cli._parser_boxes import one_line
+from beeline.cli._planning import plan_in
 from beeline.cli._returns import print_returns, print_simulator
 from beeline.cli._streams import BROKEN_PIPE, flush_streams, prepare_streams
 from beeline.config import BASELINES, MODELS, PRESETS, Config
@@ -52,7 +53,7 @@ _STRICTNESS = ("JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION", "JAX_TRA
 
 _FLAG = re.compile(r"--horizon(=|$)")
 
-_COMMANDS = ("train", "resume", "evaluate", "export", "plot", "diagnose", "list")
+_COMMANDS = ("train", "resume", "evaluate", "export", "plan", "plot", "diagnose", "list")
 _FAILURE, _INTERRUPTED, _TERMINATED = 1, 130, 143
 
 
@@ -96,6 +97,7 @@ def _do(command: Any, given: Sequence[str], constants: Mapping[str, str]) -> int
         Resume: _resume,
         Evaluate: _evaluate,
         Export: _export,
+        Plan: plan_in,
         Plot: _plot,
         Diagnose: _diagnose,
     }
@@ -131,6 +133,7 @@ def _parse(arguments: list[str]) -> Any:
         | Annotated[Resume, tyro.conf.subcommand("resume")]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Export, tyro.conf.subcommand("export")]
+        | Annotated[Plan, tyro.conf.subcommand("plan")]
         | Annotated[Plot, tyro.conf.subcommand("plot")]
         | Annotated[Diagnose, tyro.conf.subcommand("diagnose")]
         | Annotated[List, tyro.conf.subcommand("list")]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from beeline.control._rollout import Player, player
+from beeline.control._rollout import Player
 from beeline.envs import Environment
 from beeline.envs._identity import equations
 from beeline.storage.cache import cache_directory
@@ -62,12 +62,13 @@ def replayed(
     }
 
 
-def load(path: Path, env: Environment, starts: int) -> dict[str, np.ndarray] | None:
+def load(path: Path, env: Environment, replay: Player, starts: int) -> dict[str, np.ndarray] | None:
     """Read an optimum, trusting nothing in the file: every plan in it is played again.
 
     Args:
         path: The file, from `entry_path`.
         env: The task. Call this with float64 enabled.
+        replay: Plays plans on the task.
         starts: How many starting points the search uses.
 
     Returns:
@@ -91,7 +92,7 @@ def load(path: Path, env: Environment, starts: int) -> dict[str, np.ndarray] | N
     )
     if not sound:
         return None
-    record = replayed(player(env), plans, starts)
+    record = replayed(replay, plans, starts)
     # Bit for bit on the machine that wrote it; another may round otherwise.
     same = all(
         stored[name].shape == array.shape

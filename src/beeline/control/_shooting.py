@@ -5,10 +5,19 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
+from beeline.control._augmented import search_constrained
+from beeline.control._problem import Problem
 from beeline.control._rollout import open_loop
-from beeline.envs import Environment
+from beeline.control.ascent import LBFGS
+from beeline.control.constraints import Constraints
+from beeline.control.random_return import default_key
+from beeline.envs import Environment, reward_of
+from beeline.models import SimulatorModel
+
+_ITERATIONS, _TOLERANCE = 300, 1e-11
+"""Of each round of a search under constraints."""
 
 Search = Callable[
     [Float[np.ndarray, "start time action"]],
@@ -16,7 +25,7 @@ Search = Callable[
 ]
 
 
-def shooter(env: Environment) -> Search:
+def shooter(env: Environment, constraints: tuple[Constraints, ...] = ()) -> Search:
     """Compile a search that climbs the return from each starting point.
 
     The gradient goes through the true dynamics, and L-BFGS-B climbs along it within the bounds
@@ -24,17 +33,37 @@ def shooter(env: Environment) -> Search:
 
     Args:
         env: The task, without process noise. Call this, and what it returns, with float64 enabled.
+        constraints: What plans have to keep: the search is that of `plan` then, through the task.
 
     Returns:
         A function of starting points (start, time, action). It returns where each search ended,
         entries in [-1, 1].
     """
+    if constraints:
+        return _constrained(env, constraints)
     return_and_gradient = jax.jit(jax.value_and_grad(lambda actions: open_loop(env, actions)[1]))
 
     def shoot(starts: np.ndarray) -> np.ndarray:
         return np.stack([_climb(return_and_gradient, start) for start in starts])
 
     return shoot
+
+
+def _constrained(env: Environment, constraints: tuple[Constraints, ...]) -> Search:
+    problem = Problem(
+        SimulatorModel(env), reward_of(env), constraints=constraints, horizon=env.horizon
+    )
+    search = LBFGS(iterations=_ITERATIONS, tolerance=_TOLERANCE)
+    key = default_key()
+    start = env.initial_state(key=key)
+
+    @jax.jit
+    def climb(starts: Array) -> Array:
+        found = search_constrained(problem, search, start, starts, jnp.asarray(0), key=key)
+        finite = jnp.isfinite(found.actions).all((1, 2), keepdims=True)
+        return jnp.where(finite, found.actions, starts)
+
+    return lambda starts: np.asarray(climb(jnp.asarray(starts)))
 
 
 def _climb(return_and_gradient, start: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from beeline.control._rollout import Player
+from beeline.control.constraints import Constraints
 from beeline.envs import Environment, reward_of
 from beeline.envs._transition import move, reward_with
 
@@ -34,6 +35,7 @@ def transcribe(
     replay: Player,
     plan: Float[np.ndarray, "time action"],
     starts: Float[np.ndarray, "start time action"],
+    constraints: tuple[Constraints, ...] = (),
 ) -> list[Float[np.ndarray, "time action"]]:
     r"""Solve a task as a nonlinear program, from a plan and from starting points.
 
@@ -52,6 +54,7 @@ def transcribe(
         replay: Plays plans on the task.
         plan: The best actions known.
         starts: Other starting points.
+        constraints: What plans have to keep, along the states of the program.
 
     Returns:
         The plans found, entries in [-1, 1]; none of a search that failed, for want of finite
@@ -66,7 +69,7 @@ def transcribe(
           nonlinear programming", SIAM Journal on Optimization 9(4), 1999 (`trust-constr`).
     """
     states, returns = replay(np.stack([plan, *starts]))
-    program = _Program(env, _size(states, axis=(0, 1)), _size(returns, axis=0))
+    program = _Program(env, _size(states, axis=(0, 1)), _size(returns, axis=0), constraints)
     rest = np.broadcast_to(states[0, 0], states[0, :-1].shape)
     plans = []
     for guess in [(states[0, :-1], plan), *((rest, start) for start in starts)]:
@@ -87,7 +90,13 @@ class _Program:
     States and returns are scaled to about 1, which is what the solvers' tolerances are made for.
     """
 
-    def __init__(self, env: Environment, state_unit: np.ndarray, return_unit: np.ndarray):
+    def __init__(
+        self,
+        env: Environment,
+        state_unit: np.ndarray,
+        return_unit: np.ndarray,
+        constraints: tuple[Constraints, ...],
+    ):
         self.dense = small(env)
         self.state_unit = state_unit
         # Always a key, as in `open_loop`.
@@ -116,6 +125,15 @@ class _Program:
                 [z[:1, :width] - start, jax.vmap(step)(z[:-1], times[:-1]) - z[1:, :width]]
             )
 
+        def limits(x):
+            z = x.reshape(env.horizon, -1)
+            states = jnp.concatenate([z[:, :width] * unit, following(z[-1], times[-1])[None]])
+            values = [one.along(states, z[:, width:]) for one in constraints]
+            return jnp.concatenate([jnp.ravel(value) for value in jax.tree.leaves(values)])
+
+        self.constrained = bool(constraints)
+        self._limits = jax.jit(limits)
+        self._limit_slopes = jax.jit(jax.jacrev(limits))
         self.shape = (env.horizon, width + env.action_dim)
         self._loss = jax.jit(lambda z: jnp.sum(jax.vmap(loss)(z, times)))
         self._gradient = jax.jit(lambda z: jax.vmap(jax.grad(loss))(z, times))
@@ -142,32 +160,40 @@ class _Program:
     def _solve_dense(self, guess: np.ndarray, low: np.ndarray) -> np.ndarray:
         from scipy.optimize import minimize
 
+        dynamics = {
+            "type": "eq",
+            "fun": self.defects,
+            "jac": lambda x: self.jacobian(x).toarray(),
+        }
+        limits = {
+            "type": "ineq",
+            "fun": lambda x: -np.asarray(self._limits(x)),
+            "jac": lambda x: -np.asarray(self._limit_slopes(x)),
+        }
         return minimize(
             self.loss,
             guess,
             jac=self.gradient,
             bounds=np.stack([low, -low], axis=1),
-            constraints={
-                "type": "eq",
-                "fun": self.defects,
-                "jac": lambda x: self.jacobian(x).toarray(),
-            },
+            constraints=[dynamics, limits] if self.constrained else dynamics,
             method="SLSQP",
             options={"ftol": 1e-13, "maxiter": 300},
         ).x
 
     def _solve_sparse(self, guess: np.ndarray, low: Any) -> np.ndarray:
-        from scipy.optimize import Bounds, NonlinearConstraint, minimize
+        from scipy.optimize import BFGS, Bounds, NonlinearConstraint, minimize
 
         derivatives: Any = {"jac": self.jacobian, "hess": self.defect_curvature}
         dynamics = NonlinearConstraint(self.defects, 0.0, 0.0, **derivatives)
+        more: Any = {"jac": lambda x: np.asarray(self._limit_slopes(x)), "hess": BFGS()}
+        limits = NonlinearConstraint(lambda x: np.asarray(self._limits(x)), -np.inf, 0.0, **more)
         return minimize(
             self.loss,
             guess,
             jac=self.gradient,
             hess=self.loss_curvature,
             bounds=Bounds(low, -low, keep_feasible=True),
-            constraints=dynamics,
+            constraints=[dynamics, limits] if self.constrained else dynamics,
             method="trust-constr",
             options={"gtol": 1e-8, "xtol": 1e-10, "barrier_tol": 1e-8, "maxiter": 150},
         ).x

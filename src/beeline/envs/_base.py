@@ -41,6 +41,8 @@ class Environment(Module):
             when a run begins; None for that of the best plan where nothing is left to chance.
         terminated: Whether a step ends the episode, a function of the state, the action, the step
             index and the next state; None where episodes end with the horizon only.
+        constraints: What every step has to keep, a function of the state, the action and the step
+            index whose entries are at most 0 where it does; None for nothing.
         continuing: Whether the task goes on beyond the horizon, which only cuts episodes off, as
             Gymnasium's truncation does: what comes after counts, and nothing depends on the time.
 
@@ -65,6 +67,7 @@ class Environment(Module):
     deterministic = cast(Any, None)
     reference_return = cast(Any, None)
     terminated = cast(Any, None)
+    constraints = cast(Any, None)
     continuing = cast(Any, False)
 
     def __check_init__(self) -> None:

@@ -11,7 +11,14 @@ import numpy as np
 from beeline.envs._base import Environment
 from beeline.envs._declared import takes_next_state
 from beeline.envs._probing import Probe, draw_actions, key_at, live, outputs, slopes
-from beeline.envs._transition import move, reward_of, reward_with, termination_of, transition
+from beeline.envs._transition import (
+    constraints_of,
+    move,
+    reward_of,
+    reward_with,
+    termination_of,
+    transition,
+)
 from beeline.envs._violations import CheckReport, ContractError, Violation
 
 _PROBES = 8
@@ -75,7 +82,7 @@ def _attributes(env: Any) -> Iterator[Violation]:
 
 
 def _signatures(env: Environment) -> Iterator[Violation]:
-    reward, terminated = reward_of(env), termination_of(env)
+    reward, terminated, constraints = reward_of(env), termination_of(env), constraints_of(env)
     for double in (False, True):
         with jax.enable_x64(double):
             kind, key, t = jnp.zeros(()).dtype, jax.random.key(0), jnp.asarray(0)
@@ -89,12 +96,16 @@ def _signatures(env: Environment) -> Iterator[Violation]:
             if terminated is not None:
                 ends = partial(_ends, terminated)
                 calls["terminated"] = (ends, (), jnp.dtype(bool))
+            if constraints is not None:
+                calls["constraints"] = (lambda s, a, t, k: constraints(s, a, t), (), kind)
             for name, (function, shape, dtype) in calls.items():
                 try:
                     out = jax.eval_shape(function, state, action, t, key)
                 except Exception as error:
                     yield Violation("tracing", f"{name} raises {_said(error)}", given)
                     continue
+                if name == "constraints" and len(getattr(out, "shape", ())) == 1:
+                    shape = out.shape
                 if not isinstance(out, jax.ShapeDtypeStruct):
                     yield Violation("shape", f"{name} gives a {type(out).__name__}", given)
                 elif out.shape != shape:

@@ -25,8 +25,9 @@ def export_policy(
     to: str = "numpy",
     overwrite: bool = False,
     about: Mapping[str, Any] | None = None,
+    beside: Mapping[str, Module] | None = None,
 ) -> Path:
-    """Write a policy to one file that runs without Beeline.
+    """Write a policy to one file that runs without Beeline, or its weights to exchange.
 
     The file takes states in physical units, with the index of the step if the policy sees time, and
     gives the action without noise in physical units. It computes in single precision.
@@ -38,6 +39,8 @@ def export_policy(
         to: A name in `FORMATS`.
         overwrite: Whether another file there may be replaced.
         about: More to say in the file's metadata, as plain JSON.
+        beside: What was learned with the policy, such as a world model, by name; only `safetensors`
+            has room for it.
 
     Returns:
         The file.
@@ -59,7 +62,8 @@ def export_policy(
         )
     with jax.enable_x64(False):
         single, around = single_precision(policy), single_precision(env)
-        content = encode(Exportable(single, around, dict(about or {})))
+        rest = {name: single_precision(module) for name, module in (beside or {}).items()}
+        content = encode(Exportable(single, around, dict(about or {}), rest))
     try:
         with replacing(out) as file:
             file.write(content)

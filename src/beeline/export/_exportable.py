@@ -4,6 +4,7 @@ import importlib.metadata
 from typing import Any, NamedTuple
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -20,6 +21,8 @@ class Exportable(NamedTuple):
     env: Environment
     about: dict[str, Any]
     """More to say of it, as plain JSON."""
+    beside: dict[str, Any] = {}  # noqa: RUF012, for nothing changes it
+    """What was learned with the policy, by name: for weights that are exchanged."""
 
     def act(
         self, state: Float[Array, "*batch state"], t: Int[Array, "*batch"]
@@ -34,6 +37,29 @@ class Exportable(NamedTuple):
             The action in physical units.
         """
         return self.env.physical_action(self.policy.mode(state, t))
+
+    def inputs(self, batch: Any) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+        """Describe what `act` is given.
+
+        Args:
+            batch: How many states, a number or a symbol of `jax.export`.
+
+        Returns:
+            Shapes and types of the states and the step indices.
+        """
+        state = jax.ShapeDtypeStruct((batch, self.env.state_dim), jnp.float32)
+        return state, jax.ShapeDtypeStruct((batch,), jnp.int32)
+
+    def sees_time(self) -> bool:
+        """Tell whether the action depends on the index of the step.
+
+        Returns:
+            Whether the program reads it.
+        """
+        # A program of a free batch size keeps inputs that it does not read; one of a fixed size
+        # tells.
+        program = jax.export.export(jax.jit(self.act))(*self.inputs(2))
+        return 1 in program.module_kept_var_idx
 
     def metadata(self, *, sees_time: bool) -> dict[str, Any]:
         """Say what the policy is, as plain JSON.

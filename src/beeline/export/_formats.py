@@ -24,4 +24,9 @@ FORMATS = {
         "beeline.export._stablehlo:encode",
     ),
     "onnx": Format("an ONNX graph, for any ONNX runtime", ".onnx", "beeline.export._onnx:encode"),
+    "safetensors": Format(
+        "weights by name, to exchange and not to run",
+        ".safetensors",
+        "beeline.export._safetensors:encode",
+    ),
 }

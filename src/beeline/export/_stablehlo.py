@@ -3,7 +3,6 @@
 import io
 import json
 import zipfile
-from typing import Any
 
 import jax
 import jax.export
@@ -26,22 +25,15 @@ def encode(exportable: Exportable) -> bytes:
     """
     (batch,) = jax.export.symbolic_shape("batch")
     act = jax.jit(exportable.act)
-    # A program of a free batch size keeps inputs that it does not read; one of a fixed size tells.
-    fixed = jax.export.export(act)(*_inputs(exportable, 2))
-    sees_time = 1 in fixed.module_kept_var_idx
+    sees_time = exportable.sees_time()
     if sees_time:
-        program = jax.export.export(act, platforms=PLATFORMS)(*_inputs(exportable, batch))
+        program = jax.export.export(act, platforms=PLATFORMS)(*exportable.inputs(batch))
     else:
         timeless = jax.jit(lambda state: exportable.act(state, jnp.zeros(state.shape[:1], int)))
-        program = jax.export.export(timeless, platforms=PLATFORMS)(_inputs(exportable, batch)[0])
+        program = jax.export.export(timeless, platforms=PLATFORMS)(exportable.inputs(batch)[0])
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         metadata = json.dumps(exportable.metadata(sees_time=sees_time), allow_nan=False)
         archive.writestr(zipfile.ZipInfo(METADATA), metadata)
         archive.writestr(zipfile.ZipInfo(PROGRAM), bytes(program.serialize()))
     return file.getvalue()
-
-
-def _inputs(exportable: Exportable, batch: Any) -> tuple[jax.ShapeDtypeStruct, ...]:
-    state = jax.ShapeDtypeStruct((batch, exportable.env.state_dim), jnp.float32)
-    return state, jax.ShapeDtypeStruct((batch,), jnp.int32)

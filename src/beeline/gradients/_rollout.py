@@ -89,6 +89,7 @@ def open_loop(
     model: WorldModel,
     state: Float[Array, " state"],
     actions: Float[Array, "time action"],
+    first: Int[Array, ""] | None = None,
     *,
     through_states: float = 1.0,
 ) -> Float[Array, "time state"]:
@@ -98,14 +99,16 @@ def open_loop(
         model: The world model.
         state: The initial state, in physical units.
         actions: Actions in [-1, 1].
+        first: Index of the first step of a window; left out for a whole episode.
         through_states: Share of the gradient through predicted states that are fed back.
 
     Returns:
         The state after each action.
     """
     length = actions.shape[0]
+    begun = () if first is None else (first,)
     if not model.state_fed:
-        return model.predict(jnp.broadcast_to(state, (length, *state.shape)), actions)
+        return model.predict(jnp.broadcast_to(state, (length, *state.shape)), actions, *begun)
 
     def step(loop, inputs):
         carry, state = loop
@@ -113,5 +116,5 @@ def open_loop(
         carry, state = model.step(carry, scale_gradient(state, through_states), action, t)
         return (carry, state), state
 
-    first = (model.start(state, length), state)
-    return jax.lax.scan(step, first, (actions, jnp.arange(length)))[1]
+    loop = (model.start(state, length, *begun), state)
+    return jax.lax.scan(step, loop, (actions, steps_from(first, length)))[1]

@@ -1,19 +1,21 @@
 """A run that was trained, in memory or read from its directory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, SupportsFloat, SupportsIndex, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from beeline._module import ArraysInside
 from beeline.build import build
 from beeline.config import REFERENCES, Config
+from beeline.control import Constraints, Plan, Search
 from beeline.control.chance import has_best_plan
 from beeline.envs import Environment
 from beeline.envs._checks import check_horizon
@@ -136,11 +138,12 @@ class Run(ArraysInside):
         seed: int | None = None,
         overwrite: bool = False,
     ) -> Path:
-        """Write a learned policy to one file that runs without Beeline.
+        """Write a learned policy to one file that runs without Beeline, or weights to exchange.
 
         Args:
             out: The file; `policy-seedSEED` in the run's directory if not given.
-            to: `numpy`, `stablehlo` or `onnx`.
+            to: `numpy`, `stablehlo`, `onnx`, or `safetensors` for the weights of everything that
+                was learned.
             seed: Which policy, of `seeds`; the first if not given.
             overwrite: Whether another file there may be replaced.
 
@@ -154,19 +157,92 @@ class Run(ArraysInside):
         """
         from beeline.export import FORMATS, export_policy
 
-        seed = self.seeds[0] if seed is None else seed
-        if seed not in self.seeds:
-            raise RunError(f"seed is {seed}: this run has {', '.join(map(str, self.seeds))}")
+        position = self.position_of(seed)
+        seed = self.seeds[position]
         if out is None and self.path is None:
             raise RunError("this run has no directory: name a file to export to")
         if out is None:
             suffix = FORMATS[to].suffix if to in FORMATS else ""
             out = (self.path or Path()) / f"policy-seed{seed}{suffix}"
-        policy = self.policies[self.seeds.index(seed)]
+        policy = self.policies[position]
         about = {"model": self.config.model, "seed": seed, "iterations": len(self.records)}
+        learners = getattr(self.state, "learners", {})
+        beside = {
+            name: _pick(one.weights, position) for name, one in learners.items() if name != "policy"
+        }
         return export_policy(
-            policy, self.env, files.expand(out), to=to, overwrite=overwrite, about=about
+            policy,
+            self.env,
+            files.expand(out),
+            to=to,
+            overwrite=overwrite,
+            about=about,
+            beside=beside,
         )
+
+    def plan(
+        self,
+        state: Float[ArrayLike, " state"] | Sequence[SupportsFloat] | None = None,
+        horizon: SupportsIndex | None = None,
+        *,
+        first: SupportsIndex = 0,
+        seed: int | None = None,
+        search: Search | None = None,
+        starts: SupportsIndex = 8,
+        constraints: Constraints | None = None,
+    ) -> Plan:
+        """Find the actions that earn most in the learned world model: see `beeline.control.plan`.
+
+        A plan that ends before its episode does counts what the critic expects of its last state,
+        if the run has a critic.
+
+        Args:
+            state: Where the plan begins, in physical units; a start of the task if not given.
+            horizon: Steps of the plan; those that are left of the episode if not given.
+            first: Index of the first step in its episode.
+            seed: Whose model, of `seeds`; that of the first if not given.
+            search: How to look; `beeline.control.LBFGS()` if not given.
+            starts: How many sequences to begin from.
+            constraints: What the plan has to keep, beside what the environment declares; about
+                actions in physical units, if they say nothing else.
+
+        Returns:
+            The plan, and how far its start is from what the model was fitted on.
+
+        Raises:
+            RunError: If the run has no world model or no such seed, the state is none, or the plan
+                goes on beyond the episodes that the model was fitted on.
+        """
+        from beeline.run._planning import plan_run
+
+        return plan_run(
+            self,
+            state,
+            horizon,
+            first=first,
+            seed=seed,
+            search=search,
+            starts=starts,
+            constraints=constraints,
+        )
+
+    def position_of(self, seed: int | None) -> int:
+        """Find a seed among those trained side by side.
+
+        Args:
+            seed: The seed; the first if None.
+
+        Returns:
+            Its position in `policies` and `models`.
+
+        Raises:
+            RunError: If the run has no such seed.
+        """
+        if seed is None:
+            return 0
+        if seed not in self.seeds:
+            raise RunError(f"seed is {seed}: this run has {', '.join(map(str, self.seeds))}")
+        return self.seeds.index(seed)
 
     @property
     def model(self) -> WorldModel:

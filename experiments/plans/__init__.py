@@ -1,0 +1,1 @@
+"""Plans in learned world models."""

@@ -12,10 +12,12 @@ PUBLIC = {
     "beeline": {
         "Config",
         "DivergedError",
+        "Episodes",
         "Run",
         "RunError",
         "StorageError",
         "control",
+        "data",
         "diagnose",
         "envs",
         "evaluate",
@@ -26,6 +28,7 @@ PUBLIC = {
         "resume",
         "train",
     },
+    "beeline.data": {"DataError", "DataWarning", "Episodes", "LoggedEpisode", "read"},
     "beeline.run": {
         "DivergedError",
         "Evaluation",

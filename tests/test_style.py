@@ -50,7 +50,7 @@ def test_files_have_no_nondescript_names(path):
 
 FLOORS = (
     {"compute", "networks", "statistics", "storage"},
-    {"envs", "policies", "sequence"},
+    {"data", "envs", "policies", "sequence"},
     {"config", "models"},
     {"gradients"},
     {"control", "diagnostics", "training"},

@@ -58,6 +58,7 @@ FLOORS = (
     {"online_dt", "sac"},
     {"build"},
     {"examine", "run"},
+    {"forecast"},
     {"cli"},
 )
 """Each imports from those before it only; files with an underscore serve all."""

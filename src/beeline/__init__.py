@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from beeline.envs._gymnasium_names import register_tasks
 
 if TYPE_CHECKING:
-    from beeline import control, data, envs
+    from beeline import control, data, envs, forecast
     from beeline.config import Config, preset, register_model
     from beeline.data import Episodes
     from beeline.examine import diagnose
@@ -31,6 +31,7 @@ __all__ = [
     "envs",
     "evaluate",
     "fit",
+    "forecast",
     "load",
     "preset",
     "register_model",
@@ -51,6 +52,7 @@ _HOMES = {
     "envs": ("beeline.envs", None),
     "evaluate": ("beeline.run", "evaluate_run"),
     "fit": ("beeline.training", "fit"),
+    "forecast": ("beeline.forecast", None),
     "load": ("beeline.run", "load"),
     "preset": ("beeline.config", "preset"),
     "register_model": ("beeline.config", "register_model"),

@@ -1,7 +1,7 @@
 """World models, policies, rewards and critics, newly drawn from a configuration."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,26 @@ from beeline.models import (
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy, SquashedGaussian
 from beeline.training.critic import Critic
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """What a world model has to know of a system: an environment, or data that has none."""
+
+    @property
+    def state_dim(self) -> int:
+        """Number of state entries."""
+        ...
+
+    @property
+    def action_dim(self) -> int:
+        """Number of action entries."""
+        ...
+
+    @property
+    def horizon(self) -> int:
+        """Most steps in an episode."""
+        ...
 
 
 class Draws(NamedTuple):
@@ -57,7 +77,7 @@ def build_model(
     return entry.make(config, env, key=key) if entry.own is None else entry.own(env, key=key)
 
 
-def actions_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+def actions_model(config: Config, env: Sized, *, key: PRNGKeyArray) -> WorldModel:
     """Draw a model of actions around the sequence core that the model's entry names.
 
     Args:
@@ -71,7 +91,7 @@ def actions_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> Wor
     return _around_core(ActionsModel, config, env, key)
 
 
-def history_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+def history_model(config: Config, env: Sized, *, key: PRNGKeyArray) -> WorldModel:
     """Draw a model of histories around the sequence core that the model's entry names.
 
     Args:
@@ -85,7 +105,7 @@ def history_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> Wor
     return _around_core(HistoryModel, config, env, key)
 
 
-def markov_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+def markov_model(config: Config, env: Sized, *, key: PRNGKeyArray) -> WorldModel:
     """Draw a one-step model.
 
     Args:
@@ -232,13 +252,13 @@ def _frequencies(config: Config, count: int) -> int | None:
     return None if timeless else count
 
 
-def _scaling(config: Config, env: Environment) -> StateScaling:
+def _scaling(config: Config, env: Sized) -> StateScaling:
     identity = StateScaling.identity(env.state_dim)
     return StateScaling(identity.mean, identity.scale, compress=config.world_model.standardise)
 
 
 def _around_core(
-    kind: type[ActionsModel | HistoryModel], config: Config, env: Environment, key: PRNGKeyArray
+    kind: type[ActionsModel | HistoryModel], config: Config, env: Sized, key: PRNGKeyArray
 ) -> WorldModel:
     core, fields = MODELS[config.model].core, config.world_model
     assert core is not None

@@ -126,6 +126,48 @@ class Diagnose:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """Fit a world model to logged data, and say how far ahead it can be believed."""
+
+    data: tyro.conf.Positional[Path]
+    """CSV or Parquet file with a row for each step, or NPZ file with arrays of agreed names."""
+    states: str = ""
+    """Columns of the state, with commas between; not for NPZ."""
+    actions: str = ""
+    """Columns of the action, likewise."""
+    episode: str | None = None
+    """Column that says which episode a row is of; all rows are one if not given."""
+    step: str | None = None
+    """Column of the step's number or time: gaps and unequal steps are refused by it."""
+    reward: str | None = None
+    """Column of the reward; it is checked, but no world model learns it."""
+    terminated: str | None = None
+    """Column that is 1 in the last row of an episode that ended there."""
+    action_low: str | None = None
+    """The lowest actions, with commas between; those of the data if not given."""
+    action_high: str | None = None
+    """The highest actions, likewise."""
+    model: str = "gru-awm"
+    """Name of the world model (`beeline list` shows them)."""
+    window: int | None = None
+    """Steps in a window that is learned from; 50 if not given, or fewer for short episodes."""
+    ahead: int | None = None
+    """Steps ahead to measure errors; those of a window if not given."""
+    held_out: float = 0.2
+    """Share of the episodes to hold out, or of a single record's steps, which are its last."""
+    believe: float = 0.5
+    """Largest error of a forecast that is believed, in standard deviations of the state."""
+    updates: int = 2000
+    """Updates of the model."""
+    seed: int = 0
+    """Seed of everything random."""
+    out: Path | None = None
+    """Directory for the model; fits/DATA-MODEL-seedSEED if not given."""
+    overwrite: bool = False
+    """Whether to replace another model in that directory."""
+
+
+@dataclass(frozen=True)
 class List:
     """List the tasks, models and presets."""
 

@@ -22,7 +22,7 @@ import tyro
 
 from beeline import config as configuration
 from beeline._choices import choose
-from beeline.cli._commands import Diagnose, Evaluate, List, Plot, Resume, Train
+from beeline.cli._commands import Diagnose, Evaluate, Fit, List, Plot, Resume, Train
 from beeline.cli._environments import (
     describe,
     environment,
@@ -31,6 +31,7 @@ from beeline.cli._environments import (
     subject,
 )
 from beeline.cli._factories import drawn, names_of_models, own_of
+from beeline.cli._fit import fit
 from beeline.cli._mistakes import CommandError, mistakes
 from beeline.cli._parser_boxes import one_line
 from beeline.cli._returns import print_returns
@@ -50,7 +51,7 @@ _STRICTNESS = ("JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION", "JAX_TRA
 
 _FLAG = re.compile(r"--horizon(=|$)")
 
-_COMMANDS = ("train", "resume", "evaluate", "plot", "diagnose", "list")
+_COMMANDS = ("train", "resume", "evaluate", "plot", "diagnose", "fit", "list")
 _FAILURE, _INTERRUPTED, _TERMINATED = 1, 130, 143
 
 
@@ -95,6 +96,7 @@ def _do(command: Any, given: Sequence[str], constants: Mapping[str, str]) -> int
         Evaluate: _evaluate,
         Plot: _plot,
         Diagnose: _diagnose,
+        Fit: fit,
     }
     return do[type(command)](command, constants)
 
@@ -129,6 +131,7 @@ def _parse(arguments: list[str]) -> Any:
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Plot, tyro.conf.subcommand("plot")]
         | Annotated[Diagnose, tyro.conf.subcommand("diagnose")]
+        | Annotated[Fit, tyro.conf.subcommand("fit")]
         | Annotated[List, tyro.conf.subcommand("list")]
     )
     if arguments and not arguments[0].startswith("-"):

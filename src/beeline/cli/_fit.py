@@ -1,0 +1,144 @@
+"""The command `beeline fit`: a world model of logged data."""
+
+import contextlib
+import re
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from beeline._choices import choose
+from beeline.cli._commands import Fit
+from beeline.cli._mistakes import CommandError, mistakes
+from beeline.config import MODELS
+
+if TYPE_CHECKING:
+    from beeline.data import Episodes
+    from beeline.forecast import Fitted
+
+
+def fit(command: Fit, constants: Mapping[str, str]) -> int:
+    """Fit a world model to logged data, print how wrong it is, and save it.
+
+    Args:
+        command: What to fit to what.
+        constants: Constants of an environment, of which there is none here.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        CommandError: If the data, an option or the directory cannot be used.
+    """
+    with mistakes():
+        choose("model", command.model, MODELS)
+        bounds = [
+            _bound("action-low", command.action_low),
+            _bound("action-high", command.action_high),
+        ]
+    if constants:
+        raise CommandError("--env.NAME is for environments: data has no constants, leave it out")
+    # Importing it imports JAX.
+    from beeline import forecast
+    from beeline.data import DataError, read
+    from beeline.forecast._directory import claim
+    from beeline.run._compiling import compile_cache, require_devices
+    from beeline.run._errors import RunError
+    from beeline.run.directory.layout import expand
+
+    try:
+        require_devices()
+        data = expand(command.data)
+        slug = re.sub(r"[^\w.-]", "-", data.stem)
+        out = expand(command.out or f"fits/{slug}-{command.model}-seed{command.seed}")
+        with _data_warnings():
+            episodes = read(
+                data,
+                states=_names(command.states),
+                actions=_names(command.actions),
+                episode=command.episode,
+                step=command.step,
+                reward=command.reward,
+                terminated=command.terminated,
+                action_low=bounds[0],
+                action_high=bounds[1],
+            )
+        claim(out, overwrite=command.overwrite)
+        began = time.perf_counter()
+        with _data_warnings(), compile_cache():
+            fitted = forecast.fit_episodes(
+                episodes,
+                command.model,
+                window=command.window,
+                ahead=command.ahead,
+                held_out=command.held_out,
+                share=command.believe,
+                updates=command.updates,
+                seed=command.seed,
+            )
+        files = forecast.save(fitted, out)
+    except (DataError, RunError) as error:
+        raise CommandError(str(error)) from None
+    _print(command, episodes, fitted, time.perf_counter() - began)
+    print(f"model     {out}")
+    print(f"figure    {files[-1]}")
+    return 0
+
+
+def _print(command: Fit, episodes: "Episodes", fitted: "Fitted", seconds: float) -> None:
+    from beeline.forecast._errors import rows_to_tell
+
+    errors, held = fitted.errors, fitted.held
+    ahead, believed = len(errors.model), fitted.forecaster.believed
+    count = f"{len(episodes)} episode{'s' * (len(episodes) > 1)}"
+    print(f"data      {count}, {episodes.steps} steps in all; held out: {held.what}")
+    length = fitted.forecaster.config.windows.length
+    print(
+        f"fitted    {command.model} to windows of {length} steps, {command.updates} updates, "
+        f"in {seconds:.1f} s\n"
+    )
+    print(errors.table(rows_to_tell(ahead)).text())
+    print("\nHeld-out errors, root mean square, in standard deviations of each state.")
+    much = f"an error of at most {fitted.share:g}"
+    took = (
+        "" if episodes.dt is None else f" ({believed * episodes.dt:g} in units of {command.step})"
+    )
+    if believed == ahead:
+        print(f"believed  {believed} steps ahead{took} at least, the farthest measured: {much}")
+    else:
+        print(f"believed  {believed} steps ahead{took}: {much}")
+    better = errors.beats_persistence()
+    if better > ahead:
+        print("          no better than persistence at the farthest step measured")
+    else:
+        print(f"          better than persistence from step {better} on")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _bound(flag: str, text: str | None) -> Any:
+    try:
+        return None if text is None else [float(number) for number in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{flag} is {text!r}: give numbers with commas between") from None
+
+
+@contextlib.contextmanager
+def _data_warnings() -> Iterator[None]:
+    from beeline.data import DataWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DataWarning)
+        show = warnings.showwarning
+
+        def say(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, DataWarning):
+                print(f"beeline: {message}", file=sys.stderr)
+            else:
+                show(message, category, *rest, **more)
+
+        warnings.showwarning = say
+        yield

@@ -60,7 +60,6 @@ def test_a_constant_column_is_said_in_one_line(log, capsys):
         (["--model", "simulator"], "simulator"),
         (["--window", "100"], "windows of 100 steps were asked for"),
         (["--action-low", "a"], "action-low is 'a': give numbers"),
-        (["--env.a", "1"], "--env.NAME is for environments"),
         (["--out", "log.csv"], "log.csv is a file"),
         (["--out", "."], "holds files that are not a fitted model"),
         (["--held-out", "2"], "the share held out is 2.0"),

@@ -5,7 +5,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from beeline._choices import choose
@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from beeline.forecast import Fitted
 
 
-def fit(command: Fit, constants: Mapping[str, str]) -> int:
+def fit(command: Fit) -> int:
     """Fit a world model to logged data, print how wrong it is, and save it.
 
     Args:
         command: What to fit to what.
-        constants: Constants of an environment, of which there is none here.
 
     Returns:
         The exit code, 0.
@@ -32,13 +31,9 @@ def fit(command: Fit, constants: Mapping[str, str]) -> int:
         CommandError: If the data, an option or the directory cannot be used.
     """
     with mistakes():
-        choose("model", command.model, MODELS)
-        bounds = [
-            _bound("action-low", command.action_low),
-            _bound("action-high", command.action_high),
-        ]
-    if constants:
-        raise CommandError("--env.NAME is for environments: data has no constants, leave it out")
+        choose("model", command.model, dict.fromkeys(MODELS.keys() - {"simulator"}))
+        low = _bound("action-low", command.action_low)
+        high = _bound("action-high", command.action_high)
     # Importing it imports JAX.
     from beeline import forecast
     from beeline.data import DataError, read
@@ -61,8 +56,8 @@ def fit(command: Fit, constants: Mapping[str, str]) -> int:
                 step=command.step,
                 reward=command.reward,
                 terminated=command.terminated,
-                action_low=bounds[0],
-                action_high=bounds[1],
+                action_low=low,
+                action_high=high,
             )
         claim(out, overwrite=command.overwrite)
         began = time.perf_counter()
@@ -101,9 +96,10 @@ def _print(command: Fit, episodes: "Episodes", fitted: "Fitted", seconds: float)
     print(errors.table(rows_to_tell(ahead)).text())
     print("\nHeld-out errors, root mean square, in standard deviations of each state.")
     much = f"an error of at most {fitted.share:g}"
-    took = (
-        "" if episodes.dt is None else f" ({believed * episodes.dt:g} in units of {command.step})"
-    )
+    took = ""
+    if episodes.dt is not None:
+        unit = command.step or "step"
+        took = f" ({believed * episodes.dt:g} in units of {unit})"
     if believed == ahead:
         print(f"believed  {believed} steps ahead{took} at least, the farthest measured: {much}")
     else:

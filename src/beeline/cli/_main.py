@@ -96,7 +96,7 @@ def _do(command: Any, given: Sequence[str], constants: Mapping[str, str]) -> int
         Evaluate: _evaluate,
         Plot: _plot,
         Diagnose: _diagnose,
-        Fit: fit,
+        Fit: lambda command, _: fit(command),
     }
     return do[type(command)](command, constants)
 

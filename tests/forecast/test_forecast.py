@@ -42,7 +42,7 @@ def test_a_linear_system_is_learned_and_believed(fitted):
     assert fitted.errors.overall.max() < 0.1
     assert fitted.errors.overall_persistence[3] > 0.5
     assert fitted.forecaster.believed == 8
-    assert fitted.errors.beats_persistence() == 1
+    assert fitted.errors.beats_persistence() == (1, 8)
     assert fitted.held.what == "1 of 6 episodes"
 
 
@@ -134,9 +134,10 @@ def test_forecasts_are_believed_until_they_first_pass_the_share():
     still = np.array([[0.05], [0.2], [0.7], [0.9]])
     errors = Errors(("x",), model, still, np.full(4, 9))
     assert [errors.believed(share) for share in (0.05, 0.5, 1.0)] == [0, 2, 4]
-    assert errors.beats_persistence() == 3
+    assert errors.beats_persistence() == (3, 4)
     assert Errors(("x",), model * np.nan, still, np.full(4, 9)).believed() == 0
-    assert errors._replace(model=model + 1).beats_persistence() == 5
+    assert errors._replace(model=model + 1).beats_persistence() is None
+    assert errors._replace(model=still * [[0.5], [0.5], [2], [0.5]]).beats_persistence() == (1, 2)
 
 
 def test_windows_begin_at_every_step_of_every_episode():

@@ -105,10 +105,10 @@ def _print(command: Fit, episodes: "Episodes", fitted: "Fitted", seconds: float)
     else:
         print(f"believed  {believed} steps ahead{took}: {much}")
     better = errors.beats_persistence()
-    if better > ahead:
-        print("          no better than persistence at the farthest step measured")
+    if better is None:
+        print("          nowhere better than persistence")
     else:
-        print(f"          better than persistence from step {better} on")
+        print(f"          better than persistence from step {better[0]} to {better[1]}")
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -63,15 +63,18 @@ class Errors(NamedTuple):
         passed = ~(self.overall <= share)
         return int(np.argmax(passed)) if passed.any() else len(passed)
 
-    def beats_persistence(self) -> int:
-        """Say from which step ahead on forecasts are better than persistence.
+    def beats_persistence(self) -> tuple[int, int] | None:
+        """Say over which steps ahead forecasts are better than persistence.
 
         Returns:
-            The first step after which, as far as was measured, they always are; one more than was
-            measured if they are not at the last.
+            The first and the last step of the longest stretch in which they are; None if nowhere.
         """
-        worse = np.flatnonzero(~(self.overall < self.overall_persistence))
-        return int(worse[-1]) + 2 if len(worse) else 1
+        better = np.concatenate([[False], self.overall < self.overall_persistence, [False]])
+        begins, ends = np.flatnonzero(np.diff(better.astype(int))).reshape(-1, 2).T
+        if not len(begins):
+            return None
+        longest = int(np.argmax(ends - begins))
+        return int(begins[longest]) + 1, int(ends[longest])
 
     def table(self, steps: Sequence[int] | None = None) -> Table:
         """Lay the errors out.
@@ -118,7 +121,8 @@ class Errors(NamedTuple):
         axes.axhline(share, color="gray", linewidth=0.8, linestyle=":")
         axes.set_xlabel("steps ahead")
         axes.set_ylabel("held-out error, in spreads of the state")
-        axes.set_ylim(0, 1.1 * max(1.0, share, float(self.overall_persistence.max())))
+        # Errors of a hundredth and of 1 belong in one picture.
+        axes.set_yscale("log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(fontsize="small")
         return figure

@@ -30,6 +30,11 @@ class Sized(Protocol):
     """What a world model has to know of a system: an environment, or data that has none."""
 
     @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
     def state_dim(self) -> int:
         """Number of state entries."""
         ...

@@ -26,6 +26,7 @@ class Sizes(NamedTuple):
     state_dim: int
     action_dim: int
     horizon: int
+    name: str = "logged data"
 
 
 @final

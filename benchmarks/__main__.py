@@ -1,4 +1,4 @@
-"""Run `python -m benchmarks speed`, `compare`, `table` or `soak`."""
+"""Run `python -m benchmarks speed`, `compare`, `table`, `exports` or `soak`."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import tyro
 from tyro.conf import Positional
 
 from beeline.config import MODELS
+from benchmarks import exports as _exports
 from benchmarks import soak as _soak
 from benchmarks import speed as _speed
 from benchmarks.cases import OPERATIONS
@@ -47,6 +48,17 @@ def table(files: Positional[tuple[Path, ...]]) -> None:
     print(_speed.markdown(files))
 
 
+def exports(task: str = "cart-pole", horizon: int = 100, batch: int = 256) -> None:
+    """Print the time of an action in each form that a policy is exported to.
+
+    Args:
+        task: Name of the task; the policy is an untrained one of the default preset.
+        horizon: Steps in an episode.
+        batch: How many states at once.
+    """
+    _exports.run(task, horizon, batch)
+
+
 def soak(minutes: float = 60.0, seed: int = 0, out: Path | None = None) -> None:
     """Train, kill, resume, evaluate and plot in a loop, and count what goes wrong.
 
@@ -60,6 +72,6 @@ def soak(minutes: float = 60.0, seed: int = 0, out: Path | None = None) -> None:
 
 if __name__ == "__main__":
     tyro.extras.subcommand_cli_from_dict(
-        {"speed": speed, "compare": compare, "table": table, "soak": soak},
+        {"speed": speed, "compare": compare, "table": table, "exports": exports, "soak": soak},
         prog="python -m benchmarks",
     )

@@ -200,8 +200,8 @@ def test_a_policy_whose_return_is_not_finite_is_measured_and_drawn(
         normalized_return=np.asarray([np.nan, -np.inf]),
         states=np.full((SEEDS, HORIZON + 1, 1), np.inf),
     )
-    monkeypatch.setattr(beeline.run, "evaluate_run", lambda run: nan)
-    monkeypatch.setattr("beeline.run._figures.evaluate_run", lambda run: nan)
+    monkeypatch.setattr(beeline.run, "evaluate_run", lambda *_: nan)
+    monkeypatch.setattr("beeline.run._figures.evaluate_run", lambda *_: nan)
     assert main(["evaluate", str(out), "--json"]) == 0
     measured = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert measured["return"] == measured["normalized_return"] == [None, None]

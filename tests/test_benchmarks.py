@@ -7,6 +7,7 @@ import pytest
 from beeline.build import build, build_model, build_policy
 from beeline.config import MODELS, preset
 from beeline.gradients import rollout
+from benchmarks import exports
 from benchmarks.cases import OPERATIONS
 from benchmarks.operations import COUNTED, count
 from benchmarks.sweeps import sweep_rollout
@@ -51,3 +52,16 @@ def test_operations_are_counted(model):
         # An iteration makes updates in proportion to its steps.
         linear = 100 if operation == "iteration" else 10
         assert 0.99 * linear * short < long < 3 * linear * short
+
+
+def test_every_form_of_a_policy_is_timed(monkeypatch, capsys):
+    monkeypatch.setattr(exports, "_ROUNDS", 1)
+    exports.run("pendulum", horizon=10, batch=2)
+    head, _, *rows = capsys.readouterr().out.splitlines()
+    assert head.endswith("| one state | of 2 states, each |")
+    assert [row.split("|")[1].split()[0] for row in rows] == [
+        "`policy.mode`",
+        "NumPy",
+        "StableHLO,",
+        "ONNX,",
+    ]

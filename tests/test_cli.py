@@ -96,7 +96,7 @@ def test_a_return_that_is_not_finite_is_null_in_json(trained, monkeypatch, capsy
     measured = beeline.run.evaluate_run(trained)
     for name in ("return_", "normalized_return"):
         object.__setattr__(measured, name, np.full(1, np.inf))
-    monkeypatch.setattr(beeline.run, "evaluate_run", lambda run: measured)
+    monkeypatch.setattr(beeline.run, "evaluate_run", lambda *_: measured)
     assert main(["evaluate", str(trained.path), "--json"]) == 0
     out = capsys.readouterr().out
     assert json.loads(out, parse_constant=pytest.fail)["return"] == [None]
@@ -165,7 +165,7 @@ def test_where_runs_go(asked):
         (["train", "--improvement.learning-rate", "nan"], "improvement.learning-rate is nan"),
         (["train", "--horizn", "3"], "Unrecognized options: --horizn, 3; perhaps you meant --hor"),
         (["trian"], "unknown command 'trian': did you mean 'train'"),
-        ([], "Expected one of {train, resume, evaluate, plot, "),
+        ([], "Expected one of {train, resume, evaluate, export, plot, "),
         (["plot"], "name at least one run directory to plot"),
         (["evaluate"], "Missing from beeline evaluate"),
         (["evaluate", "no/such/run"], "there is no run directory no/such/run"),

@@ -56,7 +56,7 @@ FLOORS = (
     {"control", "diagnostics", "training"},
     {"theory"},
     {"online_dt", "sac"},
-    {"build"},
+    {"build", "export"},
     {"examine", "run"},
     {"forecast"},
     {"cli"},

@@ -33,6 +33,7 @@ RUNS = {
     "double-integrator": Settings(100, 10_000, NAME),
     "unstable-pole": Settings(100, 10_000, NAME),
     "cart-pole": Settings(250, 15_000, NAME),
+    "reaction-diffusion": Settings(100, 10_000, NAME),
 }
 """How long episodes are, and for how many environment steps policies are trained."""
 SOONER = {"pendulum": (4_000,)}

@@ -428,7 +428,7 @@ def test_what_does_not_know_of_ends_says_so(config, tiny):
         beeline.train("cart-pole-balance", config=Config(horizon=30, imagination="episodes"))
     with pytest.raises(ValueError, match="unknown termination 'guessed'"):
         Config(termination="guessed")
-    with pytest.raises(RunError, match="moves by chance, or can terminate: choose another"):
+    with pytest.raises(RunError, match="can terminate or does not end: choose another"):
         beeline.train("cart-pole-balance", horizon=30, model="online-dt")
     with pytest.raises(ValueError, match="can terminate, but what is examined are whole episodes"):
         beeline.diagnose("cart-pole-balance", ["markov"], [5])

@@ -10,12 +10,13 @@ from jaxtyping import Array, Float
 
 from beeline.build._algorithm import exploration_of
 from beeline.build._continuing import check_continuing
-from beeline.build._networks import NO_DRAWS, Draws, build_model
+from beeline.build._networks import NO_DRAWS, Draws, build_model, modes_of
 from beeline.config import BASELINES, Config
 from beeline.control import is_noisy
 from beeline.envs import Environment, make
 from beeline.envs._transition import transition
 from beeline.models import knows_windows
+from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling
 from beeline.training.choice import weigh
 from beeline.training.episodes import Episode
@@ -67,7 +68,9 @@ def _chosen(config: Config, env: Environment | None, draws: Draws) -> Config:
         why = f"the model {config.model!r} knows whole episodes only"
         return dataclasses.replace(whole, because=why)
     episodes = _warm_up(config, env)
-    values = StateScaling.fit(episodes.states).encode(episodes.states)
+    count = modes_of(config, env)
+    modes = None if count is None else Modes.fit(episodes.states, count)
+    values = StateScaling.fit(episodes.states, modes=modes).encode(episodes.states)
     found = weigh(np.asarray(values, float), np.asarray(episodes.actions), noisy=is_noisy(env))
     if not found.for_windows:
         return dataclasses.replace(whole, because=str(found))

@@ -20,6 +20,7 @@ from beeline.models import (
     TerminationModel,
     WorldModel,
 )
+from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy, SquashedGaussian
 from beeline.training.critic import Critic
@@ -60,6 +61,42 @@ class Draws(NamedTuple):
 
 
 NO_DRAWS = Draws()
+
+_MANY = 64
+"""Entries of a state, beyond which networks see its principal components."""
+_MODES = 32
+"""How many, unless the configuration says so."""
+
+
+def modes_of(config: Config, env: Sized) -> int | None:
+    """Say how many principal components networks see states by.
+
+    Args:
+        config: The run.
+        env: Its environment.
+
+    Returns:
+        Their number; None for all entries of the state as they are.
+
+    Raises:
+        ValueError: If more are asked for than a state has entries, or without their statistics.
+    """
+    wanted, standardise = config.world_model.modes, config.world_model.standardise
+    if wanted == "auto":
+        return _MODES if standardise and env.state_dim > _MANY else None
+    if wanted == "all":
+        return None
+    if not standardise:
+        raise ValueError(
+            f"world-model.modes is {wanted}, but states are not standardised: give all, or leave "
+            "world-model.no-standardise out"
+        )
+    if int(wanted) > env.state_dim:
+        raise ValueError(
+            f"world-model.modes is {wanted}, but a state of {env.name} has {env.state_dim} "
+            "entries: give at most that, or all"
+        )
+    return int(wanted)
 
 
 def build_model(
@@ -121,15 +158,15 @@ def markov_model(config: Config, env: Sized, *, key: PRNGKeyArray) -> WorldModel
     Returns:
         The model.
     """
-    fields = config.world_model
+    fields, scaling = config.world_model, _scaling(config, env)
     return MarkovModel(
         env.state_dim,
         env.action_dim,
         env.horizon,
         hidden_sizes=fields.hidden,
         frequencies=_frequencies(config, fields.frequencies),
-        scaling=_scaling(config, env),
-        change=jnp.ones(env.state_dim) if fields.units == "change" else None,
+        scaling=scaling,
+        change=jnp.ones(scaling.width) if fields.units == "change" else None,
         key=key,
     )
 
@@ -258,8 +295,14 @@ def _frequencies(config: Config, count: int) -> int | None:
 
 
 def _scaling(config: Config, env: Sized) -> StateScaling:
-    identity = StateScaling.identity(env.state_dim)
-    return StateScaling(identity.mean, identity.scale, compress=config.world_model.standardise)
+    count = modes_of(config, env)
+    identity = StateScaling.identity(env.state_dim if count is None else count)
+    return StateScaling(
+        identity.mean,
+        identity.scale,
+        compress=config.world_model.standardise,
+        modes=None if count is None else Modes.blank(env.state_dim, count),
+    )
 
 
 def _around_core(

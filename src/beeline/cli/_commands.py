@@ -75,6 +75,30 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Export:
+    """Write the policy of a run to one file that runs without Beeline."""
+
+    run: tyro.conf.Positional[Path]
+    """Directory of the run."""
+    to: str
+    """What to write: numpy (arrays, for NumPy alone), stablehlo (for JAX alone) or onnx (for any
+    ONNX runtime)."""
+    out: Path | None = None
+    """The file; policy-seedSEED in the directory of the run if not given."""
+    seed: int | None = None
+    """Which of the run's policies, by its seed; the first if not given."""
+    overwrite: bool = False
+    """Whether to replace another file there."""
+    env: str | None = None
+    """module:Name of the environment, if the run was trained on one of one's own, and `--env.NAME
+    VALUE` for each constant that it was trained with."""
+    model: str | None = None
+    """module:name of the function that draws its world model, if that is of one's own."""
+    policy_factory: str | None = None
+    """module:name of the function that draws its policy, if that is of one's own."""
+
+
+@dataclass(frozen=True)
 class Plot:
     """Draw the figures of a run again, or the learning curves of several together."""
 

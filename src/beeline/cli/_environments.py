@@ -9,7 +9,7 @@ from beeline.cli._constants import constant
 from beeline.cli._mistakes import CommandError, mistakes
 
 _FLAG = "--env."
-_COMMANDS = ("train", "resume", "evaluate", "plot", "diagnose")
+_COMMANDS = ("train", "resume", "evaluate", "export", "plot", "diagnose")
 
 
 def split_constants(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from beeline._choices import choose
-from beeline.cli._commands import Diagnose, Evaluate, Plot, Resume, Train
+from beeline.cli._commands import Diagnose, Evaluate, Export, Plot, Resume, Train
 from beeline.config import MODELS, register_model
 
 
@@ -31,7 +31,7 @@ def drawn(command: Train) -> tuple[dict[str, Any], dict[str, Any]]:
     return draws._asdict(), fields_of(command.model, draws)
 
 
-def own_of(command: Resume | Evaluate | Plot | Diagnose) -> dict[str, Any]:
+def own_of(command: Resume | Evaluate | Export | Plot | Diagnose) -> dict[str, Any]:
     """Say what a command hands over of a run's model and policy.
 
     Args:

@@ -13,8 +13,7 @@ import platform
 import re
 import signal
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +21,7 @@ import tyro
 
 from beeline import config as configuration
 from beeline._choices import choose
-from beeline.cli._commands import Diagnose, Evaluate, Fit, List, Plot, Resume, Train
+from beeline.cli._commands import Diagnose, Evaluate, Export, Fit, List, Plot, Resume, Train
 from beeline.cli._environments import (
     describe,
     environment,
@@ -32,6 +31,7 @@ from beeline.cli._environments import (
 )
 from beeline.cli._factories import drawn, names_of_models, own_of
 from beeline.cli._fit import fit
+from beeline.cli._messages import say, warnings_in_one_line
 from beeline.cli._mistakes import CommandError, mistakes
 from beeline.cli._parser_boxes import one_line
 from beeline.cli._returns import print_returns
@@ -39,6 +39,7 @@ from beeline.cli._streams import BROKEN_PIPE, flush_streams, prepare_streams
 from beeline.config import BASELINES, MODELS, PRESETS, Config
 from beeline.envs import descriptions
 from beeline.envs._registry import ENTRIES
+from beeline.export._formats import FORMATS, ExportError
 
 _DESCRIPTION = """Learn control policies by backpropagating through learned world models.
 
@@ -51,7 +52,7 @@ _STRICTNESS = ("JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION", "JAX_TRA
 
 _FLAG = re.compile(r"--horizon(=|$)")
 
-_COMMANDS = ("train", "resume", "evaluate", "plot", "diagnose", "fit", "list")
+_COMMANDS = ("train", "resume", "evaluate", "export", "plot", "diagnose", "fit", "list")
 _FAILURE, _INTERRUPTED, _TERMINATED = 1, 130, 143
 
 
@@ -94,6 +95,7 @@ def _do(command: Any, given: Sequence[str], constants: Mapping[str, str]) -> int
     do: dict[type, Callable[[Any, Mapping[str, str]], int]] = {
         Resume: _resume,
         Evaluate: _evaluate,
+        Export: _export,
         Plot: _plot,
         Diagnose: _diagnose,
         Fit: lambda command, _: fit(command),
@@ -129,6 +131,7 @@ def _parse(arguments: list[str]) -> Any:
         Annotated[Train, tyro.conf.subcommand("train", default=_defaults(arguments))]
         | Annotated[Resume, tyro.conf.subcommand("resume")]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+        | Annotated[Export, tyro.conf.subcommand("export")]
         | Annotated[Plot, tyro.conf.subcommand("plot")]
         | Annotated[Diagnose, tyro.conf.subcommand("diagnose")]
         | Annotated[Fit, tyro.conf.subcommand("fit")]
@@ -222,7 +225,7 @@ def _finish(training: Callable[[], Any]) -> int:
     from beeline import run
 
     try:
-        with _warnings_in_one_line():
+        with warnings_in_one_line():
             trained = training()
     except run.RunError as error:
         raise CommandError(str(error)) from None
@@ -247,32 +250,13 @@ def _finish(training: Callable[[], Any]) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def _warnings_in_one_line() -> Iterator[None]:
-    from beeline.run import RunWarning
-
-    with warnings.catch_warnings():
-        # Not an error, even where Python is told to make errors of warnings.
-        warnings.simplefilter("always", UserWarning)
-        show = warnings.showwarning
-
-        def say(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
-            if issubclass(category, RunWarning) or category is UserWarning:
-                _say(str(message))
-            else:
-                show(message, category, *rest, **more)
-
-        warnings.showwarning = say
-        yield
-
-
 def _evaluate(command: Evaluate, constants: Mapping[str, str]) -> int:
     from beeline import run
     from beeline.run.directory.records import plain
 
     env = handed_over(command.run, command.env, constants)
     try:
-        with _warnings_in_one_line():
+        with warnings_in_one_line():
             loaded = run.load(command.run, env=env, **own_of(command))
             measured = run.evaluate_run(loaded, command.horizon)
     except run.RunError as error:
@@ -296,13 +280,31 @@ def _evaluate(command: Evaluate, constants: Mapping[str, str]) -> int:
     return 0
 
 
+def _export(command: Export, constants: Mapping[str, str]) -> int:
+    with mistakes():
+        choose("format", command.to, FORMATS)
+    from beeline import run
+
+    env = handed_over(command.run, command.env, constants)
+    try:
+        with warnings_in_one_line():
+            loaded = run.load(command.run, env=env, **own_of(command))
+        file = loaded.export(
+            command.out, to=command.to, seed=command.seed, overwrite=command.overwrite
+        )
+    except (run.RunError, ExportError) as error:
+        raise CommandError(str(error)) from None
+    print(file)
+    return 0
+
+
 def _plot(command: Plot, constants: Mapping[str, str]) -> int:
     from beeline import run
 
     if not command.runs:
         raise CommandError("name at least one run directory to plot")
     try:
-        with _warnings_in_one_line():
+        with warnings_in_one_line():
             if len(command.runs) == 1:
                 env = handed_over(command.runs[0], command.env, constants)
                 drawn = run.draw_run(run.load(command.runs[0], env=env, **own_of(command)))
@@ -339,7 +341,7 @@ def _diagnose(command: Diagnose, constants: Mapping[str, str]) -> int:
 
     try:
         require_devices()
-        with _warnings_in_one_line():
+        with warnings_in_one_line():
             env = handed_over(Path(given), command.env, constants) if of_run else None
             report = diagnose(
                 run.load(given, env=env, **own_of(command))
@@ -383,11 +385,5 @@ def _list(command: List) -> int:
 
 
 def _refuse(message: str, code: int) -> int:
-    _say(message)
+    say(message)
     return code
-
-
-def _say(message: str) -> None:
-    line = " ".join(part.strip() for part in message.splitlines())
-    with contextlib.suppress(BrokenPipeError):
-        print(f"beeline: {line}", file=sys.stderr)

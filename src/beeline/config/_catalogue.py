@@ -34,6 +34,7 @@ WORLD_MODEL = (
 OWN_MODEL = (
     *(name for name in WORLD_MODEL if name != "world_model"),
     "world_model.standardise",
+    "world_model.modes",
     "world_model.hidden",
     "world_model.frequencies",
 )

@@ -144,6 +144,26 @@ class ChoiceOrNumber(Rule):
 
 
 @final
+@dataclasses.dataclass(frozen=True)
+class ChoiceOrCount(Rule):
+    """One of some names, or a whole number of at least 1, kept as a text."""
+
+    options: Mapping[str, Any]
+
+    @override
+    def __call__(self, flag: str, value: Any) -> str:
+        if isinstance(value, str) and value in self.options:
+            return str(value)
+        try:
+            return str(Count(1)(flag, int(value) if isinstance(value, str) else value))
+        except (TypeError, ValueError):
+            names = ", ".join(self.options)
+            raise ValueError(
+                f"{flag} is {value!r}: give {names} or an integer of at least 1"
+            ) from None
+
+
+@final
 class Switch(Rule):
     """True or false."""
 

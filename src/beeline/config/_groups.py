@@ -12,13 +12,14 @@ from beeline.config._fields import (
     POSITIVE,
     SHARE,
     Choice,
+    ChoiceOrCount,
     Count,
     Group,
     Sizes,
     Switch,
     field,
 )
-from beeline.config._names import CLOCKS, DISTURBANCES, OPTIMISERS, SQUASHES, UNITS
+from beeline.config._names import CLOCKS, DISTURBANCES, MODES, OPTIMISERS, SQUASHES, UNITS
 
 
 def check_heads(flag: str, width: int, heads: int) -> None:
@@ -60,6 +61,9 @@ class Model(Group):
     """Sine and cosine pairs of each action entry in the tokens of a sequence model."""
     standardise: bool = field(True, Switch())
     """Whether states are compressed and standardised with statistics of the warm-up."""
+    modes: str = field("auto", ChoiceOrCount(MODES), since=3, before="all")
+    """Principal components of the state that networks see: a number, `all` entries as they are, or
+    `auto`: 32 of a state of more than 64 entries."""
     units: str = field("change", Choice(UNITS), since=3, before="state")
     """What the Markov model predicts changes in: the spread of the `state` or of the `change`."""
 

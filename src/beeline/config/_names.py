@@ -36,6 +36,12 @@ UNITS = {
 }
 
 
+MODES = {
+    "auto": "32 principal components of a state of more than 64 entries, else all entries.",
+    "all": "All entries of the state.",
+}
+
+
 IMAGINATIONS = {
     "episodes": "Whole episodes, from where the task's start (the paper).",
     "windows": "Windows from any state seen, with a critic at their end.",

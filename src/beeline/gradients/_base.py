@@ -229,7 +229,7 @@ class PolicyGradient(Module):
         initial_states: Float[Array, "batch state"],
         noise: Float[Array, "batch time action"],
         first: Int[Array, " batch"] | None = None,
-        disturbances: Float[Array, "batch time state"] | None = None,
+        disturbances: Float[Array, "batch time code"] | None = None,
     ) -> tuple[tuple[Float[Array, ""], Imagined], Policy]:
         """Compute the objective and its gradient.
 

@@ -31,7 +31,7 @@ def rollout(
     state: Float[Array, " state"],
     noise: Float[Array, "time action"],
     first: Int[Array, ""] | None = None,
-    disturbances: Float[Array, "time state"] | None = None,
+    disturbances: Float[Array, "time code"] | None = None,
     *,
     through_policy: float,
     through_states: float,

@@ -42,7 +42,7 @@ class Direct(PolicyGradient):
         initial_states: Float[Array, "batch state"],
         noise: Float[Array, "batch time action"],
         first: Int[Array, " batch"] | None = None,
-        disturbances: Float[Array, "batch time state"] | None = None,
+        disturbances: Float[Array, "batch time code"] | None = None,
     ) -> tuple[tuple[Float[Array, ""], Imagined], Policy]:
         if model.state_fed:
             raise ValueError(

@@ -49,7 +49,7 @@ class Unrolled(PolicyGradient):
         initial_states: Float[Array, "batch state"],
         noise: Float[Array, "batch time action"],
         first: Int[Array, " batch"] | None = None,
-        disturbances: Float[Array, "batch time state"] | None = None,
+        disturbances: Float[Array, "batch time code"] | None = None,
     ) -> tuple[tuple[Float[Array, ""], Imagined], Policy]:
         @partial(eqx.filter_value_and_grad, has_aux=True)
         def value(policy: Policy) -> tuple[Float[Array, ""], Imagined]:

@@ -37,7 +37,7 @@ class WorldModel(Module, Generic[Carry]):
         states: Float[Array, "time state"],
         actions: Float[Array, "time action"],
         first: Int[ArrayLike, ""] = 0,
-    ) -> Float[Array, "time state"]:
+    ) -> Float[Array, "time code"]:
         """Predict the state after each action, in the coordinates of `scaling`.
 
         Args:
@@ -145,7 +145,7 @@ class WorldModel(Module, Generic[Carry]):
         states: Float[Array, "time state"],
         actions: Float[Array, "time action"],
         first: Int[ArrayLike, ""] = 0,
-        disturbances: Float[Array, "time state"] | None = None,
+        disturbances: Float[Array, "time code"] | None = None,
     ) -> Float[Array, "time state"]:
         """Predict the state after each action.
 
@@ -225,7 +225,7 @@ def residuals(
     states: Float[Array, "times state"],
     actions: Float[Array, "time action"],
     first: Int[ArrayLike, ""] = 0,
-) -> Float[Array, "time state"]:
+) -> Float[Array, "time code"]:
     """Say what a model's predictions lack of what was seen: noise, and its own errors.
 
     Args:

@@ -66,12 +66,13 @@ class ActionsModel(SequenceModel):
         """
         state_key, action_key, decoder_key = jax.random.split(key, 3)
         features = time_feature_count(frequencies)
+        self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        codes = self.scaling.width
         self.core = core
-        self.embed_state = Linear(state_dim + features, core.width, key=state_key)
+        self.embed_state = Linear(codes + features, core.width, key=state_key)
         inputs = action_dim * (1 + 2 * harmonics) + features
         self.embed_action = Linear(inputs, core.width, key=action_key)
-        self.decoder = MLP((core.width, *decoder_sizes, state_dim), key=decoder_key)
-        self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        self.decoder = MLP((core.width, *decoder_sizes, codes), key=decoder_key)
         self.horizon = horizon
         self.frequencies = frequencies
         self.harmonics = harmonics
@@ -82,7 +83,7 @@ class ActionsModel(SequenceModel):
         states: Float[Array, "time state"],
         actions: Float[Array, "time action"],
         first: Int[ArrayLike, ""] = 0,
-    ) -> Float[Array, "time state"]:
+    ) -> Float[Array, "time code"]:
         check_length(actions.shape[0], self.horizon)
         start = self._state_token(states[0], first)
         rest = self._action_token(actions, first + jnp.arange(actions.shape[0]))

@@ -67,11 +67,12 @@ class HistoryModel(SequenceModel):
             key: Random key.
         """
         embed_key, decoder_key = jax.random.split(key)
-        inputs = state_dim + action_dim * (1 + 2 * harmonics) + time_feature_count(frequencies)
+        self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        codes = self.scaling.width
+        inputs = codes + action_dim * (1 + 2 * harmonics) + time_feature_count(frequencies)
         self.core = core
         self.embed = Linear(inputs, core.width, key=embed_key)
-        self.decoder = MLP((core.width, *decoder_sizes, state_dim), key=decoder_key)
-        self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        self.decoder = MLP((core.width, *decoder_sizes, codes), key=decoder_key)
         self.horizon = horizon
         self.frequencies = frequencies
         self.harmonics = harmonics
@@ -83,7 +84,7 @@ class HistoryModel(SequenceModel):
         states: Float[Array, "time state"],
         actions: Float[Array, "time action"],
         first: Int[ArrayLike, ""] = 0,
-    ) -> Float[Array, "time state"]:
+    ) -> Float[Array, "time code"]:
         check_length(actions.shape[0], self.horizon)
         values = self.scaling.encode(states)
         tokens = self._tokens(values, actions, first + jnp.arange(actions.shape[0]))
@@ -111,14 +112,14 @@ class HistoryModel(SequenceModel):
 
     def _tokens(
         self,
-        values: Float[Array, "*time state"],
+        values: Float[Array, "*time code"],
         actions: Float[Array, "*time action"],
         t: Int[ArrayLike, "*time"],
     ) -> Float[Array, "*time hidden"]:
         return self.embed(self._with_time(t, values, action_features(actions, self.harmonics)))
 
     def _decode(
-        self, values: Float[Array, "*time state"], outputs: Float[Array, "*time hidden"]
-    ) -> Float[Array, "*time state"]:
+        self, values: Float[Array, "*time code"], outputs: Float[Array, "*time hidden"]
+    ) -> Float[Array, "*time code"]:
         predicted = self.decoder(outputs)
         return values + predicted if self.difference else predicted

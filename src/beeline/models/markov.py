@@ -27,7 +27,7 @@ class MarkovModel(WorldModel[None]):
     one_step: ClassVar[bool] = True
     network: MLP
     scaling: StateScaling
-    change: Float[Array, " state"] | None
+    change: Float[Array, " code"] | None
     """Unit of each entry of the network's output, in standardised states; 1 if None."""
     horizon: int = eqx.field(static=True)
     frequencies: int | None = eqx.field(static=True)
@@ -42,7 +42,7 @@ class MarkovModel(WorldModel[None]):
         hidden_sizes: tuple[int, ...] = (64, 64),
         frequencies: int | None = 0,
         scaling: StateScaling | None = None,
-        change: Float[Array, " state"] | None = None,
+        change: Float[Array, " code"] | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the network.
@@ -58,9 +58,10 @@ class MarkovModel(WorldModel[None]):
                 them to the spread of the changes seen. Left out, they are 1 and stay so.
             key: Random key.
         """
-        inputs = state_dim + action_dim + time_feature_count(frequencies)
-        self.network = MLP((inputs, *hidden_sizes, state_dim), key=key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        codes = self.scaling.width
+        inputs = codes + action_dim + time_feature_count(frequencies)
+        self.network = MLP((inputs, *hidden_sizes, codes), key=key)
         self.change = change
         self.horizon = horizon
         self.frequencies = frequencies
@@ -75,6 +76,8 @@ class MarkovModel(WorldModel[None]):
             The model in these units.
         """
         spread = jnp.std(jnp.diff(self.scaling.encode(states), axis=-2), axis=(0, 1))
+        modes = self.scaling.modes
+        spread = spread if modes is None else modes.units(spread)
         return eqx.tree_at(
             lambda m: m.change,
             self,
@@ -130,7 +133,7 @@ class MarkovModel(WorldModel[None]):
         states: Float[Array, "time state"],
         actions: Float[Array, "time action"],
         first: Int[ArrayLike, ""] = 0,
-    ) -> Float[Array, "time state"]:
+    ) -> Float[Array, "time code"]:
         check_length(actions.shape[0], self.horizon)
         return self._next(states, actions, first + jnp.arange(actions.shape[0]))
 
@@ -155,19 +158,19 @@ class MarkovModel(WorldModel[None]):
         states: Float[Array, "*time state"],
         actions: Float[Array, "*time action"],
         t: Int[ArrayLike, "*time"],
-    ) -> Float[Array, "*time state"]:
+    ) -> Float[Array, "*time code"]:
         values = self.scaling.encode(states)
         return values + self._unit() * self._changes(values, actions, t)
 
     def _changes(
         self,
-        values: Float[Array, "*time state"],
+        values: Float[Array, "*time code"],
         actions: Float[Array, "*time action"],
         t: Int[ArrayLike, "*time"],
-    ) -> Float[Array, "*time state"]:
+    ) -> Float[Array, "*time code"]:
         time = time_features(t, self.horizon, self.frequencies)
         return self.network(jnp.concatenate([values, actions, time], axis=-1))
 
-    def _unit(self) -> Float[Array, " state"]:
+    def _unit(self) -> Float[Array, " code"]:
         change = jnp.ones_like(self.scaling.mean) if self.change is None else self.change
         return jax.lax.stop_gradient(change)

@@ -60,11 +60,11 @@ class RewardModel(Module):
             key: Random key.
         """
         running_key, last_key = jax.random.split(key)
-        inputs = state_dim + action_dim
+        self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        inputs = self.scaling.width + action_dim
         features = time_feature_count(frequencies)
         self.running = MLP((inputs + features, *hidden_sizes, 1), jax.nn.silu, key=running_key)
         self.last = MLP((inputs, *hidden_sizes, 1), jax.nn.silu, key=last_key)
-        self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         self.mean = jnp.zeros(2)
         self.scale = jnp.ones(2)
         self.horizon = horizon

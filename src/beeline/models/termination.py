@@ -41,9 +41,9 @@ class TerminationModel(Module):
             scaling: Coordinates in which states are seen; physical units if not given.
             key: Random key.
         """
-        sizes = (2 * state_dim + action_dim, *hidden_sizes, 1)
-        self.network = MLP(sizes, jax.nn.silu, last_scale=0.01, key=key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        sizes = (2 * self.scaling.width + action_dim, *hidden_sizes, 1)
+        self.network = MLP(sizes, jax.nn.silu, last_scale=0.01, key=key)
 
     def standardise(self, scaling: StateScaling) -> "TerminationModel":
         """Take coordinates from data.

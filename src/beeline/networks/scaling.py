@@ -2,7 +2,8 @@
 
 States of the tasks span 0.04 to 5000 and some grow exponentially, so they are first
 compressed by symlog(x) = sign(x) log(1 + |x|) (Hafner et al. 2023, arXiv:2301.04104, Eq. 1)
-and then standardised with statistics of the data.
+and then standardised with statistics of the data. Of states of many entries, it may be the leading
+principal components that this is done to, in the place of the entries.
 """
 
 from typing import final
@@ -14,6 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from beeline._module import Module
+from beeline.networks.modes import Modes
 
 _SMALLEST_SCALE = 1e-6
 
@@ -57,14 +59,26 @@ def _sign(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 class StateScaling(Module):
     """Affine map, after an optional symlog, between physical and network coordinates.
 
-    Its statistics are data, not weights: no gradient reaches them.
+    Its statistics are data, not weights: no gradient reaches them. There is one coordinate, here
+    called a code, for each entry of the state, or for each of its `modes`.
     """
 
-    mean: Float[Array, " state"]
-    scale: Float[Array, " state"]
+    mean: Float[Array, " code"]
+    scale: Float[Array, " code"]
     compress: bool = eqx.field(static=True, default=False)
     bounded: bool = eqx.field(static=True, default=False)
     """Whether decoded states are kept from overflowing; only with `compress`."""
+    modes: Modes | None = None
+    """Components that states are reduced to, before the symlog; None for all entries."""
+
+    @property
+    def width(self) -> int:
+        """Number of coordinates.
+
+        Returns:
+            That of the state's entries, or of its modes.
+        """
+        return self.mean.shape[0]
 
     @classmethod
     def identity(cls, state_dim: int) -> "StateScaling":
@@ -86,6 +100,7 @@ class StateScaling(Module):
         compress: bool = True,
         bounded: bool = False,
         chances: Float[Array, " episode"] | None = None,
+        modes: Modes | None = None,
     ) -> "StateScaling":
         """Standardise to zero mean and unit variance over all leading axes.
 
@@ -94,20 +109,23 @@ class StateScaling(Module):
             compress: Whether to apply symlog first.
             bounded: Whether decoded states are kept from overflowing.
             chances: Weights of the first axis, their sum 1; equal if not given.
+            modes: Components that states are reduced to; all entries if not given.
 
         Returns:
             The map fitted to these states.
         """
-        values = symlog(states) if compress else states
+        values = states if modes is None else modes.project(states)
+        values = symlog(values) if compress else values
         axes = tuple(range(values.ndim - 1))
         if chances is None:
             mean, scale = jnp.mean(values, axis=axes), jnp.std(values, axis=axes)
         else:
             mean = chances @ jnp.mean(values, axis=axes[1:])
             scale = jnp.sqrt(chances @ jnp.mean((values - mean) ** 2, axis=axes[1:]))
-        return cls(mean, jnp.maximum(scale, _SMALLEST_SCALE), compress, bounded)
+        scale = scale if modes is None else modes.units(scale)
+        return cls(mean, jnp.maximum(scale, _SMALLEST_SCALE), compress, bounded, modes)
 
-    def encode(self, states: Float[Array, "*batch state"]) -> Float[Array, "*batch state"]:
+    def encode(self, states: Float[Array, "*batch state"]) -> Float[Array, "*batch code"]:
         """Map physical states to network coordinates.
 
         Args:
@@ -116,11 +134,12 @@ class StateScaling(Module):
         Returns:
             Standardised states.
         """
-        values = symlog(states) if self.compress else states
+        values = states if self.modes is None else self.modes.project(states)
+        values = symlog(values) if self.compress else values
         return (values - jax.lax.stop_gradient(self.mean)) / jax.lax.stop_gradient(self.scale)
 
-    def decode(self, values: Float[Array, "*batch state"]) -> Float[Array, "*batch state"]:
-        """Invert `encode`.
+    def decode(self, values: Float[Array, "*batch code"]) -> Float[Array, "*batch state"]:
+        """Invert `encode`; with modes, on the states that they span.
 
         Args:
             values: Standardised states.
@@ -131,7 +150,8 @@ class StateScaling(Module):
         states = values * jax.lax.stop_gradient(self.scale) + jax.lax.stop_gradient(self.mean)
         if self.bounded:
             states = jnp.clip(states, -LARGEST_CODE, LARGEST_CODE)
-        return symexp(states) if self.compress else states
+        states = symexp(states) if self.compress else states
+        return states if self.modes is None else self.modes.expand(states)
 
 
 def time_features(

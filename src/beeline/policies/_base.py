@@ -6,6 +6,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from beeline._module import Module
+from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling
 
 
@@ -14,6 +15,15 @@ class Policy(Module):
 
     Leading axes of state, time and noise are batch axes.
     """
+
+    @property
+    def modes(self) -> Modes | None:
+        """Components of the state that the policy sees in the place of its entries.
+
+        Returns:
+            These; None for all entries, as it is unless a policy overrides this.
+        """
+        return None
 
     @abc.abstractmethod
     def sample(

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from beeline._choices import choose
 from beeline.networks.layers import MLP
+from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling, time_feature_count, time_features
 from beeline.policies._base import Policy
 from beeline.policies._squash import SQUASHES
@@ -67,14 +68,19 @@ class SquashedGaussian(Policy):
             ValueError: If there is no such squash.
         """
         choose("squash", squash, SQUASHES)
-        inputs = state_dim + time_feature_count(frequencies)
-        self.network = MLP((inputs, *hidden_sizes, 2 * action_dim), last_scale=0.01, key=key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        inputs = self.scaling.width + time_feature_count(frequencies)
+        self.network = MLP((inputs, *hidden_sizes, 2 * action_dim), last_scale=0.01, key=key)
         self.horizon = horizon
         self.frequencies = frequencies
         self.mean_bound = mean_bound
         self.deviations = deviations
         self.squash = squash
+
+    @property
+    @override
+    def modes(self) -> Modes | None:
+        return self.scaling.modes
 
     def distribution(
         self, state: Float[Array, "*batch state"], t: Int[ArrayLike, "*batch"]

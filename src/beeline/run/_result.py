@@ -123,6 +123,46 @@ class Run(ArraysInside):
         """
         return self.policies[0]
 
+    def export(
+        self,
+        out: str | Path | None = None,
+        *,
+        to: str = "numpy",
+        seed: int | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write a learned policy to one file that runs without Beeline.
+
+        Args:
+            out: The file; `policy-seedSEED` in the run's directory if not given.
+            to: `numpy`, `stablehlo` or `onnx`.
+            seed: Which policy, of `seeds`; the first if not given.
+            overwrite: Whether another file there may be replaced.
+
+        Returns:
+            The file.
+
+        Raises:
+            RunError: If the run has no such seed, or no directory and no file is given.
+            ExportError: If there is no such format, the file cannot be written, or the policy
+                cannot be exported to it.
+        """
+        from beeline.export import FORMATS, export_policy
+
+        seed = self.seeds[0] if seed is None else seed
+        if seed not in self.seeds:
+            raise RunError(f"seed is {seed}: this run has {', '.join(map(str, self.seeds))}")
+        if out is None and self.path is None:
+            raise RunError("this run has no directory: name a file to export to")
+        if out is None:
+            suffix = FORMATS[to].suffix if to in FORMATS else ""
+            out = (self.path or Path()) / f"policy-seed{seed}{suffix}"
+        policy = self.policies[self.seeds.index(seed)]
+        about = {"model": self.config.model, "seed": seed, "iterations": len(self.records)}
+        return export_policy(
+            policy, self.env, files.expand(out), to=to, overwrite=overwrite, about=about
+        )
+
     @property
     def model(self) -> WorldModel:
         """The learned world model.

@@ -11,7 +11,8 @@ from beeline.networks.layers import MLP
 from beeline.policies import Policy
 from beeline.policies._squash import squashed_sample
 
-_LIMIT = 10.0
+LIMIT = 10.0
+"""Of standardised observations."""
 _LOG_DEVIATIONS = (-20.0, 2.0)
 
 
@@ -96,6 +97,6 @@ class Actor(Policy):
         if self.horizon is not None:
             time = jnp.asarray(t, state.dtype)[..., None] / self.horizon
             observation = jnp.concatenate([state, time], axis=-1)
-        seen = jnp.clip((observation - self.mean) / self.deviation, -_LIMIT, _LIMIT)
+        seen = jnp.clip((observation - self.mean) / self.deviation, -LIMIT, LIMIT)
         mean, log_deviation = jnp.split(self.network(seen), 2, axis=-1)
         return mean, log_deviation

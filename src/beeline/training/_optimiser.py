@@ -19,6 +19,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from beeline._module import Module
+from beeline.networks.modes import without_modes
 
 Weights = TypeVar("Weights")
 
@@ -69,7 +70,7 @@ class Optimiser(Module):
         Returns:
             The optimiser's state.
         """
-        return self._transform(1.0).init(eqx.filter(weights, eqx.is_inexact_array))
+        return self._transform(1.0).init(_trained(weights))
 
     def step(
         self,
@@ -94,7 +95,7 @@ class Optimiser(Module):
         Returns:
             The module and the state after the step, and how it went.
         """
-        trained = eqx.filter(weights, eqx.is_inexact_array)
+        trained, gradient = _trained(weights), without_modes(gradient)
         shrink, shorten, descent = _measure(gradient, min(self.clip, _LARGEST_STEP))
         taken = jnp.isfinite(value) & descent.taken
         shrunk = jax.tree.map(lambda g: g * shrink, gradient)
@@ -123,6 +124,10 @@ class Optimiser(Module):
             optax.scale_by_adam(),
             optax.add_decayed_weights(self.weight_decay, matrices),
         )
+
+
+def _trained(weights: Any) -> Any:
+    return eqx.filter(without_modes(weights), eqx.is_inexact_array)
 
 
 def _measure(gradient: Any, limit: float) -> tuple[Array, Array, Descent]:

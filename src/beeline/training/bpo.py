@@ -4,6 +4,8 @@ References:
     Paper, Algorithm 1.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple, final
 
 import equinox as eqx
@@ -15,6 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from beeline._module import Module
 from beeline.envs import Environment
 from beeline.models import RewardModel, TerminationModel, WorldModel
+from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
 from beeline.training._tally import Tally
@@ -149,26 +152,27 @@ class BPO(Module):
         episodes = random_episodes(self.env, self.exploration, self.warmup_episodes, key=warmup_key)
         buffer = Buffer.empty(self.env, self.warmup_episodes + self.iterations)
         buffer, _ = jax.lax.scan(lambda b, e: (b.add(e), None), buffer, episodes)
-        scaling = StateScaling.identity(self.env.state_dim)
+        scaling = self._coordinates(episodes.states)
         if self.standardise:
-            windows = self.critic_fitting is not None
-            scaling = StateScaling.fit(episodes.states, bounded=windows)
-            model = eqx.tree_at(lambda m: m.scaling, model, scaling)
-            policy = policy.standardise(scaling)
+            model = eqx.tree_at(lambda m: m.scaling, model, scaling(model.scaling.modes))
+            policy = policy.standardise(scaling(policy.modes))
         model = model.calibrate(episodes.unbroken)
         weights: dict[str, Any] = {"model": model, "policy": policy}
         ends = episodes.ends is not None
         if reward is not None:
-            weights["reward"] = reward.standardise(scaling, episodes.rewards, ends=ends)
+            seen = scaling(reward.scaling.modes)
+            weights["reward"] = reward.standardise(seen, episodes.rewards, ends=ends)
         if critic is not None:
-            critic = critic.standardise(scaling, episodes.rewards, ends=ends)
+            seen = scaling(critic.scaling.modes)
+            critic = critic.standardise(seen, episodes.rewards, ends=ends)
             weights["critic"] = Critics(critic, critic)
         if termination is not None:
-            weights["termination"] = termination.standardise(scaling)
+            weights["termination"] = termination.standardise(scaling(termination.scaling.modes))
         dyna = self.fitting.dyna
         if dyna is not None:
             dyna_key = jax.random.fold_in(warmup_key, self.warmup_episodes)
-            weights["one_step"] = dyna.draw(scaling, episodes.states, key=dyna_key)
+            seen = scaling(model.scaling.modes)
+            weights["one_step"] = dyna.draw(seen, episodes.states, key=dyna_key)
         deviation = jnp.maximum(jnp.std(episodes.mean_return), 1e-6)
         return BPOState(
             {one.name: one.init(weights[one.name]) for one in self.learners},
@@ -251,6 +255,21 @@ class BPO(Module):
         due = np.floor(episodes * self.env.horizon / steps_per_update).astype(int)
         due[0] = 0
         return np.diff(due)
+
+    def _coordinates(
+        self, states: Float[Array, "batch times state"]
+    ) -> Callable[[Modes | None], StateScaling]:
+        # Of all entries or of modes, as the part is built that is to see states so.
+        if not self.standardise:
+            return lambda modes: StateScaling.identity(self.env.state_dim)
+
+        @functools.cache
+        def of(count: int | None) -> StateScaling:
+            modes = None if count is None else Modes.fit(states, count)
+            bounded = self.critic_fitting is not None
+            return StateScaling.fit(states, bounded=bounded, modes=modes)
+
+        return lambda modes: of(None if modes is None else modes.count)
 
     def _explore(self, policy: Policy, *, key: PRNGKeyArray) -> Episode:
         noise_key, offsets_key, env_key = jax.random.split(key, 3)

@@ -102,12 +102,12 @@ class Critic(Module):
                 "discount is 1, but the critic sees no time, so that no value would be finite: "
                 "give a discount below 1, or let the critic see the time"
             )
-        inputs = state_dim + time_feature_count(frequencies)
+        self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
+        inputs = self.scaling.width + time_feature_count(frequencies)
         first, second = (
             MLP((inputs, *hidden_sizes, 1), last_scale=0.01, key=k) for k in jax.random.split(key)
         )
         self.networks = first, second
-        self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         self.middle, self.spread = jnp.zeros(()), jnp.ones(())
         self.least, self.most = jnp.asarray(-_UNKNOWN), jnp.asarray(_UNKNOWN)
         self.horizon, self.frequencies, self.discount = horizon, frequencies, discount
@@ -324,10 +324,11 @@ class CriticFitting(Learner):
     def prepare(self, weights: Critics, buffer: Buffer) -> Critics:
         if buffer.rewards is None:
             return weights
+        scaling = self.windows.scaling(buffer, weights.critic.scaling.modes)
         # Places without an episode repeat the first one.
         filled = buffer.newest(1.0)[:, None] > 0
         rewards = jnp.where(filled, buffer.rewards, buffer.rewards[:1])
-        seen = self.windows.scaling(buffer), rewards, self.windows.usual(buffer)
+        seen = scaling, rewards, self.windows.usual(buffer)
         ends = buffer.ends is not None
         return Critics(*(critic.standardise(*seen, ends=ends) for critic in weights))
 

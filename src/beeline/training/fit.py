@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Key
 
 from beeline.config import Config, preset
 from beeline.models import WorldModel
+from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling
 from beeline.training._optimiser import Optimiser
 from beeline.training.episodes import Buffer
@@ -70,7 +71,10 @@ def fit(
     if fitting is None:
         fitting = fitting_of(preset("default", horizon=max(2, actions.shape[1])))
     if standardise:
-        scaling = StateScaling.fit(states, compress=model.scaling.compress)
+        compress, modes = model.scaling.compress, model.scaling.modes
+        if modes is not None:
+            modes = Modes.fit(states, modes.count)
+        scaling = StateScaling.fit(states, compress=compress, modes=modes)
         model = eqx.tree_at(lambda m: m.scaling, model, scaling).calibrate(states)
     keys = jax.random.key(key) if isinstance(key, int) else key
     return _fit(fitting, model, Buffer(states, actions, jnp.asarray(len(states))), updates, keys)

@@ -32,7 +32,8 @@ class ModelFitting(Learner):
     def prepare(self, weights: WorldModel, buffer: Buffer) -> WorldModel:
         if self.windows is None:
             return weights
-        return eqx.tree_at(lambda model: model.scaling, weights, self.windows.scaling(buffer))
+        scaling = self.windows.scaling(buffer, weights.scaling.modes)
+        return eqx.tree_at(lambda model: model.scaling, weights, scaling)
 
     @override
     def slope(self, weights: WorldModel, context: Context, *, key: PRNGKeyArray) -> Slope:

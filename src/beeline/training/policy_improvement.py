@@ -45,7 +45,7 @@ class PolicyImprovement(Learner):
     def prepare(self, weights: Policy, buffer: Buffer) -> Policy:
         if self.windows is None:
             return weights
-        return weights.standardise(self.windows.scaling(buffer))
+        return weights.standardise(self.windows.scaling(buffer, weights.modes))
 
     @override
     def slope(self, weights: Policy, context: Context, *, key: PRNGKeyArray) -> Slope:

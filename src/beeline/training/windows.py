@@ -17,6 +17,7 @@ from beeline._module import Module
 from beeline.envs import Environment
 from beeline.gradients import alive
 from beeline.models import WorldModel, residuals
+from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling
 from beeline.training.episodes import Buffer, Ends
 
@@ -76,7 +77,7 @@ class Starts(NamedTuple):
     seen: Window
     """A window seen from each state on, or, where that is fresh, from that of another episode."""
 
-    def disturbances(self, model: WorldModel) -> Float[Array, "batch time state"]:
+    def disturbances(self, model: WorldModel) -> Float[Array, "batch time code"]:
         """Say what a model's predictions lack of the windows seen: the noise that came there.
 
         Args:
@@ -201,18 +202,22 @@ class Windows(Module):
         """
         return buffer.newest(_NEWEST)
 
-    def scaling(self, buffer: Buffer) -> StateScaling:
+    def scaling(self, buffer: Buffer, modes: Modes | None = None) -> StateScaling:
         """Fit the coordinates of states to what windows are drawn from.
 
         Args:
             buffer: Whole episodes.
+            modes: Components that states are reduced to, which stay as they are: were they to
+                turn, every network would have to learn anew. All entries if not given.
 
         Returns:
             The coordinates; physical ones, if states are not to be standardised.
         """
         if not self.standardise:
             return StateScaling.identity(buffer.states.shape[-1])
-        return StateScaling.fit(buffer.states, bounded=True, chances=self.chances(buffer))
+        return StateScaling.fit(
+            buffer.states, bounded=True, chances=self.chances(buffer), modes=modes
+        )
 
     def _choose(self, buffer: Buffer, batch: int, *, key: PRNGKeyArray) -> Int[Array, " batch"]:
         chances = self.chances(buffer)

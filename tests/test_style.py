@@ -55,7 +55,7 @@ FLOORS = (
     {"gradients"},
     {"control", "diagnostics", "training"},
     {"theory"},
-    {"online_dt", "sac"},
+    {"offline", "online_dt", "sac"},
     {"build", "export"},
     {"examine", "run"},
     {"forecast"},

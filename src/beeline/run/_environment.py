@@ -14,7 +14,10 @@ from beeline.envs._given import UNTRACED, fields_of, given_environment, name_of
 from beeline.envs._identity import differences, identity
 from beeline.envs._making import DEFAULT_HORIZON
 from beeline.envs._registry import ENTRIES
+from beeline.offline import System
 from beeline.run._errors import RunError
+from beeline.run._system_file import read_system
+from beeline.run.directory.layout import SYSTEM
 
 
 def chosen(
@@ -50,7 +53,8 @@ def identified(config: Config, env: Environment, *, checked: bool) -> Config:
     Args:
         config: The run, with the fields of `chosen`.
         env: Its environment.
-        checked: Whether to refuse one that breaks the contract.
+        checked: Whether to refuse one that breaks the contract; one that is learned from data
+            is not tried, for the library made it.
 
     Returns:
         The configuration; the same for a task of the library's own.
@@ -60,7 +64,7 @@ def identified(config: Config, env: Environment, *, checked: bool) -> Config:
     """
     if not config.environment:
         return config
-    report = check(env) if checked else None
+    report = check(env) if checked and not isinstance(env, System) else None
     if report is not None and not report.ok:
         raise RunError(
             f"{env.name} breaks the contract of an environment ({report.violations[0]}): "
@@ -87,7 +91,7 @@ def check_known(config: Config, source: Path) -> None:
         RunError: If the environment has to be handed over.
     """
     # A name that is looked up, never imported: the file may be somebody else's.
-    if config.task not in names():
+    if config.task not in names() and not (source / SYSTEM).exists():
         raise RunError(
             f"{source} was trained on an environment of its own, {config.task!r}: hand it over "
             "with env=, or on the command line with --env module:Name"
@@ -112,6 +116,8 @@ def environment_of(config: Config, given: Any, source: Path) -> Environment | No
     of_library = _is_of_library(config)
     if given is None and of_library:
         return None
+    if not of_library and (source / SYSTEM).exists():
+        return _of_data(config, given, source)
     env = _found(config, given, source)
     if of_library:
         if env.name != config.task:
@@ -131,6 +137,17 @@ def environment_of(config: Config, given: Any, source: Path) -> Environment | No
             f"{source} was trained on another {config.task!r} than {other}, which differs in "
             f"{', '.join(wrong)}: give the constants that it was trained with, each as --env.NAME "
             "VALUE, or hand the environment over with env="
+        )
+    return env
+
+
+def _of_data(config: Config, given: Any, source: Path) -> Environment:
+    env = read_system(source / SYSTEM, config, given)
+    wrong = differences(config.environment, identity(env))
+    if wrong:
+        raise RunError(
+            f"{source} was learned from data with another reward, or its {SYSTEM} is not its own: "
+            f"they differ in {', '.join(wrong)}"
         )
     return env
 

@@ -113,6 +113,8 @@ class BPO(Module):
     iterations: int = eqx.field(static=True)
     evaluation_episodes: int = eqx.field(static=True, default=1)
     """Episodes that a policy is measured in after each iteration."""
+    data: Episode | None = None
+    """Logged episodes in the place of the warm-up, as many; None to act at random."""
 
     @property
     def learners(self) -> tuple[Learner, ...]:
@@ -135,7 +137,7 @@ class BPO(Module):
         *,
         key: PRNGKeyArray,
     ) -> BPOState:
-        """Warm up with random actions, and fit the scaling of states and returns to them.
+        """Warm up with random actions or data, and fit the scaling of states and returns to it.
 
         Args:
             model: The world model, newly drawn.
@@ -149,7 +151,7 @@ class BPO(Module):
             The state before the first iteration.
         """
         key, warmup_key = jax.random.split(key)
-        episodes = random_episodes(self.env, self.exploration, self.warmup_episodes, key=warmup_key)
+        episodes = self._first_episodes(key=warmup_key)
         buffer = Buffer.empty(self.env, self.warmup_episodes + self.iterations)
         buffer, _ = jax.lax.scan(lambda b, e: (b.add(e), None), buffer, episodes)
         scaling = self._coordinates(episodes.states)
@@ -270,6 +272,12 @@ class BPO(Module):
             return StateScaling.fit(states, bounded=bounded, modes=modes)
 
         return lambda modes: of(None if modes is None else modes.count)
+
+    def _first_episodes(self, *, key: PRNGKeyArray) -> Episode:
+        if self.data is not None:
+            # Or else the compiler would compute all that follows from it, and take its time.
+            return jax.lax.optimization_barrier(self.data)
+        return random_episodes(self.env, self.exploration, self.warmup_episodes, key=key)
 
     def _explore(self, policy: Policy, *, key: PRNGKeyArray) -> Episode:
         noise_key, offsets_key, env_key = jax.random.split(key, 3)

@@ -1,15 +1,13 @@
 """The command `beeline fit`: a world model of logged data."""
 
-import contextlib
 import re
-import sys
 import time
-import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from beeline._choices import choose
 from beeline.cli._commands import Fit
+from beeline.cli._logged import read_logged
+from beeline.cli._messages import warnings_in_one_line
 from beeline.cli._mistakes import CommandError, mistakes
 from beeline.config import MODELS
 
@@ -32,11 +30,9 @@ def fit(command: Fit) -> int:
     """
     with mistakes():
         choose("model", command.model, dict.fromkeys(MODELS.keys() - {"simulator"}))
-        low = _bound("action-low", command.action_low)
-        high = _bound("action-high", command.action_high)
     # Importing it imports JAX.
     from beeline import forecast
-    from beeline.data import DataError, read
+    from beeline.data import DataError
     from beeline.forecast._directory import claim
     from beeline.run._compiling import compile_cache, require_devices
     from beeline.run._errors import RunError
@@ -47,21 +43,10 @@ def fit(command: Fit) -> int:
         data = expand(command.data)
         slug = re.sub(r"[^\w.-]", "-", data.stem)
         out = expand(command.out or f"fits/{slug}-{command.model}-seed{command.seed}")
-        with _data_warnings():
-            episodes = read(
-                data,
-                states=_names(command.states),
-                actions=_names(command.actions),
-                episode=command.episode,
-                step=command.step,
-                reward=command.reward,
-                terminated=command.terminated,
-                action_low=low,
-                action_high=high,
-            )
+        episodes = read_logged(command, data)
         claim(out, overwrite=command.overwrite)
         began = time.perf_counter()
-        with _data_warnings(), compile_cache():
+        with warnings_in_one_line(), compile_cache():
             fitted = forecast.fit_episodes(
                 episodes,
                 command.model,
@@ -109,32 +94,3 @@ def _print(command: Fit, episodes: "Episodes", fitted: "Fitted", seconds: float)
         print("          nowhere better than persistence")
     else:
         print(f"          better than persistence from step {better[0]} to {better[1]}")
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _bound(flag: str, text: str | None) -> Any:
-    try:
-        return None if text is None else [float(number) for number in text.split(",")]
-    except ValueError:
-        raise ValueError(f"{flag} is {text!r}: give numbers with commas between") from None
-
-
-@contextlib.contextmanager
-def _data_warnings() -> Iterator[None]:
-    from beeline.data import DataWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", DataWarning)
-        show = warnings.showwarning
-
-        def say(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
-            if issubclass(category, DataWarning):
-                print(f"beeline: {message}", file=sys.stderr)
-            else:
-                show(message, category, *rest, **more)
-
-        warnings.showwarning = say
-        yield

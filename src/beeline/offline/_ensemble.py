@@ -1,12 +1,12 @@
 """Several one-step models of the same data: where they disagree, the data does not tell."""
 
 import dataclasses
-from typing import final
+from typing import Any, final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.config import Config
@@ -19,6 +19,8 @@ MEMBERS = 5
 """Models in an ensemble."""
 _BATCH = 512
 """Steps in an update of each."""
+_FINAL_RATE = 0.01
+"""Share of the step size left at the end: errors of one step add up over an episode."""
 _SMALLEST = 1e-6
 
 
@@ -32,6 +34,24 @@ class Ensemble(Module):
     """
 
     members: MarkovModel
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Tell the sizes of a member's hidden layers.
+
+        Returns:
+            The sizes.
+        """
+        return tuple(layer.weight.shape[-1] for layer in self.members.network.layers[:-1])
+
+    @property
+    def compress(self) -> bool:
+        """Tell whether states pass a symlog first.
+
+        Returns:
+            Whether they do.
+        """
+        return self.members.scaling.compress
 
     def predict(
         self, state: Float[Array, " state"], action: Float[Array, " action"]
@@ -61,22 +81,27 @@ class Ensemble(Module):
 
 
 def draw_ensemble(
-    config: Config, state_dim: int, action_dim: int, horizon: int, *, key: PRNGKeyArray
+    state_dim: int,
+    action_dim: int,
+    horizon: int,
+    hidden: tuple[int, ...],
+    *,
+    compress: bool,
+    key: PRNGKeyArray,
 ) -> Ensemble:
     """Draw an ensemble that is yet to be fitted.
 
     Args:
-        config: The run: it has the sizes of the networks.
         state_dim: Number of state entries.
         action_dim: Number of action entries.
         horizon: Steps in an episode.
+        hidden: Hidden layers of each member.
+        compress: Whether states pass a symlog first.
         key: Random key.
 
     Returns:
         The ensemble.
     """
-    hidden = config.world_model.hidden
-    compress = config.world_model.standardise
 
     def one(key: PRNGKeyArray) -> MarkovModel:
         identity = StateScaling.identity(state_dim)
@@ -115,7 +140,9 @@ def fit_ensemble(
     Returns:
         The fitted ensemble.
     """
-    fitting = dataclasses.replace(fitting_of(config), batch_size=_BATCH)
+    fitting = fitting_of(config)
+    optimiser = dataclasses.replace(fitting.optimiser, final_rate=_FINAL_RATE)
+    fitting = dataclasses.replace(fitting, batch_size=_BATCH, optimiser=optimiser)
     before, actions, after = (
         jnp.asarray(x, dtype=float).reshape(-1, 1, x.shape[-1])
         for x in (rows.states[:, :-1], rows.actions, rows.after)
@@ -123,8 +150,8 @@ def fit_ensemble(
     pairs = jnp.concatenate([before, after], axis=1), actions
 
     @eqx.filter_jit
-    def every(members: MarkovModel, keys: PRNGKeyArray) -> MarkovModel:
-        def one(member: MarkovModel, key: PRNGKeyArray) -> MarkovModel:
+    def every(members: MarkovModel, keys: Key[Array, " member"]) -> MarkovModel:
+        def one(member: MarkovModel, key: PRNGKeyArray) -> Any:
             return fit(member, *pairs, fitting, updates=updates, key=key)
 
         return eqx.filter_vmap(one)(members, keys)

@@ -18,8 +18,6 @@ from beeline.training import Episode, evaluate
 
 EPISODES = 100
 """Rolled out to judge a policy."""
-_MARGIN = 0.05
-"""How far outside the data's range a state entry has to be to count, as a share of that."""
 
 
 class Judgement(NamedTuple):
@@ -40,9 +38,9 @@ class Judgement(NamedTuple):
     beyond: Float[np.ndarray, " time"]
     """Share of the imagined episodes that have left the data at each step: there the members of
     the ensemble disagree more than they do in 99 of 100 steps of data held out."""
-    outside: Float[np.ndarray, " state"]
-    """Share of all imagined steps in which a state entry is outside the data's range, by more
-    than a twentieth of it."""
+    edge: Float[np.ndarray, " state"]
+    """Share of the imagined states in which an entry is at the edge of the data's range, where
+    the system keeps it."""
 
     @property
     def left_at(self) -> int | None:
@@ -69,7 +67,7 @@ class Judgement(NamedTuple):
             "true_error": self.true_error,
             "beyond_data": float(self.beyond.mean()),
             "left_data_at": self.left_at,
-            "outside_range": self.outside.tolist(),
+            "at_the_edge": self.edge.tolist(),
         }
 
     def save(self, path: Path) -> None:
@@ -112,9 +110,7 @@ def judge(
     imagined = _from(system.trusting(), policy, starts, keys)
     actions = jax.vmap(jax.vmap(system.physical_action))(imagined.actions)
     excess = jax.jit(jax.vmap(jax.vmap(system.excess)))(imagined.states[:, :-1], actions)
-    margin = _MARGIN * (system.highest - system.lowest)
-    low, high = system.lowest - margin, system.highest + margin
-    out = (imagined.states < low) | (imagined.states > high)
+    edge = (imagined.states <= system.lowest) | (imagined.states >= system.highest)
     mean, best = behaviour(_rewards(system, episodes), system.horizon)
     returns = None if true is None else np.asarray(true.return_)
     return Judgement(
@@ -125,7 +121,7 @@ def judge(
         true_mean=None if returns is None else float(returns.mean()),
         true_error=None if returns is None else float(returns.std(ddof=1) / len(returns) ** 0.5),
         beyond=np.asarray((excess > 0).mean(axis=0), float),
-        outside=np.asarray(out.mean(axis=(0, 1)), float),
+        edge=np.asarray(edge.mean(axis=(0, 1)), float),
     )
 
 

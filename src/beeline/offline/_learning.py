@@ -19,7 +19,7 @@ from beeline.offline._rows import Rows, packed_rows
 from beeline.offline._system import System
 from beeline.training import Optimiser
 
-UPDATES = 2000
+UPDATES = 3000
 """Of the ensemble, and of the reward."""
 _HELD_OUT = 0.1
 """Share of the rows that only the usual disagreement is measured on."""
@@ -54,7 +54,7 @@ def learn_system(
     horizon: int | None = None,
     name: str = "logged-data",
     caution: float = 1.0,
-    updates: int = UPDATES,
+    updates: int | None = None,
     seed: int = 0,
     config: Config | None = None,
 ) -> System:
@@ -71,7 +71,7 @@ def learn_system(
         name: What the system is called.
         caution: How much reward is taken off where the ensemble disagrees more than it usually
             does; 0 trusts it everywhere.
-        updates: Steps of the optimiser.
+        updates: Steps of the optimiser; 3,000 if left out.
         seed: Seed of everything random.
         config: Sizes of networks and the optimiser; the default preset's if left out.
 
@@ -88,6 +88,7 @@ def learn_system(
         raise ValueError(f"caution is {caution}: give a number from 0")
     horizon = horizon or (usual_horizon(episodes) if simulator is None else simulator.horizon)
     config = preset("default") if config is None else config
+    updates = UPDATES if updates is None else updates
     check_belongs(episodes, simulator)
     low, high = bounds_of(episodes, simulator)
     rows = packed_rows(episodes, horizon, low, high)
@@ -97,12 +98,15 @@ def learn_system(
         # What comes last in a record is the hardest to tell, and the nearest to what is to come.
         order = np.arange(len(rows.states))
     held = max(1, round(_HELD_OUT * len(order)))
-    fitted, kept = (
-        Rows(*(None if x is None else x[at] for x in rows)) for at in (order[:-held], order[-held:])
-    )
+    fitted, kept = rows.at(order[:-held]), rows.at(order[-held:])
     earned = _earned(reward, simulator, fitted, low, high, config, updates, keys[:2])
     check_reward(earned, episodes.state_dim, episodes.action_dim)
-    ensemble = draw_ensemble(config, episodes.state_dim, episodes.action_dim, horizon, key=keys[2])
+    fields = config.world_model
+    ensemble = draw_ensemble(
+        *(episodes.state_dim, episodes.action_dim, horizon, fields.hidden),
+        compress=fields.standardise,
+        key=keys[2],
+    )
     ensemble = fit_ensemble(ensemble, fitted, config, updates=updates, key=keys[3])
     states, actions = (jnp.asarray(x, dtype=float) for x in kept[:2])
     _, apart = jax.jit(jax.vmap(jax.vmap(ensemble.predict)))(states[:, :-1], actions)

@@ -5,7 +5,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from beeline.data import DataError, DataWarning, Episodes
 from beeline.data._episodes import to_box
@@ -27,6 +27,18 @@ class Rows(NamedTuple):
     """The state after each action."""
     rewards: Float[np.ndarray, "row time"] | None
     """None where none were logged."""
+
+    def at(self, chosen: Int[np.ndarray, " chosen"]) -> "Rows":
+        """Take some rows.
+
+        Args:
+            chosen: Which.
+
+        Returns:
+            Those rows.
+        """
+        rewards = None if self.rewards is None else self.rewards[chosen]
+        return Rows(self.states[chosen], self.actions[chosen], self.after[chosen], rewards)
 
 
 def cut_rows(episodes: Episodes, horizon: int, low: object = None, high: object = None) -> Rows:
@@ -109,9 +121,7 @@ def packed_rows(episodes: Episodes, horizon: int, low: object = None, high: obje
     return Rows(states, actions[at], after[at], earned)
 
 
-def behaviour(
-    rewards: list[Float[np.ndarray, " time"]], horizon: int
-) -> tuple[float, float | None]:
+def behaviour(rewards: list[np.ndarray], horizon: int) -> tuple[float, float | None]:
     """Say what the data's behaviour earned in as many steps as an episode has.
 
     Args:
@@ -136,15 +146,16 @@ def _firsts(length: int, horizon: int) -> list[int]:
 
 
 def _boxed(episodes: Episodes, low: object, high: object) -> list[np.ndarray]:
-    lowest = episodes.action_low if low is None else np.asarray(low, float)
-    highest = episodes.action_high if high is None else np.asarray(high, float)
+    lowest, highest = (
+        np.broadcast_to(np.asarray(own if given is None else given, float), episodes.action_dim)
+        for given, own in ((low, episodes.action_low), (high, episodes.action_high))
+    )
     boxed = [to_box(one.actions, lowest, highest) for one in episodes]
     beyond = max(np.abs(box).max() for box in boxed) - 1
     if not beyond <= _BEYOND or not math.isfinite(beyond):
         entry = int(np.argmax(np.max([np.abs(box).max(axis=0) for box in boxed], axis=0)))
         raise DataError(
             f"{episodes.action_names[entry]!r} lies outside the bounds of the task's actions, "
-            f"{np.broadcast_to(lowest, entry + 1)[-1]:g} to "
-            f"{np.broadcast_to(highest, entry + 1)[-1]:g}: give actions in its units"
+            f"{lowest[entry]:g} to {highest[entry]:g}: give actions in its units"
         )
     return [np.clip(box, -1, 1) for box in boxed]

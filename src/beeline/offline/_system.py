@@ -16,9 +16,6 @@ from beeline.envs._declared import takes_next_state
 from beeline.offline._ensemble import Ensemble
 from beeline.offline._reward import boxed
 
-_BEYOND = 1.0
-"""How far a state may go beyond the data's range, as a share of that range."""
-
 
 @final
 class System(Environment):
@@ -30,7 +27,7 @@ class System(Environment):
         r - c · s · log(u / v) where u > v, and r elsewhere,
 
     s being the spread of the data's rewards and c the caution: where the data tells what happens,
-    rewards are as they are.
+    rewards are as they are. No state entry leaves the range that was seen.
 
     Attributes:
         horizon: The number of steps in an episode.
@@ -88,9 +85,7 @@ class System(Environment):
     ) -> Float[Array, "state"]:
         del key, t
         after, _ = self.ensemble.predict(state, self._box(action))
-        beyond = _BEYOND * (self.highest - self.lowest)
-        after = jnp.clip(after, self.lowest - beyond, self.highest + beyond)
-        return after.astype(state.dtype)
+        return jnp.clip(after, self.lowest, self.highest).astype(state.dtype)
 
     @override
     def reward(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from beeline.config import Config
+from beeline.config import Config, preset
 from beeline.data import DataError, Episodes
 from beeline.envs import Environment, make
 from beeline.envs._given import UNTRACED
@@ -126,7 +126,12 @@ def judged(run: Run, logged: Logged) -> Run:
     found = [
         judge(policy, logged.system, logged.episodes, logged.simulator) for policy in run.policies
     ]
-    summary = run.summary | {"offline": _plain(found)}
+    more = {
+        "offline": _plain(found),
+        "imagined_steps": len(run.records) * run.config.horizon,
+        "state_names": list(logged.episodes.state_names),
+    }
+    summary = run.summary | more
     if run.path is not None:
         found[0].save(run.path / files.LEAVING)
         files.write_json(run.path / files.SUMMARY, summary)
@@ -178,8 +183,12 @@ def _alone(
     )
     rows = packed_rows(episodes, system.horizon, system.action_low, system.action_high)
     length = min(config.windows.length, system.horizon)
+    usual = preset(config.preset)
     config = dataclasses.replace(
         _with_rows(config, rows, system.horizon, fit=False),
+        # These were for the ensemble, which is fitted.
+        world_model=usual.world_model,
+        fitting=usual.fitting,
         task=system.name,
         environment=UNTRACED,
         model="simulator",
@@ -207,4 +216,7 @@ def _with_rows(config: Config, rows: Rows, horizon: int, *, fit: bool = True) ->
 
 def _episode(rows: Rows, env: Environment) -> Episode:
     earned = rewards_of(env, rows) if rows.rewards is None else rows.rewards
-    return Episode(*(jnp.asarray(x, dtype=float) for x in (rows.states, rows.actions, earned)))
+    states, actions, rewards = (
+        jnp.asarray(x, dtype=float) for x in (rows.states, rows.actions, earned)
+    )
+    return Episode(states, actions, rewards)

@@ -22,6 +22,8 @@ from beeline.storage import checkpoint
 from beeline.storage.untrusted import shorten
 
 _MOST = 10_000
+"""Sizes up to which the file is not asked whether it bears them out."""
+_MOST_LAYERS = 100
 _LEARNED, _GIVEN = "learned", "given"
 
 
@@ -45,6 +47,8 @@ def save_system(file: Path, system: System, simulator: Environment | None) -> No
         "caution": system.caution,
         "continuing": system.continuing,
         "starts": len(system.starts),
+        "hidden": list(system.ensemble.hidden),
+        "compress": system.ensemble.compress,
         "reward": _LEARNED if learned else _GIVEN,
         # A name that is looked up in the library, never imported.
         "simulator": "" if simulator is None else (name_of(simulator) or ""),
@@ -86,8 +90,9 @@ def read_system(file: Path, config: Config, given: Any) -> System:
             "continuing": peek.about.get("continuing") is True,
         }
         learned = peek.about.get("reward") == _LEARNED
-        starts = fields.whole("starts")
-        skeleton = eqx.filter_eval_shape(_drawn, config, state_dim, action_dim, starts, learned)
+        sizes = state_dim, action_dim, config.horizon, fields.sizes("hidden")
+        compress, starts = peek.about.get("compress") is True, fields.whole("starts")
+        skeleton = eqx.filter_eval_shape(_drawn, *sizes, starts, compress, learned)
         loaded = checkpoint.load(file, skeleton).tree
     except checkpoint.CheckpointError as error:
         raise RunError(str(error)) from None
@@ -128,10 +133,16 @@ def _arrays(system: System) -> dict[str, Any]:
 
 
 def _drawn(
-    config: Config, state_dim: int, action_dim: int, starts: int, learned: bool
+    state_dim: int,
+    action_dim: int,
+    horizon: int,
+    hidden: tuple[int, ...],
+    starts: int,
+    compress: bool,
+    learned: bool,
 ) -> dict[str, Any]:
-    key = jax.random.key(0)
-    ensemble: Ensemble = draw_ensemble(config, state_dim, action_dim, config.horizon, key=key)
+    sizes, key = (state_dim, action_dim, horizon, hidden), jax.random.key(0)
+    ensemble: Ensemble = draw_ensemble(*sizes, compress=compress, key=key)
     entry, number = jnp.zeros(state_dim), jnp.zeros(())
     drawn: dict[str, Any] = {
         "ensemble": ensemble,
@@ -142,14 +153,7 @@ def _drawn(
         "spread": number,
     }
     if learned:
-        drawn["earned"] = draw_reward(
-            state_dim,
-            action_dim,
-            config.horizon,
-            config.world_model.hidden,
-            compress=config.world_model.standardise,
-            key=key,
-        )
+        drawn["earned"] = draw_reward(*sizes, compress=compress, key=key)
     return drawn
 
 
@@ -187,8 +191,17 @@ class _Fields:
             raise RunError(f"{self._file}: {name} is {shorten(value)}, not an integer from 1")
         return value
 
+    def sizes(self, name: str) -> tuple[int, ...]:
+        values = self._about.get(name)
+        if not isinstance(values, list) or not 1 <= len(values) <= _MOST_LAYERS:
+            raise RunError(f"{self._file}: {name} is {shorten(values)}, not a list of sizes")
+        for value in values:
+            if type(value) is not int or not 1 <= value <= max(_MOST, self._size // 4):
+                raise RunError(f"{self._file}: {name} holds {shorten(value)}: sizes belong there")
+        return tuple(values)
+
     def number(self, name: str) -> float:
-        value = self._about.get(name)
+        value: Any = self._about.get(name)
         if type(value) not in (int, float) or not math.isfinite(value):
             raise RunError(f"{self._file}: {name} is {shorten(value)}, not a finite number")
         return float(value)

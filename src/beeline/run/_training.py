@@ -135,6 +135,10 @@ def train(
     }
     env, named = chosen(task, horizon, config)
     fields |= named
+    if data is not None and config is None:
+        # The data is the warm-up, however long that of the preset is.
+        config, preset = from_preset(preset or "default"), None
+        fields["exploration"] = dataclasses.replace(config.exploration, warmup_steps=0)
     given = {name: value for name, value in fields.items() if value is not None}
     if config is None:
         config = from_preset(preset or "default", **given)

@@ -41,6 +41,16 @@ PUBLIC = {
         "load",
         "save",
     },
+    "beeline.offline": {
+        "Judgement",
+        "Rows",
+        "System",
+        "behaviour",
+        "cut_rows",
+        "judge",
+        "learn_system",
+        "packed_rows",
+    },
     "beeline.run": {
         "DivergedError",
         "Evaluation",

@@ -139,9 +139,9 @@ def test_other_versions_or_cores_are_said_to_change_the_bits(trained):
     begun = training.Restored(trained.state, [], training.START, about)
     now = {"versions": {"jax": "0.1"}, "devices": 1}
     with pytest.warns(RunWarning, match="with other devices than there are now") as said:
-        training._check_origin(trained.path, begun, now)
+        training.check_origin(trained.path, begun, now)
     assert len(said) == 1
-    training._check_origin(trained.path, begun, about)
+    training.check_origin(trained.path, begun, about)
 
 
 def test_a_run_goes_on_with_as_many_devices_as_it_had(trained, tmp_path):

@@ -13,7 +13,7 @@ from beeline.config import Config, preset
 from beeline.data import DataError, Episodes
 from beeline.envs import Environment
 from beeline.envs._declared import takes_next_state
-from beeline.offline._ensemble import draw_ensemble, fit_ensemble
+from beeline.offline._ensemble import Ensemble, draw_ensemble, fit_ensemble
 from beeline.offline._reward import LearnedReward, check_reward, draw_reward, fit_reward
 from beeline.offline._rows import Rows, packed_rows
 from beeline.offline._system import System
@@ -93,12 +93,7 @@ def learn_system(
     low, high = bounds_of(episodes, simulator)
     rows = packed_rows(episodes, horizon, low, high)
     keys = jax.random.split(jax.random.key(seed), 4)
-    order = np.random.default_rng(seed).permutation(len(rows.states))
-    if len(episodes) == 1:
-        # What comes last in a record is the hardest to tell, and the nearest to what is to come.
-        order = np.arange(len(rows.states))
-    held = max(1, round(_HELD_OUT * len(order)))
-    fitted, kept = rows.at(order[:-held]), rows.at(order[-held:])
+    fitted, kept = _parted(rows, single=len(episodes) == 1, seed=seed)
     earned = _earned(reward, simulator, fitted, low, high, config, updates, keys[:2])
     check_reward(earned, episodes.state_dim, episodes.action_dim)
     fields = config.world_model
@@ -108,8 +103,6 @@ def learn_system(
         key=keys[2],
     )
     ensemble = fit_ensemble(ensemble, fitted, config, updates=updates, key=keys[3])
-    states, actions = (jnp.asarray(x, dtype=float) for x in kept[:2])
-    _, apart = jax.jit(jax.vmap(jax.vmap(ensemble.predict)))(states[:, :-1], actions)
     every = np.concatenate([one.states for one in episodes])
     system = System(
         ensemble=ensemble,
@@ -117,7 +110,7 @@ def learn_system(
         earned=earned,
         lowest=jnp.asarray(every.min(axis=0), dtype=float),
         highest=jnp.asarray(every.max(axis=0), dtype=float),
-        usual=jnp.quantile(apart, _USUAL),
+        usual=_usual(ensemble, kept),
         spread=jnp.ones(()),
         name=name,
         horizon=horizon,
@@ -201,6 +194,20 @@ def bounds_of(
         for x in (source.action_low, source.action_high)
     )
     return tuple(low.tolist()), tuple(high.tolist())
+
+
+def _parted(rows: Rows, *, single: bool, seed: int) -> tuple[Rows, Rows]:
+    # What comes last in a single record is the nearest to what is to come.
+    count = len(rows.states)
+    order = np.arange(count) if single else np.random.default_rng(seed).permutation(count)
+    held = max(1, round(_HELD_OUT * count))
+    return rows.at(order[:-held]), rows.at(order[-held:])
+
+
+def _usual(ensemble: Ensemble, rows: Rows) -> Float[Array, ""]:
+    states, actions = (jnp.asarray(x, dtype=float) for x in (rows.states[:, :-1], rows.actions))
+    _, apart = jax.jit(jax.vmap(jax.vmap(ensemble.predict)))(states, actions)
+    return jnp.quantile(apart, _USUAL)
 
 
 def _earned(

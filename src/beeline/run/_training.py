@@ -135,17 +135,8 @@ def train(
     }
     env, named = chosen(task, horizon, config)
     fields |= named
-    if data is not None and config is None:
-        # The data is the warm-up, however long that of the preset is.
-        config, preset = from_preset(preset or "default"), None
-        fields["exploration"] = dataclasses.replace(config.exploration, warmup_steps=0)
     given = {name: value for name, value in fields.items() if value is not None}
-    if config is None:
-        config = from_preset(preset or "default", **given)
-    elif preset is not None:
-        raise TypeError("give a preset or a configuration, not both")
-    else:
-        config = dataclasses.replace(config, **given)
+    config = _configured(config, preset, given, warm=data is None)
     check_packages(config)
     use_every_core(config.fitting_batch, config.improvement_batch)
     require_devices()
@@ -235,6 +226,21 @@ def resume(
         known = environment_of(config, env, folder)
         own.check_same(config, draws, known, folder)
         return _train(config, known, draws, folder, cadence, progress, resumed=True)
+
+
+def _configured(
+    config: Config | None, preset: str | None, given: dict[str, Any], *, warm: bool
+) -> Config:
+    if config is not None and preset is not None:
+        raise TypeError("give a preset or a configuration, not both")
+    if config is not None:
+        return dataclasses.replace(config, **given)
+    if warm:
+        return from_preset(preset or "default", **given)
+    # Data is the warm-up, however long that of the preset is.
+    config = from_preset(preset or "default")
+    given["exploration"] = dataclasses.replace(config.exploration, warmup_steps=0)
+    return dataclasses.replace(config, **given)
 
 
 def _train(

@@ -137,6 +137,8 @@ def test_every_form_acts_as_the_policy_does_on_every_task(name, tmp_path):
     "options",
     [
         {"squash": "tanh", "frequencies": None, "compress": False},
+        {"squash": "clip", "frequencies": 2, "activation": jnp.tanh},
+        {"squash": "clip", "frequencies": None, "compress": False, "activation": jax.nn.silu},
         {"squash": "clip", "frequencies": 0, "compress": True},
         {"squash": "tanh", "frequencies": 2, "compress": False},
     ],
@@ -171,9 +173,10 @@ def test_the_actor_of_soft_actor_critic_is_exported_too(horizon, to, tmp_path):
 
 @pytest.mark.parametrize("squash", ["clip", "tanh"])
 @pytest.mark.parametrize("frequencies", [None, 3])
-def test_the_formula_of_the_page_is_the_policy(squash, frequencies, tmp_path):
+@pytest.mark.parametrize("activation", [jax.nn.relu, jax.nn.silu, jnp.tanh])
+def test_the_formula_of_the_page_is_the_policy(squash, frequencies, activation, tmp_path):
     env = make("invasive-plant", horizon=HORIZON)
-    policy = gaussian(env, squash=squash, frequencies=frequencies)
+    policy = gaussian(env, squash=squash, frequencies=frequencies, activation=activation)
     states, t = visited(policy)
     file = export_policy(policy, env, tmp_path / "policy.npz")
     act = example(FORMULA, file, None)["act"]
@@ -217,7 +220,7 @@ def test_a_file_says_what_it_is(to, tmp_path):
     names, units = env.state_names, env.state_units
     assert told == {
         "format": "beeline-policy",
-        "schema": 1,
+        "schema": 2,
         "task": "hiv-treatment",
         "horizon": 90,
         "time_unit": env.time_unit,
@@ -298,9 +301,9 @@ def test_what_is_no_formula_is_refused_not_written_wrong(tmp_path):
     close(env, by_stablehlo(file, states, t), right_actions(env, policy, states, t))
 
     policy = gaussian(pendulum)
-    network = MLP((3 + 1, 4, 2), jnp.tanh, key=jax.random.key(0))
+    network = MLP((3 + 1, 4, 2), jax.nn.gelu, key=jax.random.key(0))
     other = eqx.tree_at(lambda p: p.network, policy, network)
-    with pytest.raises(ExportError, match="activation is not relu"):
+    with pytest.raises(ExportError, match="activation is none of relu, silu, tanh"):
         export_policy(other, pendulum, tmp_path / "other")
     nan = eqx.tree_at(lambda p: p.scaling.mean, policy, jnp.full(3, jnp.nan))
     with pytest.raises(ExportError, match="mean is not finite"):

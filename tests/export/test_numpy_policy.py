@@ -157,7 +157,7 @@ def test_arrays_that_do_not_fit_are_named(members, name, array, said, tmp_path):
     ("change", "said"),
     [
         (lambda told: told.update(format="other"), "not of the format beeline-policy"),
-        (lambda told: told.update(schema=2), "its schema is 2, and this reads 1"),
+        (lambda told: told.update(schema=3), "its schema is 3, and this reads 2"),
         (lambda told: told.update(horizon=0), "horizon is 0"),
         (lambda told: told.update(state=[]), "no list 'state' of entries"),
         (lambda told: told["formula"].update(squash="sigmoid"), "squash is 'sigmoid'"),

@@ -50,11 +50,11 @@ def test_a_product_that_explodes_is_not_followed():
 @pytest.mark.parametrize(
     ("evidence", "windows", "says"),
     [
-        (Evidence(0.5, False, 1000, 1.0), True, "start in many states (0.5 of the spread"),
-        (Evidence(0.0, True, 1000, 1.0), True, "the same actions lead elsewhere by chance"),
+        (Evidence(0.5, False, 1000, None), True, "start in many states (0.5 of the spread"),
+        (Evidence(0.0, True, 1000, None), True, "the same actions lead elsewhere by chance"),
         (Evidence(0.0, False, 1000, 1e6), True, "gradients grow over an episode (1e+06 times)"),
         (Evidence(0.0, False, 1000, 1.3), False, "gradients do not grow over an episode (1.3"),
-        (Evidence(0.0, False, 50, 1e6), False, "50 steps of random actions are too few"),
+        (Evidence(0.0, False, 50, None), False, "50 steps of random actions are too few"),
     ],
 )
 def test_what_decides_is_said(evidence, windows, says):
@@ -69,6 +69,16 @@ def test_the_variety_of_starts_is_a_share_of_that_of_states():
     assert weigh(values, actions, noisy=False).variety == pytest.approx(
         values[:, 0].std(axis=0).max()
     )
+
+
+def test_growth_is_measured_where_nothing_else_decides():
+    still, varied = episodes(np.eye(2) * 0.9), episodes(np.eye(2) * 0.9, starts=0.5)
+    growth = one_step_growth(*still).max()
+    assert weigh(*still, noisy=False).growth == pytest.approx(growth)
+    assert weigh(*varied, noisy=False).growth is None
+    assert weigh(*still, noisy=True).growth is None
+    few = (still[0][:1, :100], still[1][:1, :99])
+    assert weigh(*few, noisy=False).growth is None
 
 
 @pytest.mark.parametrize(

@@ -466,6 +466,26 @@ def test_whole_episodes_have_no_critic(tiny, config):
     assert build_bpo(dataclasses.replace(config, model="gru-awm")).fitting.dyna is None
 
 
+def test_networks_of_windows_are_smooth_and_those_of_episodes_as_in_the_paper(config):
+    def activations(config):
+        env, key = build_bpo(config).env, jax.random.key(0)
+        model, policy = (make(config, env, key=key) for make in (build_model, build_policy))
+        value = build_critic(config, env, key=key)
+        networks = [model.network, policy.network, *(value.networks if value else ())]
+        return [network.activation for network in networks]
+
+    assert activations(config) == [jax.nn.silu, jnp.tanh, jnp.tanh, jnp.tanh]
+    plain = dataclasses.replace(config.windows, activation="relu")
+    assert activations(dataclasses.replace(config, windows=plain)) == 4 * [jax.nn.relu]
+    episodes = dataclasses.replace(config, imagination="episodes")
+    assert activations(episodes) == 2 * [jax.nn.relu]
+    gru = dataclasses.replace(config, model="gru-awm")
+    assert (
+        build_model(gru, build_bpo(gru).env, key=jax.random.key(0)).decoder.activation
+        is jax.nn.silu
+    )
+
+
 def test_a_model_that_knows_whole_episodes_only_says_so(config):
     class Whole(WorldModel):
         scaling: StateScaling

@@ -20,6 +20,7 @@ from beeline.models import (
     TerminationModel,
     WorldModel,
 )
+from beeline.networks.layers import Activation
 from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy, SquashedGaussian
@@ -164,6 +165,7 @@ def markov_model(config: Config, env: Sized, *, key: PRNGKeyArray) -> WorldModel
         env.action_dim,
         env.horizon,
         hidden_sizes=fields.hidden,
+        activation=_activation(config, jax.nn.silu),
         frequencies=_frequencies(config, fields.frequencies),
         scaling=scaling,
         change=jnp.ones(scaling.width) if fields.units == "change" else None,
@@ -207,6 +209,7 @@ def build_policy(
         env.action_dim,
         env.horizon,
         hidden_sizes=fields.hidden,
+        activation=_activation(config, jnp.tanh),
         frequencies=_frequencies(config, fields.frequencies),
         mean_bound=fields.mean_bound,
         deviations=(fields.least_deviation, fields.greatest_deviation),
@@ -282,6 +285,7 @@ def build_critic(config: Config, env: Environment, *, key: PRNGKeyArray) -> Crit
         env.state_dim,
         env.horizon,
         hidden_sizes=fields.hidden,
+        activation=_activation(config, jnp.tanh),
         frequencies=_frequencies(config, config.policy.frequencies),
         discount=fields.discount,
         scaling=_scaling(config, env),
@@ -292,6 +296,11 @@ def build_critic(config: Config, env: Environment, *, key: PRNGKeyArray) -> Crit
 def _frequencies(config: Config, count: int) -> int | None:
     timeless = config.imagination == "windows" and config.windows.clock == "none"
     return None if timeless else count
+
+
+def _activation(config: Config, smooth: Activation) -> Activation:
+    in_windows = config.imagination == "windows"
+    return smooth if in_windows and config.windows.activation == "smooth" else jax.nn.relu
 
 
 def _scaling(config: Config, env: Sized) -> StateScaling:
@@ -319,6 +328,7 @@ def _around_core(
         env.action_dim,
         env.horizon,
         decoder_sizes=fields.hidden,
+        activation=_activation(config, jax.nn.silu),
         frequencies=_frequencies(config, fields.frequencies),
         harmonics=fields.harmonics,
         scaling=_scaling(config, env),

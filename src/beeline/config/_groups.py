@@ -19,7 +19,15 @@ from beeline.config._fields import (
     Switch,
     field,
 )
-from beeline.config._names import CLOCKS, DISTURBANCES, MODES, OPTIMISERS, SQUASHES, UNITS
+from beeline.config._names import (
+    ACTIVATIONS,
+    CLOCKS,
+    DISTURBANCES,
+    MODES,
+    OPTIMISERS,
+    SQUASHES,
+    UNITS,
+)
 
 
 def check_heads(flag: str, width: int, heads: int) -> None:
@@ -177,6 +185,8 @@ class Windows(Group):
     """Share of the critic that the slow copy which it learns from takes on in an update."""
     hidden: tuple[int, ...] = field((64, 64), Sizes(), since=3, before=(64, 64))
     """Hidden layers of the critic."""
+    activation: str = field("smooth", Choice(ACTIVATIONS), since=3, before="relu")
+    """Between the layers of networks: `smooth` functions, or `relu`."""
 
     @override
     def check(self, flag: str) -> None:

@@ -36,6 +36,12 @@ UNITS = {
 }
 
 
+ACTIVATIONS = {
+    "smooth": "SiLU in models, tanh in the critic and the policy: their slopes have no jumps.",
+    "relu": "ReLU, as with whole episodes (the paper).",
+}
+
+
 MODES = {
     "auto": "32 principal components of a state of more than 64 entries, else all entries.",
     "all": "All entries of the state.",

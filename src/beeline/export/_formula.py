@@ -25,6 +25,7 @@ from beeline.sac._actor import LIMIT, Actor
 
 _REMEDY = "export it with --to stablehlo, which takes any policy"
 _COORDINATES = {"mean", "scale", "compress", "bounded", "modes"}
+_ACTIVATIONS = {jax.nn.relu: "relu", jax.nn.silu: "silu", jnp.tanh: "tanh"}
 _TOLERANCE = 1e-3
 """Relative to the range of an action: far above rounding, far below any other formula."""
 
@@ -43,6 +44,8 @@ class Formula(NamedTuple):
     scale: Float[np.ndarray, " input"]
     limit: float | None
     """Where the inputs of the network are clipped, if they are."""
+    activation: str
+    """Name of the function between layers."""
     layers: tuple[tuple[Float[np.ndarray, "inputs outputs"], Float[np.ndarray, " outputs"]], ...]
     mean_bound: float | None
     """Soft bound of the network's output, if it has one."""
@@ -64,7 +67,7 @@ def in_numpy(exportable: Exportable) -> NumpyPolicy:
     """
     formula = formula_of(exportable.policy)
     metadata = exportable.metadata(sees_time=formula.frequencies is not None)
-    settings = {"compress", "frequencies", "limit", "mean_bound", "squash"}
+    settings = {"compress", "frequencies", "limit", "activation", "mean_bound", "squash"}
     metadata["formula"] = {name: getattr(formula, name) for name in sorted(settings)}
     metadata["formula"] |= {"layers": len(formula.layers), "modes": None}
     arrays = {"mean": formula.mean, "scale": formula.scale}
@@ -114,6 +117,7 @@ def _(policy: SquashedGaussian) -> Formula:
         np.concatenate([scaling.mean, np.zeros(features, np.float32)]),
         np.concatenate([scaling.scale, np.ones(features, np.float32)]),
         None,
+        _activation(policy.network),
         _layers(policy.network),
         policy.mean_bound,
         policy.squash,
@@ -128,14 +132,19 @@ def _(policy: Actor) -> Formula:
         # It sees the share p of the horizon, the formula 2p - 1.
         mean[-1], scale[-1] = 2 * mean[-1] - 1, 2 * scale[-1]
     frequencies = 0 if sees_time else None
-    return Formula(
-        None, False, frequencies, mean, scale, LIMIT, _layers(policy.network), None, "tanh"
-    )
+    activation, layers = _activation(policy.network), _layers(policy.network)
+    return Formula(None, False, frequencies, mean, scale, LIMIT, activation, layers, None, "tanh")
+
+
+def _activation(network: MLP) -> str:
+    name = _ACTIVATIONS.get(network.activation)
+    if name is None:
+        known = ", ".join(_ACTIVATIONS.values())
+        raise ExportError(f"the policy's activation is none of {known}: {_REMEDY}")
+    return name
 
 
 def _layers(network: MLP) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    if network.activation is not jax.nn.relu:
-        raise ExportError(f"the policy's activation is not relu: {_REMEDY}")
     *layers, (weight, bias) = (
         (np.asarray(layer.weight), np.asarray(layer.bias)) for layer in network.layers
     )

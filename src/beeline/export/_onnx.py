@@ -98,7 +98,7 @@ class _Graph:
         if formula["limit"] is not None:
             x = self._do("Clip", x, -formula["limit"], formula["limit"])
         for i in range(formula["layers"]):
-            x = x if i == 0 else self._do("Relu", x)
+            x = x if i == 0 else self._activated(formula["activation"], x)
             x = self._do("Add", self._do("MatMul", x, arrays[f"weight_{i}"]), arrays[f"bias_{i}"])
         if formula["mean_bound"] is not None:
             bound = formula["mean_bound"]
@@ -108,6 +108,11 @@ class _Graph:
         low, high = arrays["low"], arrays["high"]
         share = self._do("Div", self._do("Add", x, 1.0), 2.0)
         self._do("Add", self._do("Mul", share, high - low), low, output="action")
+
+    def _activated(self, activation: str, x: str) -> str:
+        if activation == "silu":
+            return self._do("Mul", x, self._do("Sigmoid", x))
+        return self._do({"relu": "Relu", "tanh": "Tanh"}[activation], x)
 
     def _symlog(self, x: str) -> str:
         # ONNX has no log1p, and log(1 + x) loses the digits of a small x: the factor x / (u - 1)

@@ -20,13 +20,20 @@ from typing import Any
 import numpy as np
 
 FORMAT = "beeline-policy"
-SCHEMA = 1
+SCHEMA = 2
 """Raised when what is in a file changes."""
 
 _LARGEST = 2**26
 _SQUASHES = ("clip", "tanh")
 _MOST_FREQUENCIES, _MOST_LAYERS = 32, 100
-_SETTINGS = {"modes", "compress", "frequencies", "limit", "mean_bound", "squash", "layers"}
+_SETTINGS = {
+    *("modes", "compress", "frequencies", "limit", "activation", "mean_bound", "squash", "layers")
+}
+_ACTIVATIONS = {
+    "relu": lambda x: np.maximum(x, 0),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "tanh": np.tanh,
+}
 
 
 class PolicyFileError(ValueError):
@@ -97,8 +104,9 @@ class NumpyPolicy:
         return np.concatenate([2 * phase - 1, np.sin(angles), np.cos(angles)], axis=-1)
 
     def _network(self, x: np.ndarray) -> np.ndarray:
+        bend = _ACTIVATIONS[self._settings["activation"]]
         for weight, bias in self._layers[:-1]:
-            x = np.maximum(x @ weight + bias, 0)
+            x = bend(x @ weight + bias)
         weight, bias = self._layers[-1]
         return x @ weight + bias
 
@@ -192,6 +200,7 @@ def _check_metadata(metadata: Any) -> None:
         "modes": modes is None or _is_count(modes, 1, len(metadata["state"])),
         "horizon": _is_count(metadata.get("horizon"), 1, 2**31),
         "compress": isinstance(settings["compress"], bool),
+        "activation": settings["activation"] in tuple(_ACTIVATIONS),
         "frequencies": frequencies is None or _is_count(frequencies, 0, _MOST_FREQUENCIES),
         "limit": settings["limit"] is None or _is_positive(settings["limit"]),
         "mean_bound": settings["mean_bound"] is None or _is_positive(settings["mean_bound"]),

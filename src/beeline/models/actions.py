@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from beeline.models._base import check_length
 from beeline.models._sequence_model import SequenceModel
-from beeline.networks.layers import MLP, Linear
+from beeline.networks.layers import MLP, Activation, Linear
 from beeline.networks.scaling import StateScaling, action_features, time_feature_count
 from beeline.sequence import SequenceCore
 
@@ -46,6 +46,7 @@ class ActionsModel(SequenceModel):
         horizon: int,
         *,
         decoder_sizes: tuple[int, ...] = (64, 64),
+        activation: Activation = jax.nn.relu,
         frequencies: int | None = 0,
         harmonics: int = 0,
         scaling: StateScaling | None = None,
@@ -59,6 +60,7 @@ class ActionsModel(SequenceModel):
             action_dim: Number of action entries.
             horizon: Steps in an episode, for the time features.
             decoder_sizes: Hidden layers between the core's output and the state.
+            activation: Function between them.
             frequencies: Sine and cosine pairs among the time features; None for no time at all.
             harmonics: Sine and cosine pairs of each action entry.
             scaling: Coordinates in which states are seen; physical units if not given.
@@ -72,7 +74,7 @@ class ActionsModel(SequenceModel):
         self.embed_state = Linear(codes + features, core.width, key=state_key)
         inputs = action_dim * (1 + 2 * harmonics) + features
         self.embed_action = Linear(inputs, core.width, key=action_key)
-        self.decoder = MLP((core.width, *decoder_sizes, codes), key=decoder_key)
+        self.decoder = MLP((core.width, *decoder_sizes, codes), activation, key=decoder_key)
         self.horizon = horizon
         self.frequencies = frequencies
         self.harmonics = harmonics

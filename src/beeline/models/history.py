@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from beeline.models._base import check_length
 from beeline.models._sequence_model import SequenceModel
-from beeline.networks.layers import MLP, Linear
+from beeline.networks.layers import MLP, Activation, Linear
 from beeline.networks.scaling import StateScaling, action_features, time_feature_count
 from beeline.sequence import SequenceCore
 
@@ -46,6 +46,7 @@ class HistoryModel(SequenceModel):
         horizon: int,
         *,
         decoder_sizes: tuple[int, ...] = (64, 64),
+        activation: Activation = jax.nn.relu,
         frequencies: int | None = 0,
         harmonics: int = 0,
         difference: bool = False,
@@ -60,6 +61,7 @@ class HistoryModel(SequenceModel):
             action_dim: Number of action entries.
             horizon: Steps in an episode, for the time features.
             decoder_sizes: Hidden layers between the core's output and the state.
+            activation: Function between them.
             frequencies: Sine and cosine pairs among the time features; None for no time at all.
             harmonics: Sine and cosine pairs of each action entry.
             difference: Whether to predict the change of the standardised state.
@@ -72,7 +74,7 @@ class HistoryModel(SequenceModel):
         inputs = codes + action_dim * (1 + 2 * harmonics) + time_feature_count(frequencies)
         self.core = core
         self.embed = Linear(inputs, core.width, key=embed_key)
-        self.decoder = MLP((core.width, *decoder_sizes, codes), key=decoder_key)
+        self.decoder = MLP((core.width, *decoder_sizes, codes), activation, key=decoder_key)
         self.horizon = horizon
         self.frequencies = frequencies
         self.harmonics = harmonics

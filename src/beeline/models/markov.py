@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from typing_extensions import override
 
 from beeline.models._base import WorldModel, check_length
-from beeline.networks.layers import MLP
+from beeline.networks.layers import MLP, Activation
 from beeline.networks.scaling import StateScaling, time_feature_count, time_features
 
 _SMALLEST_CHANGE = 1e-6
@@ -40,6 +40,7 @@ class MarkovModel(WorldModel[None]):
         horizon: int,
         *,
         hidden_sizes: tuple[int, ...] = (64, 64),
+        activation: Activation = jax.nn.relu,
         frequencies: int | None = 0,
         scaling: StateScaling | None = None,
         change: Float[Array, " code"] | None = None,
@@ -52,6 +53,7 @@ class MarkovModel(WorldModel[None]):
             action_dim: Number of action entries.
             horizon: Steps in an episode, for the time features.
             hidden_sizes: Hidden layers.
+            activation: Function between them.
             frequencies: Sine and cosine pairs among the time features; None for no time at all.
             scaling: Coordinates in which states are seen; physical units if not given.
             change: Units in which changes are predicted, in standardised states; `calibrate` sets
@@ -61,7 +63,7 @@ class MarkovModel(WorldModel[None]):
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         codes = self.scaling.width
         inputs = codes + action_dim + time_feature_count(frequencies)
-        self.network = MLP((inputs, *hidden_sizes, codes), key=key)
+        self.network = MLP((inputs, *hidden_sizes, codes), activation, key=key)
         self.change = change
         self.horizon = horizon
         self.frequencies = frequencies

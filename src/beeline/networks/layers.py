@@ -14,6 +14,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from beeline._module import Module
 
+Activation = Callable[[Array], Array]
+"""An elementwise function between layers."""
+
 
 @final
 class Linear(Module):
@@ -84,12 +87,12 @@ class MLP(Module):
     """Linear layers with an activation between them, none after the last."""
 
     layers: tuple[Linear, ...]
-    activation: Callable[[Array], Array] = eqx.field(static=True)
+    activation: Activation = eqx.field(static=True)
 
     def __init__(
         self,
         sizes: Sequence[int],
-        activation: Callable[[Array], Array] = jax.nn.relu,
+        activation: Activation = jax.nn.relu,
         *,
         last_scale: float | None = None,
         key: PRNGKeyArray,

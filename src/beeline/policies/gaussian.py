@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from typing_extensions import override
 
 from beeline._choices import choose
-from beeline.networks.layers import MLP
+from beeline.networks.layers import MLP, Activation
 from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling, time_feature_count, time_features
 from beeline.policies._base import Policy
@@ -43,6 +43,7 @@ class SquashedGaussian(Policy):
         horizon: int,
         *,
         hidden_sizes: tuple[int, ...] = (64, 64),
+        activation: Activation = jax.nn.relu,
         frequencies: int | None = 0,
         mean_bound: float = 3.0,
         deviations: tuple[float, float] = (0.05, 0.3),
@@ -57,6 +58,7 @@ class SquashedGaussian(Policy):
             action_dim: Number of action entries.
             horizon: Steps in an episode, for the time features.
             hidden_sizes: Hidden layers.
+            activation: Function between them.
             frequencies: Sine and cosine pairs among the time features.
             mean_bound: Largest mean before squashing; tanh(3) is 0.995.
             deviations: Least and greatest standard deviation before squashing.
@@ -70,7 +72,9 @@ class SquashedGaussian(Policy):
         choose("squash", squash, SQUASHES)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         inputs = self.scaling.width + time_feature_count(frequencies)
-        self.network = MLP((inputs, *hidden_sizes, 2 * action_dim), last_scale=0.01, key=key)
+        self.network = MLP(
+            (inputs, *hidden_sizes, 2 * action_dim), activation, last_scale=0.01, key=key
+        )
         self.horizon = horizon
         self.frequencies = frequencies
         self.mean_bound = mean_bound

@@ -47,8 +47,9 @@ class Evidence(NamedTuple):
     """Whether the same actions lead elsewhere by chance."""
     steps: int
     """Steps of random actions that there were."""
-    growth: float
-    """The largest that the gradient of a later state by the first one becomes in an episode."""
+    growth: float | None
+    """The largest that the gradient of a later state by the first one becomes in an episode; None
+    where something else decides."""
 
     @property
     def for_windows(self) -> bool:
@@ -57,8 +58,7 @@ class Evidence(NamedTuple):
         Returns:
             Whether starts vary, chance moves the state, or gradients grow.
         """
-        grows = self.steps >= _LEAST_STEPS and self.growth > _STEEP
-        return self.variety > _VARIED or self.noisy or grows
+        return self.variety > _VARIED or self.noisy or self._grows
 
     def __str__(self) -> str:
         """Say what decided, in words.
@@ -70,13 +70,17 @@ class Evidence(NamedTuple):
             return f"episodes start in many states ({self.variety:.2g} of the spread of all)"
         if self.noisy:
             return "the same actions lead elsewhere by chance"
-        if self.steps < _LEAST_STEPS:
+        if self.growth is None:
             return (
                 f"there is one start, and {self.steps} steps of random actions are too few to tell "
                 f"how gradients grow: {_LEAST_STEPS} would be enough"
             )
-        does = "grow" if self.growth > _STEEP else "do not grow"
+        does = "grow" if self._grows else "do not grow"
         return f"there is one start, and gradients {does} over an episode ({self.growth:.2g} times)"
+
+    @property
+    def _grows(self) -> bool:
+        return self.growth is not None and self.growth > _STEEP
 
 
 def weigh(
@@ -95,9 +99,11 @@ def weigh(
     Returns:
         The evidence.
     """
-    growth = one_step_growth(values, actions).max()
-    variety = values[:, 0].std(axis=0).max()
-    return Evidence(float(variety), noisy, actions[..., 0].size, float(growth))
+    variety, steps = float(values[:, 0].std(axis=0).max()), actions[..., 0].size
+    if variety > _VARIED or noisy or steps < _LEAST_STEPS:
+        # Growth takes minutes where a state has a thousand entries.
+        return Evidence(variety, noisy, steps, None)
+    return Evidence(variety, noisy, steps, float(one_step_growth(values, actions).max()))
 
 
 def one_step_growth(

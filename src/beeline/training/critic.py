@@ -24,7 +24,7 @@ from beeline._module import Module
 from beeline.envs import Environment, reward_of
 from beeline.envs._transition import termination_of
 from beeline.gradients import alive, rewards_along, rollout, terminated_along
-from beeline.networks.layers import MLP
+from beeline.networks.layers import MLP, Activation
 from beeline.networks.scaling import (
     LARGEST_CODE,
     StateScaling,
@@ -78,6 +78,7 @@ class Critic(Module):
         horizon: int,
         *,
         hidden_sizes: tuple[int, ...] = (64, 64),
+        activation: Activation = jnp.tanh,
         frequencies: int | None = None,
         discount: float,
         scaling: StateScaling | None = None,
@@ -89,6 +90,8 @@ class Critic(Module):
             state_dim: Number of state entries.
             horizon: Steps in an episode.
             hidden_sizes: Hidden layers.
+            activation: Function between them. Where it is smooth, so is the slope of values, which
+                is what the policy learns from.
             frequencies: Sine and cosine pairs of time; None for a value without time.
             discount: Factor on the worth of a reward for each step that it comes later.
             scaling: Coordinates in which states are seen; physical units if not given.
@@ -105,7 +108,8 @@ class Critic(Module):
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         inputs = self.scaling.width + time_feature_count(frequencies)
         first, second = (
-            MLP((inputs, *hidden_sizes, 1), last_scale=0.01, key=k) for k in jax.random.split(key)
+            MLP((inputs, *hidden_sizes, 1), activation, last_scale=0.01, key=k)
+            for k in jax.random.split(key)
         )
         self.networks = first, second
         self.middle, self.spread = jnp.zeros(()), jnp.ones(())

@@ -152,11 +152,7 @@ def train(
     if env is not None:
         config = identified(config, env, checked=check)
     config = own.identified(config, draws, env)
-    try:
-        config = imagination_of(config, env, draws, None if logged is None else logged.rows)
-    except ValueError as error:
-        # Such as windows that are longer than an episode of what takes no whole ones.
-        raise RunError(str(error)) from error
+    config = _imagined(config, env, draws, logged)
     if path is None:
         run = _train(config, env, draws, None, cadence, progress, logged)
     else:
@@ -226,6 +222,16 @@ def resume(
         known = environment_of(config, env, folder)
         own.check_same(config, draws, known, folder)
         return _train(config, known, draws, folder, cadence, progress, resumed=True)
+
+
+def _imagined(
+    config: Config, env: Environment | None, draws: Draws, logged: Logged | None
+) -> Config:
+    try:
+        return imagination_of(config, env, draws, None if logged is None else logged.rows)
+    except ValueError as error:
+        # Such as windows that are longer than an episode of what takes no whole ones.
+        raise RunError(str(error)) from error
 
 
 def _configured(

@@ -120,8 +120,8 @@ def check_origin(path: Path | None, restored: Restored, now: dict[str, Any]) -> 
             )
 
 
-def check_no_data(path: Path | None) -> None:
-    """Refuse to begin a run again whose data is not there any more.
+def begins_again(path: Path | None) -> None:
+    """Warn that a run begins again, and refuse to where its data is not there any more.
 
     Args:
         path: Directory of the run, which has no checkpoint.
@@ -134,3 +134,4 @@ def check_no_data(path: Path | None) -> None:
             f"{path} has no checkpoint yet, and the data that it is to begin with is not in it: "
             "train again with that data and --overwrite"
         )
+    warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=4)

@@ -22,8 +22,8 @@ from beeline.models import WorldModel
 from beeline.policies import Policy
 from beeline.run import _own as own
 from beeline.run._before import (
+    begins_again,
     check_learner,
-    check_no_data,
     check_optimum,
     check_origin,
     check_packages,
@@ -269,15 +269,16 @@ def _train(
     check_optimum(config, algorithm)
     restored = restore(path, config, algorithm, draws) if resumed and path is not None else None
     if resumed and restored is None:
-        check_no_data(path)
-        warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=3)
+        begins_again(path)
     if restored is not None:
         check_learner(path, algorithm, restored)
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")
-        beside = entry_of(config).packages
         prepared = in_background(
-            lambda: (Reference.of(algorithm.env, config.reference), provenance(beside))
+            lambda: (
+                Reference.of(algorithm.env, config.reference),
+                provenance(entry_of(config).packages),
+            )
         )
         state = None if restored is None else restored.state
         began = time.perf_counter()

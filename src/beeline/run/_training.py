@@ -264,7 +264,6 @@ def _train(
     try:
         algorithm = build(config, env, draws, None if logged is None else logged.rows)
     except ValueError as error:
-        # Such as what the environment does and the model cannot take.
         raise RunError(str(error)) from error
     check_optimum(config, algorithm)
     restored = restore(path, config, algorithm, draws) if resumed and path is not None else None
@@ -274,11 +273,9 @@ def _train(
         check_learner(path, algorithm, restored)
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")
+        beside = entry_of(config).packages
         prepared = in_background(
-            lambda: (
-                Reference.of(algorithm.env, config.reference),
-                provenance(entry_of(config).packages),
-            )
+            lambda: (Reference.of(algorithm.env, config.reference), provenance(beside))
         )
         state = None if restored is None else restored.state
         began = time.perf_counter()

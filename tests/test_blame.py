@@ -17,7 +17,7 @@ import beeline
 from beeline.cli import main
 from beeline.run import RunError
 from beeline.run.directory.restore import devices_then
-from beeline.storage import checkpoint
+from beeline.storage import archive, checkpoint
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ EXHAUSTED = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory alloca
         (os, "open", PermissionError(errno.EACCES, "Permission denied")),
         (os, "open", OSError(errno.EIO, "Input/output error")),
         (os, "fdopen", OSError(errno.ENOMEM, "Cannot allocate memory")),
-        (checkpoint._Sparing, "read", OSError(errno.EIO, "Input/output error")),
+        (archive.Sparing, "read", OSError(errno.EIO, "Input/output error")),
     ],
 )
 def test_a_fault_of_the_system_is_not_one_of_the_file(two, monkeypatch, owner, name, error):

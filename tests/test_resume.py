@@ -17,7 +17,7 @@ from beeline.run import Interrupted, RunError, RunWarning, draw_run
 from beeline.run import _training as training
 from beeline.run.directory.keeper import Cadence, Keeper, keeping
 from beeline.run.directory.lock import locked
-from beeline.run.directory.restore import devices_then
+from beeline.run.directory.restore import Restored, devices_then
 from beeline.storage import checkpoint
 from beeline.training import side_by_side
 from beeline.training.side_by_side import compile_programs
@@ -136,12 +136,12 @@ def test_a_run_that_has_ended_can_be_made_longer(copied, trained):
 
 def test_other_versions_or_cores_are_said_to_change_the_bits(trained):
     about = {"versions": {"jax": "0.1"}, "devices": 2}
-    begun = training.Restored(trained.state, [], training.START, about)
+    begun = Restored(trained.state, [], training.START, about)
     now = {"versions": {"jax": "0.1"}, "devices": 1}
     with pytest.warns(RunWarning, match="with other devices than there are now") as said:
-        training._check_origin(trained.path, begun, now)
+        training.check_origin(trained.path, begun, now)
     assert len(said) == 1
-    training._check_origin(trained.path, begun, about)
+    training.check_origin(trained.path, begun, about)
 
 
 def test_a_run_goes_on_with_as_many_devices_as_it_had(trained, tmp_path):

@@ -50,14 +50,15 @@ def test_files_have_no_nondescript_names(path):
 
 FLOORS = (
     {"compute", "networks", "statistics", "storage"},
-    {"envs", "policies", "sequence"},
+    {"data", "envs", "policies", "sequence"},
     {"config", "models"},
     {"gradients"},
     {"control", "diagnostics", "training"},
     {"theory"},
-    {"online_dt", "sac"},
+    {"offline", "online_dt", "sac"},
     {"build", "export"},
     {"examine", "run"},
+    {"forecast"},
     {"cli"},
 )
 """Each imports from those before it only; files with an underscore serve all."""

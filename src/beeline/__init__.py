@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from beeline.envs._gymnasium_names import register_tasks
 
 if TYPE_CHECKING:
-    from beeline import control, envs
+    from beeline import control, data, envs, forecast
     from beeline.config import Config, preset, register_model
+    from beeline.data import Episodes
     from beeline.examine import diagnose
     from beeline.run import DivergedError, Run, RunError, StorageError, load, resume, train
     from beeline.run import evaluate_run as evaluate
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
 __all__ = [
     "Config",
     "DivergedError",
+    "Episodes",
     "Run",
     "RunError",
     "StorageError",
     "control",
+    "data",
     "diagnose",
     "envs",
     "evaluate",
     "fit",
+    "forecast",
     "load",
     "preset",
     "register_model",
@@ -38,14 +42,17 @@ __all__ = [
 _HOMES = {
     "Config": ("beeline.config", "Config"),
     "DivergedError": ("beeline.run", "DivergedError"),
+    "Episodes": ("beeline.data", "Episodes"),
     "Run": ("beeline.run", "Run"),
     "RunError": ("beeline.run", "RunError"),
     "StorageError": ("beeline.run", "StorageError"),
     "control": ("beeline.control", None),
+    "data": ("beeline.data", None),
     "diagnose": ("beeline.examine", "diagnose"),
     "envs": ("beeline.envs", None),
     "evaluate": ("beeline.run", "evaluate_run"),
     "fit": ("beeline.training", "fit"),
+    "forecast": ("beeline.forecast", None),
     "load": ("beeline.run", "load"),
     "preset": ("beeline.config", "preset"),
     "register_model": ("beeline.config", "register_model"),

@@ -27,6 +27,7 @@ from beeline.training import (
     BPO,
     CorrelatedNoise,
     Dyna,
+    Episode,
     Exploration,
     IndependentNoise,
     ModelFitting,
@@ -52,13 +53,19 @@ _ONE_STEP_RATE = 2e-3
 """Adam's step size for the model that imagines episodes."""
 
 
-def build(config: Config, env: Environment | None = None, draws: Draws = NO_DRAWS) -> Algorithm:
+def build(
+    config: Config,
+    env: Environment | None = None,
+    draws: Draws = NO_DRAWS,
+    data: Episode | None = None,
+) -> Algorithm:
     """Set up what a run trains with.
 
     Args:
         config: The run.
         env: Its environment; left out, the task of its name.
         draws: What the user draws.
+        data: Logged episodes in the place of the warm-up.
 
     Returns:
         Algorithm 1, or a baseline that takes its place.
@@ -67,8 +74,9 @@ def build(config: Config, env: Environment | None = None, draws: Draws = NO_DRAW
     if config.model in BASELINES:
         return BASELINES[config.model].make(config, env, _evaluation_episodes(config, env))
     draw = functools.partial(_draw, config, env, draws)
+    bpo = dataclasses.replace(build_bpo(config, env, draws), data=data)
     kind = Hosted if isinstance(env, Simulator) else SideBySide
-    return kind(config, build_bpo(config, env, draws), draw)
+    return kind(config, bpo, draw)
 
 
 def _draw(config: Config, env: Environment, draws: Draws, seed: UInt32[Array, ""]) -> Networks:

@@ -24,16 +24,21 @@ from beeline.training.exploration import random_episodes
 
 
 def imagination_of(
-    config: Config, env: Environment | None = None, draws: Draws = NO_DRAWS
+    config: Config,
+    env: Environment | None = None,
+    draws: Draws = NO_DRAWS,
+    data: Episode | None = None,
 ) -> Config:
     """Choose between whole episodes and windows, where that is left to be chosen.
 
-    What decides is the warm-up of the first seed, the same episodes that its run begins with.
+    What decides is the warm-up of the first seed, the same episodes that its run begins with, or
+    the data in its place.
 
     Args:
         config: The run.
         env: Its environment; left out, the task of its name.
         draws: What the user draws.
+        data: Logged episodes in the place of the warm-up.
 
     Returns:
         The run, with `imagination` one or the other, and why; a baseline's as it was.
@@ -42,14 +47,14 @@ def imagination_of(
         ValueError: If an episode is shorter than the windows that the environment asks for, or it
             does not end and an option says that it does.
     """
-    chosen = _chosen(config, env, draws)
+    chosen = _chosen(config, env, draws, data)
     if env is not None and env.continuing:
         # None of the library's own is.
         check_continuing(chosen, env)
     return chosen
 
 
-def _chosen(config: Config, env: Environment | None, draws: Draws) -> Config:
+def _chosen(config: Config, env: Environment | None, draws: Draws, data: Episode | None) -> Config:
     if config.imagination != "auto" or config.model in BASELINES:
         return config
     env = make(config.task, horizon=config.horizon) if env is None else env
@@ -67,7 +72,7 @@ def _chosen(config: Config, env: Environment | None, draws: Draws) -> Config:
     if not knows_windows(model):
         why = f"the model {config.model!r} knows whole episodes only"
         return dataclasses.replace(whole, because=why)
-    episodes = _warm_up(config, env)
+    episodes = _warm_up(config, env) if data is None else data
     count = modes_of(config, env)
     modes = None if count is None else Modes.fit(episodes.states, count)
     values = StateScaling.fit(episodes.states, modes=modes).encode(episodes.states)

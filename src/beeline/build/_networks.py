@@ -1,7 +1,7 @@
 """World models, policies, rewards and critics, newly drawn from a configuration."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,31 @@ from beeline.policies import Policy, SquashedGaussian
 from beeline.training.critic import Critic
 
 
+@runtime_checkable
+class Sized(Protocol):
+    """What a world model has to know of a system: an environment, or data that has none."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def state_dim(self) -> int:
+        """Number of state entries."""
+        ...
+
+    @property
+    def action_dim(self) -> int:
+        """Number of action entries."""
+        ...
+
+    @property
+    def horizon(self) -> int:
+        """Most steps in an episode."""
+        ...
+
+
 class Draws(NamedTuple):
     """What a user draws in the place of the library, by a function of an environment and a key."""
 
@@ -46,7 +71,7 @@ _MODES = 32
 """How many, unless the configuration says so."""
 
 
-def modes_of(config: Config, env: Environment) -> int | None:
+def modes_of(config: Config, env: Sized) -> int | None:
     """Say how many principal components networks see states by.
 
     Args:
@@ -97,7 +122,7 @@ def build_model(
     return entry.make(config, env, key=key) if entry.own is None else entry.own(env, key=key)
 
 
-def actions_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+def actions_model(config: Config, env: Sized, *, key: PRNGKeyArray) -> WorldModel:
     """Draw a model of actions around the sequence core that the model's entry names.
 
     Args:
@@ -111,7 +136,7 @@ def actions_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> Wor
     return _around_core(ActionsModel, config, env, key)
 
 
-def history_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+def history_model(config: Config, env: Sized, *, key: PRNGKeyArray) -> WorldModel:
     """Draw a model of histories around the sequence core that the model's entry names.
 
     Args:
@@ -125,7 +150,7 @@ def history_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> Wor
     return _around_core(HistoryModel, config, env, key)
 
 
-def markov_model(config: Config, env: Environment, *, key: PRNGKeyArray) -> WorldModel:
+def markov_model(config: Config, env: Sized, *, key: PRNGKeyArray) -> WorldModel:
     """Draw a one-step model.
 
     Args:
@@ -286,7 +311,7 @@ def _activation(config: Config, smooth: Activation) -> Activation:
     return smooth if in_windows and config.windows.activation == "smooth" else jax.nn.relu
 
 
-def _scaling(config: Config, env: Environment) -> StateScaling:
+def _scaling(config: Config, env: Sized) -> StateScaling:
     count = modes_of(config, env)
     identity = StateScaling.identity(env.state_dim if count is None else count)
     return StateScaling(
@@ -298,7 +323,7 @@ def _scaling(config: Config, env: Environment) -> StateScaling:
 
 
 def _around_core(
-    kind: type[ActionsModel | HistoryModel], config: Config, env: Environment, key: PRNGKeyArray
+    kind: type[ActionsModel | HistoryModel], config: Config, env: Sized, key: PRNGKeyArray
 ) -> WorldModel:
     core, fields = MODELS[config.model].core, config.world_model
     assert core is not None

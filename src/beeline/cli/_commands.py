@@ -8,19 +8,51 @@ import tyro
 from beeline.config._config import Fields
 
 
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Which columns of logged data to read."""
+
+    states: str = ""
+    """Columns of the state in logged data, with commas between; not for NPZ."""
+    actions: str = ""
+    """Columns of the action, likewise."""
+    episode: str | None = None
+    """Column that says which episode a row is of; all rows are one if not given."""
+    step: str | None = None
+    """Column of the step's number or time: gaps and unequal steps are refused by it."""
+    reward_column: str | None = None
+    """Column of the reward; no world model learns it."""
+    terminated: str | None = None
+    """Column that is 1 in the last row of an episode that ended there."""
+    action_low: str | None = None
+    """The lowest actions, with commas between; those of the data if not given."""
+    action_high: str | None = None
+    """The highest actions, likewise."""
+
+
 @dataclass(frozen=True)
-class Train(Fields):
+class Train(Fields, Columns):
     """Train policies through learned world models."""
 
     task: tyro.conf.Positional[str] = Fields.task
     """Name of the task (`beeline list` shows them), or module:Name of an environment. `--env.NAME
     VALUE` changes a constant of it, such as `--env.delta 0.3` (`beeline list --env TASK`)."""
     environment: tyro.conf.Suppress[str] = Fields.environment
+    reward: str = Fields.reward
+    """The task's own reward function (`known`), or `learned`: a model of the rewards seen; with
+    --offline also module:function of a state, an action between its bounds and a step index."""
     own_model: tyro.conf.Suppress[str] = Fields.own_model
     own_policy: tyro.conf.Suppress[str] = Fields.own_policy
     because: tyro.conf.Suppress[str] = Fields.because
     policy_factory: str | None = None
     """module:name of a function that draws a policy of one's own."""
+    data: Path | None = None
+    """File of logged data in the place of the warm-up: CSV or Parquet with a row for each step, or
+    NPZ with arrays of agreed names. --env-steps come after it."""
+    offline: bool = False
+    """Whether to learn from that data alone, whether or not there is a TASK to judge by."""
+    caution: float = 1.0
+    """Offline, how much reward is taken off where the data does not tell what happens."""
     out: Path | None = None
     """Directory of the run; runs/TASK-hHORIZON-MODEL-seedSEED if not given."""
     overwrite: bool = False
@@ -182,6 +214,32 @@ class Diagnose:
     """Preset of a task's models and of their fitting."""
     seed: int = 0
     """Seed of everything random."""
+
+
+@dataclass(frozen=True)
+class Fit(Columns):
+    """Fit a world model to logged data, and say how far ahead it can be believed."""
+
+    data: tyro.conf.Positional[Path]
+    """CSV or Parquet file with a row for each step, or NPZ file with arrays of agreed names."""
+    model: str = "gru-awm"
+    """Name of the world model (`beeline list` shows them)."""
+    window: int | None = None
+    """Steps in a window that is learned from; 50 if not given, or fewer for short episodes."""
+    ahead: int | None = None
+    """Steps ahead to measure errors; those of a window if not given."""
+    held_out: float = 0.2
+    """Share of the episodes to hold out, or of a single record's steps, which are its last."""
+    believe: float = 0.5
+    """Largest error of a forecast that is believed, in standard deviations of the state."""
+    updates: int = 2000
+    """Updates of the model."""
+    seed: int = 0
+    """Seed of everything random."""
+    out: Path | None = None
+    """Directory for the model; fits/DATA-MODEL-seedSEED if not given."""
+    overwrite: bool = False
+    """Whether to replace another model in that directory."""
 
 
 @dataclass(frozen=True)

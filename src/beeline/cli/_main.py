@@ -21,7 +21,7 @@ import tyro
 
 from beeline import config as configuration
 from beeline._choices import choose
-from beeline.cli._commands import Diagnose, Evaluate, Export, List, Plan, Plot, Resume, Train
+from beeline.cli._commands import Diagnose, Evaluate, Export, Fit, List, Plan, Plot, Resume, Train
 from beeline.cli._environments import (
     describe,
     environment,
@@ -30,6 +30,8 @@ from beeline.cli._environments import (
     subject,
 )
 from beeline.cli._factories import drawn, names_of_models, own_functions, own_of
+from beeline.cli._fit import fit
+from beeline.cli._logged import data_of, directory_of, print_judgement
 from beeline.cli._messages import say, warnings_in_one_line
 from beeline.cli._mistakes import CommandError, mistakes
 from beeline.cli._parser_boxes import one_line
@@ -53,7 +55,7 @@ _STRICTNESS = ("JAX_NUMPY_DTYPE_PROMOTION", "JAX_NUMPY_RANK_PROMOTION", "JAX_TRA
 
 _FLAG = re.compile(r"--horizon(=|$)")
 
-_COMMANDS = ("train", "resume", "evaluate", "export", "plan", "plot", "diagnose", "list")
+_COMMANDS = ("train", "resume", "evaluate", "export", "plan", "plot", "diagnose", "fit", "list")
 _FAILURE, _INTERRUPTED, _TERMINATED = 1, 130, 143
 
 
@@ -100,6 +102,7 @@ def _do(command: Any, given: Sequence[str], constants: Mapping[str, str]) -> int
         Plan: plan_in,
         Plot: _plot,
         Diagnose: _diagnose,
+        Fit: lambda command, _: fit(command),
     }
     return do[type(command)](command, constants)
 
@@ -136,6 +139,7 @@ def _parse(arguments: list[str]) -> Any:
         | Annotated[Plan, tyro.conf.subcommand("plan")]
         | Annotated[Plot, tyro.conf.subcommand("plot")]
         | Annotated[Diagnose, tyro.conf.subcommand("diagnose")]
+        | Annotated[Fit, tyro.conf.subcommand("fit")]
         | Annotated[List, tyro.conf.subcommand("list")]
     )
     if arguments and not arguments[0].startswith("-"):
@@ -160,7 +164,10 @@ def _defaults(arguments: list[str]) -> Train:
         elif argument.startswith("--preset="):
             name = argument.partition("=")[2]
     with mistakes():
-        return Train(**_shared_fields(configuration.preset(name)))
+        defaults = Train(**_shared_fields(configuration.preset(name)))
+    # With data, there may be no task at all.
+    with_data = any(argument.partition("=")[0] == "--data" for argument in arguments)
+    return dataclasses.replace(defaults, task="") if with_data else defaults
 
 
 def _config(command: Train) -> Config:
@@ -174,33 +181,37 @@ def _shared_fields(source: Config | Train) -> dict[str, Any]:
 
 def _train(command: Train, constants: Mapping[str, str], with_horizon: bool) -> int:
     task, name = None, command.task
-    if ":" not in name:
+    if name and ":" not in name:
         with mistakes():
             choose("task", name, descriptions())
+    command, data = data_of(command)
     with mistakes():
         command, constants = own_functions(command, constants)
-    if constants or name not in ENTRIES:
+    if not name:
+        command = dataclasses.replace(command, task=Train.task)
+    elif constants or name not in ENTRIES:
         env = environment(name, command.horizon if with_horizon else None, constants)
         # A registered name is what the run is called; with other constants, or as module:Name, it
         # has the environment's own.
         task = env if constants or ":" in name else name
         command = dataclasses.replace(command, task=Train.task, horizon=env.horizon)
         name = env.name if task is env else name
+    elif data:
+        task = name
     with mistakes():
         own, fields = drawn(command)
     config = _config(dataclasses.replace(command, **fields))
     from beeline import run
 
-    slug = re.sub(r"[^\w.-]", "-", name)
-    default = Path("runs", f"{slug}-h{config.horizon}-{config.model}-seed{config.seed}")
     return _finish(
         lambda: run.train(
             task=task,
-            horizon=config.horizon,
+            horizon=config.horizon if name or with_horizon else None,
             config=config,
             **own,
+            **data,
             check=command.check,
-            out=command.out or default,
+            out=command.out or directory_of(command, name, config),
             overwrite=command.overwrite,
             checkpoint_steps=command.checkpoint_steps,
             checkpoint_minutes=command.checkpoint_minutes,
@@ -239,6 +250,9 @@ def _finish(training: Callable[[], Any]) -> int:
     for name in ("learning_curve.png", "trajectories.png"):
         if (trained.path / name).exists():
             print(f"figure    {trained.path}/{name}")
+    if "offline" in summary:
+        print_judgement(summary)
+        return 0
     if trained.config.because:
         print(f"imagined  {trained.config.imagination}, for {trained.config.because}")
     print(

@@ -25,6 +25,7 @@ def warnings_in_one_line() -> Iterator[None]:
     Yields:
         Nothing.
     """
+    from beeline.data import DataWarning
     from beeline.run import RunWarning
 
     with warnings.catch_warnings():
@@ -33,7 +34,7 @@ def warnings_in_one_line() -> Iterator[None]:
         show = warnings.showwarning
 
         def tell(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
-            if issubclass(category, RunWarning) or category is UserWarning:
+            if issubclass(category, (RunWarning, DataWarning)) or category is UserWarning:
                 say(str(message))
             else:
                 show(message, category, *rest, **more)

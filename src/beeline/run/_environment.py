@@ -18,7 +18,10 @@ from beeline.envs._identity import differences, identity
 from beeline.envs._making import DEFAULT_HORIZON
 from beeline.envs._registry import ENTRIES
 from beeline.envs._simulator import Simulator
+from beeline.offline import System
 from beeline.run._errors import RunError, RunWarning
+from beeline.run._system_file import read_system
+from beeline.run.directory.layout import SYSTEM
 
 
 def chosen(
@@ -54,7 +57,8 @@ def identified(config: Config, env: Environment, *, checked: bool) -> Config:
     Args:
         config: The run, with the fields of `chosen`.
         env: Its environment.
-        checked: Whether to refuse one that breaks the contract.
+        checked: Whether to refuse one that breaks the contract; one that is learned from data
+            is not tried, for the library made it.
 
     Returns:
         The configuration; the same for a task of the library's own.
@@ -71,7 +75,7 @@ def identified(config: Config, env: Environment, *, checked: bool) -> Config:
         except ValueError as error:
             raise RunError(str(error)) from error
         return dataclasses.replace(config, environment=env.identity)
-    report = check(env) if checked else None
+    report = check(env) if checked and not isinstance(env, System) else None
     if report is not None and not report.ok:
         raise RunError(
             f"{env.name} breaks the contract of an environment ({report.violations[0]}): "
@@ -100,7 +104,7 @@ def check_known(config: Config, source: Path) -> None:
     # A name that is looked up, never imported: the file may be somebody else's.
     if is_looked_up(config.task):
         return
-    if config.task not in names():
+    if config.task not in names() and not (source / SYSTEM).exists():
         raise RunError(
             f"{source} was trained on an environment of its own, {config.task!r}: hand it over "
             "with env=, or on the command line with --env module:Name"
@@ -125,6 +129,8 @@ def environment_of(config: Config, given: Any, source: Path) -> Environment | No
     of_library = _is_of_library(config)
     if given is None and of_library:
         return None
+    if not of_library and (source / SYSTEM).exists():
+        return _of_data(config, given, source)
     env = _found(config, given, source)
     if of_library:
         if env.name != config.task:
@@ -162,6 +168,17 @@ def warn_of_unsaved(env: Environment) -> None:
             RunWarning,
             stacklevel=4,
         )
+
+
+def _of_data(config: Config, given: Any, source: Path) -> Environment:
+    env = read_system(source / SYSTEM, config, given)
+    wrong = differences(config.environment, identity(env))
+    if wrong:
+        raise RunError(
+            f"{source} was learned from data with another reward, or its {SYSTEM} is not its own: "
+            f"they differ in {', '.join(wrong)}"
+        )
+    return env
 
 
 def _found(config: Config, given: Any, source: Path) -> Environment:

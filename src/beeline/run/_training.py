@@ -16,13 +16,21 @@ from beeline.compute.memory import keep_freed_memory
 from beeline.config import Config
 from beeline.config import preset as from_preset
 from beeline.config._catalogue import entry_of
-from beeline.config._fields import Count
-from beeline.control.chance import has_best_plan
+from beeline.data import Episodes
 from beeline.envs import Environment
 from beeline.models import WorldModel
 from beeline.policies import Policy
 from beeline.run import _own as own
+from beeline.run._before import (
+    begins_again,
+    check_learner,
+    check_optimum,
+    check_origin,
+    check_packages,
+    lengthened,
+)
 from beeline.run._compiling import compile_cache, require_devices
+from beeline.run._data import Logged, from_data, judged
 from beeline.run._display import Display, display
 from beeline.run._environment import (
     check_known,
@@ -48,7 +56,7 @@ from beeline.run.directory import layout as files
 from beeline.run.directory.keeper import START, Cadence, Keeper, keeping, storing
 from beeline.run.directory.lock import locked
 from beeline.run.directory.records import row
-from beeline.run.directory.restore import Restored, devices_then, restore
+from beeline.run.directory.restore import devices_then, restore
 from beeline.training.algorithm import Algorithm, State, seeds_of
 
 
@@ -69,6 +77,10 @@ def train(
     checkpoint_minutes: float = 1.0,
     progress: bool | None = None,
     check: bool = True,
+    data: Episodes | None = None,
+    offline: bool = False,
+    reward: Callable[..., Any] | None = None,
+    caution: float = 1.0,
 ) -> Run:
     """Train policies through learned world models.
 
@@ -95,6 +107,14 @@ def train(
         progress: Whether to show a progress bar; by default if standard error is a terminal.
         check: Whether to refuse an environment of one's own that breaks the contract; see
             `beeline.envs.check`.
+        data: Logged episodes in the place of the warm-up; `env_steps` come after them.
+        offline: Whether to learn from the data alone. No environment takes a step then, but to
+            evaluate the policy at the end; without `task` there is none, and names and bounds are
+            those of the data.
+        reward: Offline, the reward of a state, an action between its bounds and a step index, and
+            of `next_state` if it takes that, in JAX; left out, that of the task, or a model of the
+            rewards logged.
+        caution: Offline, how much reward is taken off where the data does not tell what happens.
 
     Returns:
         The run: its policies and models, what every iteration measured, and a summary.
@@ -122,30 +142,32 @@ def train(
     env, named = chosen(task, horizon, config)
     fields |= named | ({} if seeds is None else {"seeds": seeds})
     given = {name: value for name, value in fields.items() if value is not None}
-    if config is None:
-        config = from_preset(preset or "default", **given)
-    elif preset is not None:
-        raise TypeError("give a preset or a configuration, not both")
-    else:
-        config = dataclasses.replace(config, **given)
-    _check_packages(config)
+    config = _configured(config, preset, given, warm=data is None)
+    check_packages(config)
     use_every_core(config.fitting_batch, config.improvement_batch)
     require_devices()
+    path, logged = None if out is None else files.expand(out), None
+    if data is not None:
+        if path is not None:
+            files.claim(path, overwrite=overwrite)
+        more: dict[str, Any] = {"offline": offline, "reward": reward, "caution": caution}
+        there = task is not None or not offline
+        config, env, logged = from_data(config, env, data, task=there, horizon=horizon, **more)
+    elif offline or reward is not None:
+        raise TypeError("offline and reward are for data: give data as well")
     if env is not None:
         config = identified(config, env, checked=check)
     config = own.identified(config, draws, env)
-    try:
-        config = imagination_of(config, env, draws)
-    except ValueError as error:
-        raise RunError(str(error)) from error
-    if out is None:
-        return _train(config, env, draws, None, cadence, progress)
-    path = files.expand(out)
-    files.claim(path, overwrite=overwrite)
-    with locked(path):
-        # Another process may have been there first.
+    config = _imagined(config, env, draws, logged)
+    if path is None:
+        run = _train(config, env, draws, None, cadence, progress, logged)
+    else:
         files.claim(path, overwrite=overwrite)
-        return _train(config, env, draws, path, cadence, progress)
+        with locked(path):
+            # Another process may have been there first.
+            files.claim(path, overwrite=overwrite)
+            run = _train(config, env, draws, path, cadence, progress, logged)
+    return run if logged is None else judged(run, logged)
 
 
 def resume(
@@ -190,12 +212,12 @@ def resume(
     cadence = Cadence(checkpoint_steps, checkpoint_minutes)
     folder = files.expand(path)
     recorded = files.read_config(folder)
-    _check_packages(recorded)
+    check_packages(recorded)
     if env is None:
         check_known(recorded, folder)
     draws = own.handed_over(recorded, model, policy, folder)
     with locked(folder):
-        config = _lengthened(folder, files.read_config(folder), env_steps)
+        config = lengthened(folder, files.read_config(folder), env_steps)
         devices = devices_then(folder)
         if devices is None:
             use_every_core(config.fitting_batch, config.improvement_batch)
@@ -208,34 +230,29 @@ def resume(
         return _train(config, known, draws, folder, cadence, progress, resumed=True)
 
 
-def _check_packages(config: Config) -> None:
-    entry = entry_of(config)
-    missing = entry.missing_package()
-    if missing is not None:
-        raise RunError(
-            f"the model {config.model!r} needs {missing}, which is not installed: "
-            f"pip install 'beeline[{entry.extra}]'"
-        )
+def _imagined(
+    config: Config, env: Environment | None, draws: Draws, logged: Logged | None
+) -> Config:
+    try:
+        return imagination_of(config, env, draws, None if logged is None else logged.rows)
+    except ValueError as error:
+        # Such as windows that are longer than an episode of what takes no whole ones.
+        raise RunError(str(error)) from error
 
 
-def _lengthened(folder: Path, config: Config, env_steps: int | None) -> Config:
-    longer = config
-    if env_steps is not None:
-        try:
-            steps = Count(1)("env-steps", env_steps)
-        except (TypeError, ValueError) as error:
-            raise RunError(str(error)) from None
-        if steps < config.env_steps:
-            raise RunError(
-                f"env-steps is {steps}, but {folder} is a run of {config.env_steps}: give more"
-            )
-        longer = dataclasses.replace(config, env_steps=steps)
-    if files.read_summary(folder) is not None and longer.iterations == config.iterations:
-        raise RunError(
-            f"{folder} has ended after {config.env_steps} environment steps: make it longer with "
-            f"--env-steps, at least {config.env_steps + config.horizon}"
-        )
-    return longer
+def _configured(
+    config: Config | None, preset: str | None, given: dict[str, Any], *, warm: bool
+) -> Config:
+    if config is not None and preset is not None:
+        raise TypeError("give a preset or a configuration, not both")
+    if config is not None:
+        return dataclasses.replace(config, **given)
+    if warm:
+        return from_preset(preset or "default", **given)
+    # Data is the warm-up, however long that of the preset is.
+    config = from_preset(preset or "default")
+    given["exploration"] = dataclasses.replace(config.exploration, warmup_steps=0)
+    return dataclasses.replace(config, **given)
 
 
 def _train(
@@ -245,23 +262,23 @@ def _train(
     path: Path | None,
     cadence: Cadence,
     progress: bool | None,
+    logged: Logged | None = None,
     *,
     resumed: bool = False,
 ) -> Run:
     keep_freed_memory()
     try:
-        algorithm = build(config, env, draws)
+        algorithm = build(config, env, draws, None if logged is None else logged.rows)
     except ValueError as error:
-        # Such as what the environment does and the model cannot take.
         raise RunError(str(error)) from error
-    _check_optimum(config, algorithm)
+    check_optimum(config, algorithm)
     restored = restore(path, config, algorithm, draws) if resumed and path is not None else None
     if resumed:
         warn_of_unsaved(algorithm.env)
     if resumed and restored is None:
-        warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=3)
+        begins_again(path)
     if restored is not None:
-        _check_learner(path, algorithm, restored)
+        check_learner(path, algorithm, restored)
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")
         beside = entry_of(config).packages
@@ -275,11 +292,13 @@ def _train(
         shown.phase("solving for the optimum")
         reference, origin = prepared()
         if restored is not None:
-            _check_origin(path, restored, origin)
+            check_origin(path, restored, origin)
         shown.phase("training")
         if path is not None:
             with storing(path):
                 (files.reopen if resumed else files.begin)(path, config)
+                if logged is not None:
+                    logged.store(path)
         with keeping(path, config, cadence, origin) as keeper:
             rows = [] if restored is None else restored.rows
             keeper.begin_at(START if restored is None else restored.position)
@@ -322,34 +341,6 @@ def _draw(run: Run, path: Path) -> None:
     from beeline.run._figures import draw_run
 
     draw_run(run)
-
-
-def _check_optimum(config: Config, algorithm: Algorithm) -> None:
-    if algorithm.asks_for_optimum and not has_best_plan(algorithm.env):
-        raise RunError(
-            f"the model {config.model!r} asks for a share of the best return, and {config.task!r} "
-            "has none, for it starts or moves by chance, can terminate or does not end: choose "
-            "another model"
-        )
-
-
-def _check_learner(path: Path | None, algorithm: Algorithm, restored: Restored) -> None:
-    if not algorithm.can_go_on(restored.state):
-        raise RunError(
-            f"{path} was saved with its policy alone, by an older version of beeline: evaluate it, "
-            "or train it again with --overwrite"
-        )
-
-
-def _check_origin(path: Path | None, restored: Restored, now: dict[str, Any]) -> None:
-    for field in ("versions", "devices", "precision"):
-        if field in restored.about and restored.about[field] != now[field]:
-            warnings.warn(
-                f"{path} was trained with other {field} than there are now: "
-                "it goes on, but not with the same bits",
-                RunWarning,
-                stacklevel=4,
-            )
 
 
 def _iterate(

@@ -12,20 +12,18 @@ the one that belongs there.
 import contextlib
 import errno
 import hashlib
-import io
 import json
-import math
-import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from beeline.storage.archive import LARGEST_READ, Sparing, read_content, read_header
 from beeline.storage.atomic import replacing
 from beeline.storage.untrusted import UntrustedError, opened, parse_json, shorten
 
@@ -57,9 +55,6 @@ RENAMED: dict[int, dict[str, str]] = {
 
 _MANIFEST = "manifest"
 _PRECISIONS = (np.float32, np.float64)
-_LARGEST_READ = 2**23
-_LONGEST_HEADER = 1024
-"""A longer one could be nested so deeply that parsing it takes all memory."""
 
 
 class CheckpointError(ValueError):
@@ -161,7 +156,7 @@ def load(path: Path, skeleton: Any) -> Checkpoint:
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any], int]]:
     try:
-        with opened(path) as (file, size), zipfile.ZipFile(_Sparing(file)) as archive:
+        with opened(path) as (file, size), zipfile.ZipFile(Sparing(file)) as archive:
             for info in archive.infolist():
                 if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
                     raise UntrustedError(f"the member {shorten(info.filename)} is not stored plain")
@@ -187,35 +182,12 @@ class _MisfitError(ValueError):
     """A whole file, but not the one that is expected."""
 
 
-class _Sparing(io.BufferedIOBase):
-    """Refuses to read much at once, for the archive's directory declares its own size."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        asked = _LARGEST_READ + 1 if size is None or size < 0 else size
-        content = self._file.read(min(asked, _LARGEST_READ + 1))
-        if len(content) > _LARGEST_READ:
-            raise UntrustedError("the archive has a directory that is too large")
-        return content
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def seekable(self) -> bool:
-        return True
-
-
 def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
     info = archive.getinfo(f"{_MANIFEST}.npy")
     with archive.open(info) as member:
-        shape, _, kind = _header(member)
+        shape, _, kind = read_header(member)
         rest = info.file_size - member.tell()
-        if shape != () or kind.kind != "U" or kind.itemsize != rest or rest > _LARGEST_READ:
+        if shape != () or kind.kind != "U" or kind.itemsize != rest or rest > LARGEST_READ:
             raise UntrustedError("the manifest is not a text of its declared size")
         text = np.frombuffer(member.read(), kind).item()
     manifest = parse_json(text.encode())
@@ -228,18 +200,6 @@ def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
         if not isinstance(manifest.get(name), dict):
             raise UntrustedError(f"the manifest lacks {name!r}")
     return manifest
-
-
-def _header(member: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            if np.lib.format.read_magic(member) == (1, 0):
-                return np.lib.format.read_array_header_1_0(member, _LONGEST_HEADER)
-    except (ValueError, UserWarning) as error:
-        # NumPy would advise to trust the file.
-        raise UntrustedError(f"the header of {shorten(member.name)} is not one") from error
-    raise UntrustedError(f"the header of {shorten(member.name)} has an unknown version")
 
 
 def _check_names(
@@ -299,7 +259,7 @@ def _on_device(array: np.ndarray, shape: jax.ShapeDtypeStruct) -> jax.Array:
 def _member(archive: zipfile.ZipFile, name: str, like: jax.ShapeDtypeStruct) -> np.ndarray:
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as member:
-        shape, fortran, kind = _header(member)
+        shape, fortran, kind = read_header(member)
         now = jnp.result_type(float)
         if shape == like.shape and kind != like.dtype == now and kind in _PRECISIONS:
             raise _MisfitError(
@@ -311,11 +271,7 @@ def _member(archive: zipfile.ZipFile, name: str, like: jax.ShapeDtypeStruct) -> 
                 f"holds {name!r} as {kind}{list(shape)}, "
                 f"where {like.dtype}{list(like.shape)} belongs"
             )
-        if info.file_size != member.tell() + math.prod(shape) * kind.itemsize:
-            raise UntrustedError(f"{name!r} does not have its declared size")
-        # Piece by piece: a declared size costs nothing until the file really has it.
-        content = b"".join(iter(lambda: member.read(_LARGEST_READ), b""))
-    return np.frombuffer(content, kind).reshape(shape, order="F" if fortran else "C")
+        return read_content(member, info.file_size, shape, fortran, kind)
 
 
 def _named(tree: Any) -> list[tuple[str, Any]]:

@@ -113,6 +113,8 @@ class BPO(Module):
     iterations: int = eqx.field(static=True)
     evaluation_episodes: int = eqx.field(static=True, default=1)
     """Episodes that a policy is measured in after each iteration."""
+    data: Episode | None = None
+    """Logged episodes in the place of the warm-up, as many; None to act at random."""
 
     @property
     def learners(self) -> tuple[Learner, ...]:
@@ -135,7 +137,7 @@ class BPO(Module):
         *,
         key: PRNGKeyArray,
     ) -> BPOState:
-        """Warm up with random actions, and fit the scaling of states and returns to them.
+        """Warm up with random actions or data, and fit the scaling of states and returns to it.
 
         Args:
             model: The world model, newly drawn.
@@ -149,7 +151,7 @@ class BPO(Module):
             The state before the first iteration.
         """
         _, warmup_key = jax.random.split(key)
-        episodes = random_episodes(self.env, self.exploration, self.warmup_episodes, key=warmup_key)
+        episodes = self._first_episodes(key=warmup_key)
         return self.begin(model, policy, reward, critic, termination, episodes=episodes, key=key)
 
     def begin(
@@ -325,6 +327,12 @@ class BPO(Module):
             return StateScaling.fit(states, bounded=bounded, modes=modes)
 
         return lambda modes: of(None if modes is None else modes.count)
+
+    def _first_episodes(self, *, key: PRNGKeyArray) -> Episode:
+        if self.data is not None:
+            # Or else the compiler would compute all that follows from it, and take its time.
+            return jax.lax.optimization_barrier(self.data)
+        return random_episodes(self.env, self.exploration, self.warmup_episodes, key=key)
 
     def _measure(
         self, state: BPOState, episode: Episode, index: Int[Array, ""]

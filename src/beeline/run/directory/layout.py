@@ -27,8 +27,12 @@ CHECKPOINT = "checkpoint.npz"
 PREVIOUS = "checkpoint-previous.npz"
 LEARNING_CURVE = "learning_curve.png"
 TRAJECTORIES = "trajectories.png"
+DATA = "data.json"
+SYSTEM = "system.npz"
+LEAVING = "leaving_data.csv"
 
-_WRITTEN = (SUMMARY, CHECKPOINT, PREVIOUS, METRICS, LEARNING_CURVE, TRAJECTORIES, CONFIG)
+_OF_DATA = (DATA, SYSTEM, LEAVING)
+_WRITTEN = (SUMMARY, CHECKPOINT, PREVIOUS, METRICS, LEARNING_CURVE, TRAJECTORIES, *_OF_DATA, CONFIG)
 _FORMAT = "beeline-run"
 _LARGEST = 2**20
 

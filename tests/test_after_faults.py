@@ -15,8 +15,8 @@ from beeline.cli import main
 from beeline.config import Config, Exploration, Fitting, Improvement, Model, Policy
 from beeline.control import Optimum
 from beeline.run import DivergedError, Interrupted, RunError, RunWarning
+from beeline.run._evaluation import evaluate_run
 from beeline.run._reference import Reference
-from beeline.run._result import evaluate_run
 from beeline.storage import checkpoint
 from beeline.training import Record, side_by_side
 from beeline.training._tally import Skipped

@@ -69,11 +69,19 @@ def build(
 
     Returns:
         Algorithm 1, or a baseline that takes its place.
+
+    Raises:
+        ValueError: If the data is to be the warm-up of a simulator.
     """
     env = make(config.task, horizon=config.horizon) if env is None else env
     if config.model in BASELINES:
         return BASELINES[config.model].make(config, env, _evaluation_episodes(config, env))
     draw = functools.partial(_draw, config, env, draws)
+    if data is not None and isinstance(env, Simulator):
+        raise ValueError(
+            f"data cannot be the warm-up of {env.name} yet: learn from it alone with --offline, or "
+            "from the simulator alone"
+        )
     bpo = dataclasses.replace(build_bpo(config, env, draws), data=data)
     kind = Hosted if isinstance(env, Simulator) else SideBySide
     return kind(config, bpo, draw)

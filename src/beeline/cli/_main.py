@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import io
-import json
 import os
 import platform
 import re
@@ -37,12 +36,12 @@ from beeline.cli._mistakes import CommandError, mistakes
 from beeline.cli._parser_boxes import one_line
 from beeline.cli._planning import plan_in
 from beeline.cli._returns import print_returns, print_simulator
+from beeline.cli._runs import evaluate_in, export_in, plot_in
 from beeline.cli._streams import BROKEN_PIPE, flush_streams, prepare_streams
 from beeline.config import BASELINES, MODELS, PRESETS, Config
 from beeline.envs import descriptions
 from beeline.envs._registry import ENTRIES
 from beeline.envs._simulator_error import SimulatorError
-from beeline.export._formats import FORMATS, ExportError
 
 _DESCRIPTION = """Learn control policies by backpropagating through learned world models.
 
@@ -97,10 +96,10 @@ def _do(command: Any, given: Sequence[str], constants: Mapping[str, str]) -> int
         return _train(command, constants, any(_FLAG.match(argument) for argument in given))
     do: dict[type, Callable[[Any, Mapping[str, str]], int]] = {
         Resume: _resume,
-        Evaluate: _evaluate,
-        Export: _export,
+        Evaluate: evaluate_in,
+        Export: export_in,
         Plan: plan_in,
-        Plot: _plot,
+        Plot: plot_in,
         Diagnose: _diagnose,
         Fit: lambda command, _: fit(command),
     }
@@ -269,82 +268,6 @@ def _finish(training: Callable[[], Any]) -> int:
         print_returns(summary, trained.reference_kind)
     else:
         print(f"measured  not on the way: beeline evaluate {trained.path} does it now")
-    return 0
-
-
-def _evaluate(command: Evaluate, constants: Mapping[str, str]) -> int:
-    from beeline import run
-    from beeline.run.directory.records import known, plain
-
-    env = handed_over(command.run, command.env, constants)
-    try:
-        with warnings_in_one_line():
-            loaded = run.load(command.run, env=env, **own_of(command))
-            measured = run.evaluate_run(loaded, command.horizon)
-    except run.RunError as error:
-        raise CommandError(str(error)) from None
-    except SimulatorError as error:
-        raise CommandError(str(error), _FAILURE) from None
-    result = {
-        "seeds": loaded.seeds,
-        "return": plain(measured.return_),
-        "normalized_return": plain(measured.normalized_return),
-        "optimal_return": measured.reference.best_return,
-        "random_return": known(measured.reference.random_return),
-    }
-    if measured.steps is not None:
-        result["simulator_steps"] = measured.steps
-    error = measured.standard_error
-    if error is not None:
-        result["episodes"] = measured.returns.shape[1]
-        result["standard_error"] = plain(error)
-        result["worst"] = plain(measured.returns.min(axis=1))
-    if command.json:
-        print(json.dumps(result))
-    else:
-        print_returns(result, loaded.reference_kind)
-    return 0
-
-
-def _export(command: Export, constants: Mapping[str, str]) -> int:
-    with mistakes():
-        choose("format", command.to, FORMATS)
-    from beeline import run
-
-    env = handed_over(command.run, command.env, constants)
-    try:
-        with warnings_in_one_line():
-            loaded = run.load(command.run, env=env, **own_of(command))
-        file = loaded.export(
-            command.out, to=command.to, seed=command.seed, overwrite=command.overwrite
-        )
-    except (run.RunError, ExportError) as error:
-        raise CommandError(str(error)) from None
-    print(file)
-    return 0
-
-
-def _plot(command: Plot, constants: Mapping[str, str]) -> int:
-    from beeline import run
-
-    if not command.runs:
-        raise CommandError("name at least one run directory to plot")
-    try:
-        with warnings_in_one_line():
-            if len(command.runs) == 1:
-                env = handed_over(command.runs[0], command.env, constants)
-                drawn = run.draw_run(run.load(command.runs[0], env=env, **own_of(command)))
-            else:
-                run.draw_curves(command.runs, command.out)
-                drawn = (command.out,)
-    except run.RunError as error:
-        raise CommandError(str(error)) from None
-    except CommandError:
-        raise
-    except Exception as error:
-        raise CommandError(f"cannot draw: {error}", _FAILURE) from error
-    for file in drawn:
-        print(file)
     return 0
 
 

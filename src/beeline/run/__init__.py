@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from beeline.run._errors import DivergedError, Interrupted, RunError, RunWarning, StorageError
-from beeline.run._result import Evaluation, Run, evaluate_run, load
+from beeline.run._evaluation import Evaluation, evaluate_run
+from beeline.run._result import Run, load
 from beeline.run._training import resume, train
 
 if TYPE_CHECKING:

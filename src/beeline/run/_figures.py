@@ -10,8 +10,9 @@ from beeline._drawing import Axes, Figure, default_style, image_format, literal,
 from beeline.config import Config
 from beeline.envs._trajectories import controls_of, draw_field, is_field, panels, times
 from beeline.run._errors import RunError
+from beeline.run._evaluation import Evaluation, evaluate_run
 from beeline.run._reference import Reference
-from beeline.run._result import Evaluation, Run, evaluate_run
+from beeline.run._result import Run
 from beeline.run.directory import layout as files
 from beeline.run.directory.records import columns, read_rows
 from beeline.training.hosted import Hosted

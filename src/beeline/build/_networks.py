@@ -211,7 +211,6 @@ def build_policy(
         env.action_dim,
         env.horizon,
         hidden_sizes=fields.hidden,
-        activation=_activation(config, jnp.tanh),
         frequencies=_frequencies(config, fields.frequencies),
         mean_bound=fields.mean_bound,
         deviations=(fields.least_deviation, fields.greatest_deviation),

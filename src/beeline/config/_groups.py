@@ -186,7 +186,7 @@ class Windows(Group):
     hidden: tuple[int, ...] = field((64, 64), Sizes(), since=3, before=(64, 64))
     """Hidden layers of the critic."""
     activation: str = field("smooth", Choice(ACTIVATIONS), since=3, before="relu")
-    """Between the layers of networks: `smooth` functions, or `relu`."""
+    """Between the layers of models and of the critic: `smooth` functions, or `relu`."""
 
     @override
     def check(self, flag: str) -> None:

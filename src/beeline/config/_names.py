@@ -37,7 +37,7 @@ UNITS = {
 
 
 ACTIVATIONS = {
-    "smooth": "SiLU in models and tanh in the critic, whose slopes have no jumps; ReLU in the policy.",
+    "smooth": "SiLU in models and tanh in the critic: slopes without jumps; ReLU in the policy.",
     "relu": "ReLU, as with whole episodes (the paper).",
 }
 

@@ -241,6 +241,8 @@ def test_documents_name_fields_that_there_are():
     text = text.replace(".no_", ".")
     named = set(re.findall(rf"(?<![\w.])_*((?:{'|'.join(groups)})\.[a-z_]+)(?![\w(])", text))
     # In docs/export.md, `policy` is a file and what is read from it, not a group of options.
-    exported = {f"policy.{name}" for name in ("npz", "stablehlo", "onnx", "metadata", "mode")}
+    exported = {
+        f"policy.{name}" for name in ("npz", "stablehlo", "onnx", "metadata", "mode", "network")
+    }
     assert len(named) > 20
     assert not named - set(paths) - exported

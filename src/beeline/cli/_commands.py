@@ -38,9 +38,6 @@ class Train(Fields, Columns):
     """Name of the task (`beeline list` shows them), or module:Name of an environment. `--env.NAME
     VALUE` changes a constant of it, such as `--env.delta 0.3` (`beeline list --env TASK`)."""
     environment: tyro.conf.Suppress[str] = Fields.environment
-    reward: str = Fields.reward
-    """The task's own reward function (`known`), or `learned`: a model of the rewards seen; with
-    --offline also module:function of a state, an action between its bounds and a step index."""
     own_model: tyro.conf.Suppress[str] = Fields.own_model
     own_policy: tyro.conf.Suppress[str] = Fields.own_policy
     because: tyro.conf.Suppress[str] = Fields.because

@@ -51,7 +51,8 @@ class Fields:
     own_policy: str = field("", Text(), since=3, before="")
     """What a policy of one's own is, likewise."""
     reward: str = field("known", Choice(REWARDS))
-    """The task's own reward function, or `learned`: a model of the rewards seen."""
+    """The task's own reward function, or `learned`: a model of the rewards seen. For a
+    simulator, and with logged data alone, module:function on the command line."""
     termination: str = field("known", Choice(TERMINATIONS), since=3, before="known")
     """What ends imagined episodes early: the task's own, or `learned`: a model of the ends seen."""
     preset: str = field("default", Choice(PRESETS))

@@ -56,7 +56,7 @@ from beeline.run.directory import layout as files
 from beeline.run.directory.keeper import START, Cadence, Keeper, keeping, storing
 from beeline.run.directory.lock import locked
 from beeline.run.directory.records import row
-from beeline.run.directory.restore import devices_then, restore
+from beeline.run.directory.restore import Restored, devices_then, restore
 from beeline.training.algorithm import Algorithm, State, seeds_of
 
 
@@ -272,13 +272,7 @@ def _train(
     except ValueError as error:
         raise RunError(str(error)) from error
     check_optimum(config, algorithm)
-    restored = restore(path, config, algorithm, draws) if resumed and path is not None else None
-    if resumed:
-        warn_of_unsaved(algorithm.env)
-    if resumed and restored is None:
-        begins_again(path)
-    if restored is not None:
-        check_learner(path, algorithm, restored)
+    restored = _restored(config, algorithm, draws, path) if resumed else None
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")
         beside = entry_of(config).packages
@@ -317,6 +311,18 @@ def _train(
             shown.phase("drawing")
             _end(run, path, summary)
     return run
+
+
+def _restored(
+    config: Config, algorithm: Algorithm, draws: Draws, path: Path | None
+) -> Restored | None:
+    warn_of_unsaved(algorithm.env)
+    restored = None if path is None else restore(path, config, algorithm, draws)
+    if restored is None:
+        begins_again(path)
+    else:
+        check_learner(path, algorithm, restored)
+    return restored
 
 
 def _end(run: Run, path: Path, summary: dict[str, Any]) -> None:

@@ -370,6 +370,15 @@ def test_a_run_is_evaluated_drawn_and_exported(trained, capsys):
     assert "is a simulator that is stepped on the host" in capsys.readouterr().err
 
 
+def test_a_plan_in_the_model_asks_the_simulator_for_nothing(trained, capsys):
+    plan = ["plan", str(trained), "--horizon", "5", "--method", "cem", "--json"]
+    assert main([*plan, "--state=1,0,0"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (len(told["steps"]), told["real_rewards"]) == (5, None)
+    assert main(plan) == 2
+    assert "gymnasium:Pendulum-v1 is not asked for a start" in capsys.readouterr().err
+
+
 def test_what_is_not_evaluated_asks_for_no_more_and_goes_on(tmp_path):
     env = Counter(limit=16)
     fields = {

@@ -106,13 +106,13 @@ def _told(report: "PlanReport", files: tuple[Path, ...]) -> str:
         "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
         for cells in table
     ]
-    distance = found["distance"]
+    distance, real = found["distance"], found["real_rewards"]
     far = "" if distance <= _FAR else ": its plan may not hold there"
     lines += [
         "",
         f"start     {distance:.2g} standard deviations from the nearest that the model was fitted "
         f"on{far}",
-        f"rewards   {found['predicted_rewards']:.6g} predicted, {found['real_rewards']:.6g} in the "
-        "environment",
+        f"rewards   {found['predicted_rewards']:.6g} predicted"
+        + ("" if real is None else f", {real:.6g} in the environment"),
     ]
     return "\n".join([*lines, *(f"plan      {file}" for file in files)])

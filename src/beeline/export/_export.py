@@ -25,7 +25,7 @@ def export_policy(
     to: str = "numpy",
     overwrite: bool = False,
     about: Mapping[str, Any] | None = None,
-    beside: Mapping[str, Module] | None = None,
+    beside: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a policy to one file that runs without Beeline, or its weights to exchange.
 

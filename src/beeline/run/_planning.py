@@ -21,6 +21,7 @@ from beeline.control import Constraints, Plan, Search, plan
 from beeline.control._rollout import open_loop_from
 from beeline.control.random_return import default_key
 from beeline.envs import Environment, reward_of
+from beeline.envs._simulator import Simulator
 from beeline.envs._trajectories import controls_of, draw_field, is_field, panels
 from beeline.envs._transition import termination_of
 from beeline.models import WorldModel
@@ -72,6 +73,10 @@ def plan_run(
         raise RunError(
             f"horizon is {count} from step {int(first)} on, but the model is of episodes of "
             f"{env.horizon} steps: take at most {max(0, env.horizon - int(first))}"
+        )
+    if state is None and isinstance(env, Simulator):
+        raise RunError(
+            f"say where the plan begins: {env.name} is not asked for a start, so give a state"
         )
     learned = {
         name: jax.tree.map(lambda x: x[position] if eqx.is_array(x) else x, one.weights)
@@ -131,10 +136,10 @@ class PlanReport:
     env: Environment
     plan: Plan
     first: int
-    states: Float[np.ndarray, "times state"]
-    """Those that the environment goes through."""
-    rewards: Float[np.ndarray, " time"]
-    """Those that it gives."""
+    states: Float[np.ndarray, "times state"] | None = None
+    """Those that the environment goes through; None for a simulator, which begins where it will."""
+    rewards: Float[np.ndarray, " time"] | None = None
+    """Those that it gives, likewise."""
 
     @classmethod
     def of(cls, env: Environment, found: Plan, first: int = 0) -> "PlanReport":
@@ -146,8 +151,10 @@ class PlanReport:
             first: Index of its first step.
 
         Returns:
-            Both.
+            Both; the plan alone for a simulator.
         """
+        if isinstance(env, Simulator):
+            return cls(env, found, first)
         with compile_cache():
             begin, actions = jnp.asarray(found.states[0]), jnp.asarray(found.actions)
             real = jax.jit(lambda *given: open_loop_from(env, *given, key=default_key()))
@@ -182,10 +189,10 @@ class PlanReport:
         return {
             "task": self.env.name,
             "first": self.first,
-            "horizon": len(self.rewards),
+            "horizon": len(self.plan.rewards),
             "return": self.plan.return_,
             "predicted_rewards": float(self.plan.rewards.sum()),
-            "real_rewards": float(self.rewards.sum()),
+            "real_rewards": None if self.rewards is None else float(self.rewards.sum()),
             "distance": self.plan.distance,
             "violations": self.plan.violations,
             "feasible": self.plan.feasible,
@@ -236,8 +243,9 @@ class PlanReport:
             state_panels = []
         for entry, axes in enumerate(state_panels):
             axes.plot(at, found.states[:, entry], color=_PLANNED, linewidth=2, label="planned")
-            real = {"color": _REAL, "linewidth": 1.3, "linestyle": "--"}
-            axes.plot(at, self.states[:, entry], label="in the environment", **real)
+            if self.states is not None:
+                real = {"color": _REAL, "linewidth": 1.3, "linestyle": "--"}
+                axes.plot(at, self.states[:, entry], label="in the environment", **real)
         if is_field(env.action_dim):
             draw_field(control_panels[0], controls[:-1], at[0], env.dt)
             control_panels = []

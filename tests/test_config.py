@@ -353,4 +353,6 @@ def test_the_command_line_has_every_field_with_the_same_default():
         "checkpoint_steps",
         "checkpoint_minutes",
         "policy_factory",
+        *("data", "offline", "caution", "states", "actions", "reward_column", "terminated"),
+        *("episode", "step", "action_low", "action_high"),
     }

@@ -84,7 +84,7 @@ class Counter(gymnasium.Env):
 
 def opened(env, seeds=1, **options):
     simulator = from_gymnasium(env, HORIZON, **options)
-    simulator.host.open(list(range(seeds)))
+    simulator.host.connect(list(range(seeds)))
     return simulator
 
 
@@ -186,7 +186,7 @@ def test_each_seed_steps_a_simulator_of_its_own():
     assert row.ends.truncated.sum(axis=1).tolist() == [2, 2]
     assert [env.steps for env in envs] == [HORIZON, HORIZON]
     with pytest.raises(SimulatorError, match=r"has 2 simulators, .* 3 seeds: give seeds=2"):
-        simulator.host.open([0, 1, 2])
+        simulator.host.connect([0, 1, 2])
     with pytest.raises(ValueError, match="autoreset_mode=gymnasium"):
         from_gymnasium(SyncVectorEnv([Counter]), HORIZON)
 

@@ -84,7 +84,14 @@ CONFIG = Config(
     policy=Policy(hidden=(16,)),
     improvement=Improvement(batch_size=64),
     exploration=Exploration(warmup_steps=60),
-    windows=Windows(length=3, hidden=(16,), discount=DISCOUNT, critic_rate=5e-3, policy_rate=1e-2),
+    windows=Windows(
+        length=3,
+        hidden=(16,),
+        activation="relu",
+        discount=DISCOUNT,
+        critic_rate=5e-3,
+        policy_rate=1e-2,
+    ),
 )
 
 

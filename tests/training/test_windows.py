@@ -50,15 +50,15 @@ def test_windows_are_consecutive_steps_of_episodes_that_are_there(buffer):
 
 def test_a_window_as_long_as_an_episode_is_the_episode(buffer):
     key = jax.random.key(1)
-    states, actions, first, ended = Windows(HORIZON).draw(buffer, 8, key=key)
+    states, actions, first, *ended = Windows(HORIZON).draw(buffer, 8, key=key)
     for ours, theirs in zip((states, actions), buffer.draw(8, key=key), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert not np.any(first)
-    assert ended is None
+    assert ended == [None, None]
 
 
 def test_an_episode_is_cut_into_windows_that_follow_each_other(buffer):
-    states, actions, first, _ = Windows(LENGTH).all_of(buffer.states[1], buffer.actions[1])
+    states, actions, first, *_ = Windows(LENGTH).all_of(buffer.states[1], buffer.actions[1])
     assert first.tolist() == [0, 4]
     np.testing.assert_array_equal(states[1], buffer.states[1, 4:9])
     np.testing.assert_array_equal(actions[1], buffer.actions[1, 4:8])

@@ -107,7 +107,7 @@ class Simulators:
         """
         return len(self._fresh)
 
-    def open(self, seeds: Sequence[int]) -> None:
+    def connect(self, seeds: Sequence[int]) -> None:
         """Ask for one simulator for each seed.
 
         Args:

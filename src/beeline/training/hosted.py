@@ -73,7 +73,7 @@ class Hosted(AlgorithmOne):
         kept = 0 if restored is None else int(restored.buffer.count[0])
         # A run that goes on has other starts than those that it began with.
         first = [_reset_seed(seed, kept) for seed in seeds]
-        self.host.open(first)
+        self.host.connect(first)
         with collector_paused():
             self.programs = _learning(self, len(seeds))
         self._draws = _drawing(self.bpo)
@@ -150,7 +150,7 @@ class Hosted(AlgorithmOne):
         policies = _on_one_device(policies)
         seeds = len(jax.tree.leaves(eqx.filter(policies, eqx.is_array))[0])
         if self.host.seeds != seeds:
-            self.host.open([_reset_seed(seed, -1) for seed in range(seeds)])
+            self.host.connect([_reset_seed(seed, -1) for seed in range(seeds)])
 
         def choose(states: np.ndarray, times: np.ndarray, k: int) -> np.ndarray:
             del k

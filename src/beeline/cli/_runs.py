@@ -5,9 +5,7 @@ from collections.abc import Mapping
 
 from beeline._choices import choose
 from beeline.cli._commands import Evaluate, Export, Plot
-from beeline.cli._environments import (
-    handed_over,
-)
+from beeline.cli._environments import handed_over
 from beeline.cli._factories import own_of
 from beeline.cli._messages import warnings_in_one_line
 from beeline.cli._mistakes import CommandError, mistakes

@@ -17,6 +17,7 @@ def speed(
     horizons: tuple[int, ...] = (20, 100, 500, 2000),
     operations: tuple[str, ...] = tuple(OPERATIONS),
     out: Path | None = None,
+    together: int = 1,
 ) -> None:
     """Time, memory and compile time of each operation, every case in its own process.
 
@@ -25,8 +26,10 @@ def speed(
         horizons: Steps in an episode.
         operations: What to measure.
         out: JSON file to write.
+        together: How many cases compile side by side, where cores are to spare; each is timed
+            alone.
     """
-    _speed.run(list(models), list(horizons), list(operations), out)
+    _speed.run(list(models), list(horizons), list(operations), out, together)
 
 
 def compare(before: Positional[Path], after: Positional[Path]) -> None:

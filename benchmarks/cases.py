@@ -1,5 +1,6 @@
 """One operation at one size, measured in a process of its own."""
 
+import contextlib
 import json
 import resource
 import statistics
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -75,26 +77,65 @@ class Measured:
     cached_seconds: float
     """Tracing, and reading the program that was compiled from disk."""
     base_megabytes: float
-    """Peak of the process before compiling."""
+    """Peak of the process before compiling; on an accelerator, of the device."""
     peak_megabytes: float
     operations: float
     """Floating-point operations, counted by hand."""
 
 
-def measure(case: Case) -> Measured:
-    """Measure a case in a new process.
+def measure(cases: Sequence[Case]) -> list[Measured]:
+    """Measure cases, each in a new process; they compile side by side and are timed in turn.
 
     Args:
-        case: The case.
+        cases: As many as may compile at a time.
 
     Returns:
-        The measurement.
+        Their measurements.
+
+    Raises:
+        RuntimeError: If a process fails; the others are ended.
     """
+    with contextlib.ExitStack() as ended:
+        started = [(case, ended.enter_context(_start(case))) for case in cases]
+        for case, process in started:
+            _expect(process, case)
+        return [Measured(**json.loads(_time(process, case))) for case, process in started]
+
+
+@contextlib.contextmanager
+def _start(case: Case) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "benchmarks.cases", json.dumps(asdict(case))]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-    if done.returncode:
-        raise RuntimeError(f"{case} failed:\n{done.stderr[-2000:]}")
-    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            encoding="utf-8",
+        ) as process,
+    ):
+        try:
+            yield process
+        except RuntimeError as error:
+            process.kill()
+            errors.seek(0)
+            raise RuntimeError(f"{error}:\n{errors.read()[-2000:]}") from None
+
+
+def _expect(process: subprocess.Popen[str], case: Case) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"{case} failed")
+    return line
+
+
+def _time(process: subprocess.Popen[str], case: Case) -> str:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return _expect(process, case)
 
 
 def median_seconds(function, least_seconds: float = 1.0, least_calls: int = 5) -> float:
@@ -117,6 +158,9 @@ def median_seconds(function, least_seconds: float = 1.0, least_calls: int = 5) -
 
 
 def _peak_megabytes() -> float:
+    on_device = jax.local_devices()[0].memory_stats()
+    if on_device is not None:
+        return on_device["peak_bytes_in_use"] / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -207,8 +251,10 @@ def _run(case: Case) -> Measured:
         compiled, compile_seconds = _compile(of_arrays, arrays)
         jax.block_until_ready(compiled(arrays))
         peak_megabytes = _peak_megabytes()
-        seconds = median_seconds(lambda: jax.block_until_ready(compiled(arrays)))
         _, cached_seconds = _compile(of_arrays, arrays)
+    print("compiled", flush=True)
+    sys.stdin.readline()
+    seconds = median_seconds(lambda: jax.block_until_ready(compiled(arrays)))
     batch = OPERATIONS[case.operation]
     return Measured(
         **asdict(case),

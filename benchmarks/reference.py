@@ -23,7 +23,7 @@ def _block(block, x, queries_keys_values, visible):
 def predict(model: ActionsModel, state, actions):
     """Standardised predictions by attention over the full square."""
     length = actions.shape[0] + 1
-    first = model._state_token(state)
+    first = model._state_token(state, 0)
     x = jnp.concatenate([first[None], model._action_token(actions, jnp.arange(length - 1))])
     visible = jnp.tril(jnp.ones((length, length), bool))
     for block in model.core.blocks:

@@ -4,6 +4,7 @@ import datetime
 import itertools
 import json
 import math
+import os
 import platform
 from dataclasses import asdict
 from pathlib import Path
@@ -68,8 +69,6 @@ def device() -> str:
     Returns:
         The kind of device and how many processors there are.
     """
-    import os
-
     import jax
 
     kind = jax.devices()[0].device_kind
@@ -105,7 +104,13 @@ def growth(rows: list[Measured], quantity: str) -> dict[str, float]:
     return exponents
 
 
-def run(models: list[str], horizons: list[int], operations: list[str], out: Path | None) -> None:
+def run(
+    models: list[str],
+    horizons: list[int],
+    operations: list[str],
+    out: Path | None,
+    together: int = 1,
+) -> None:
     """Measure, print and save.
 
     Args:
@@ -113,17 +118,22 @@ def run(models: list[str], horizons: list[int], operations: list[str], out: Path
         horizons: Steps in an episode.
         operations: Names of operations.
         out: JSON file to write, if any.
+        together: How many cases compile side by side; each is timed alone.
     """
     unknown = set(operations) - set(OPERATIONS)
     if unknown:
         raise SystemExit(f"unknown operation {unknown}: choose from {', '.join(OPERATIONS)}")
+    # Processes that share an accelerator take of its memory what they need, not most of it.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     console = Console(width=120)
     rate = matrix_rate()
     console.print(f"{device()}; large matrix product {rate / 1e9:.0f} GFLOP/s")
     rows = []
-    for case in cases(models, horizons, operations):
-        rows.append(measure(case))
-        console.print(_line(rows[-1], rate))
+    wanted = cases(models, horizons, operations)
+    for position in range(0, len(wanted), together):
+        for row in measure(wanted[position : position + together]):
+            rows.append(row)
+            console.print(_line(row, rate))
     console.print(_table(rows, rate))
     for quantity in ("milliseconds", "megabytes"):
         for name, exponent in growth(rows, quantity).items():

@@ -1,0 +1,1 @@
+"""The recipe without each of its ingredients."""

@@ -23,13 +23,13 @@ from beeline.compute.memory import keep_freed_memory
 from beeline.config import Config, preset
 from beeline.envs import Environment
 from beeline.gradients import Direct, Objective, PolicyGradient, Unrolled, draw_noise, rollout
+from beeline.gradients._sweeps import sweep_rollout
 from beeline.models import WorldModel
 from beeline.policies import Policy
 from beeline.training import Context, ModelFitting, Optimiser
 from beeline.training.episodes import Buffer
 from benchmarks import reference
 from benchmarks.operations import count
-from benchmarks.sweeps import sweep_rollout
 
 FIT_BATCH = 64
 GRADIENT_BATCH = 16
@@ -72,11 +72,11 @@ class Measured:
     """How many share the work: a processor's cores, or 1."""
     milliseconds: float
     """Median after compilation."""
-    compile_seconds: float
-    """Tracing and compiling, nothing cached."""
-    cached_seconds: float
+    compile_seconds: float | None
+    """Tracing and compiling, nothing cached; None where a run was cut off before it was kept."""
+    cached_seconds: float | None
     """Tracing, and reading the program that was compiled from disk."""
-    base_megabytes: float
+    base_megabytes: float | None
     """Peak of the process before compiling; on an accelerator, of the device."""
     peak_megabytes: float
     operations: float

@@ -89,7 +89,7 @@ def growth(rows: list[Measured], quantity: str) -> dict[str, float]:
     def value(row: Measured) -> float:
         if quantity == "milliseconds":
             return row.milliseconds
-        return max(1.0, row.peak_megabytes - row.base_megabytes)
+        return max(1.0, row.peak_megabytes - (row.base_megabytes or 0))
 
     exponents = {}
     for model, operation in dict.fromkeys((r.model, r.operation) for r in rows):
@@ -223,7 +223,7 @@ def markdown(paths: tuple[Path, ...]) -> str:
             lines.append(
                 f"| {row.model} | {row.horizon:,} | {row.operation} | {row.batch} "
                 f"| {row.milliseconds:,.1f} | {fraction} | {row.peak_megabytes:,.0f} "
-                f"| {row.compile_seconds:.1f} | {row.cached_seconds:.1f} |"
+                f"| {_one_place(row.compile_seconds)} | {_one_place(row.cached_seconds)} |"
             )
     machines = {(r["device"], r["date"], f"{r['matrix_rate'] / 1e9:.0f}") for r in records}
     about = (
@@ -235,6 +235,10 @@ def markdown(paths: tuple[Path, ...]) -> str:
 
 def _fraction(row: Measured, rate: float) -> str:
     return f"{100 * row.operations / (1e-3 * row.milliseconds) / rate:.0f}%"
+
+
+def _one_place(number: float | None) -> str:
+    return "" if number is None else f"{number:.1f}"
 
 
 def _line(row: Measured, rate: float) -> str:
@@ -266,8 +270,8 @@ def _table(rows: list[Measured], rate: float) -> Table:
             f"{r.milliseconds:.1f}",
             _fraction(r, rate),
             f"{r.peak_megabytes:.0f}",
-            f"{r.base_megabytes:.0f}",
-            f"{r.compile_seconds:.1f}",
-            f"{r.cached_seconds:.1f}",
+            _one_place(r.base_megabytes),
+            _one_place(r.compile_seconds),
+            _one_place(r.cached_seconds),
         )
     return table

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import beeline
-from beeline.compute.devices import mean_over_devices, use_every_core
+from beeline.compute.devices import mean_over_devices, use_every_core, use_single_precision
 from beeline.config import Config
 from beeline.run.directory.config_file import to_json
 
@@ -109,3 +109,19 @@ def test_a_number_of_devices_that_was_asked_for_is_kept():
     use_every_core(16)
     assert jax.config.values["jax_num_cpu_devices"] == 1
     assert jax.local_device_count() == 1
+
+
+@pytest.mark.parametrize(
+    ("backend", "asked", "wanted"),
+    [("gpu", None, "highest"), ("gpu", "tensorfloat32", "tensorfloat32"), ("cpu", None, None)],
+)
+def test_accelerators_multiply_in_single_precision(backend, asked, wanted, monkeypatch):
+    name = "jax_default_matmul_precision"
+    before = jax.config.values[name]
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    try:
+        jax.config.update(name, asked)
+        use_single_precision()
+        assert jax.config.values[name] == wanted
+    finally:
+        jax.config.update(name, before)

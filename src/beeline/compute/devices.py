@@ -22,6 +22,7 @@ Mean = TypeVar("Mean")
 Each = TypeVar("Each")
 
 _AXIS = "share"
+_PRECISION = "jax_default_matmul_precision"
 
 
 def use_every_core(*batches: int) -> None:
@@ -53,6 +54,17 @@ def use_devices(count: int) -> None:
     if jax.config.values["jax_num_cpu_devices"] <= 0:
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", count)
+
+
+def use_single_precision() -> None:
+    """Let accelerators multiply matrices in the precision of their entries.
+
+    By themselves they round the entries of float32 to ten bits, after which a policy gradient is
+    off by percents and routes that are equal differ (docs/speed.md). Nothing is changed on a
+    processor, which does not, or where `jax_default_matmul_precision` says what is wanted.
+    """
+    if jax.default_backend() != "cpu" and jax.config.values[_PRECISION] is None:
+        jax.config.update(_PRECISION, "highest")
 
 
 def everywhere() -> NamedSharding:

@@ -4,7 +4,8 @@ Under the stop-gradient, a_k = pi(sg[s_k]): once the visited states are known, n
 depends on another. So unroll once without gradients to visit the states, recompute all actions
 from them in one batch, evaluate the model once in its parallel form on those actions, and
 differentiate that. The result equals `Unrolled` with `through_policy=0`, without a backward
-pass through the scan and without storing a cache per step.
+pass through the scan and without storing a cache per step. On an accelerator, where the model is
+parallel in time, the states are not visited step by step either, but by sweeps over all of them.
 
 References:
     Paper, Eq. 3.
@@ -21,6 +22,7 @@ from typing_extensions import override
 from beeline.compute.microbatch import group_size, mean_in_groups
 from beeline.gradients._base import Imagined, Objective, PolicyGradient
 from beeline.gradients._rollout import rollout
+from beeline.gradients._sweeps import sweep_rollout
 from beeline.models import WorldModel
 from beeline.policies import Policy
 
@@ -51,11 +53,8 @@ class Direct(PolicyGradient):
                 "use Unrolled for it"
             )
 
-        def roll_out(*whole):
-            return rollout(policy, model, *whole, through_policy=0.0, through_states=0.0)
-
-        visited, *_ = jax.lax.stop_gradient(
-            jax.vmap(roll_out)(initial_states, noise, first, disturbances)
+        visited = jax.lax.stop_gradient(
+            _visit(policy, model, initial_states, noise, first, disturbances)
         )
 
         def value(
@@ -93,3 +92,13 @@ class Direct(PolicyGradient):
         batch = visited, noise, first, disturbances
         (objective_value, slope), imagined = mean_in_groups(group, *batch, size=size)
         return (objective_value, imagined), slope
+
+
+def _visit(policy: Policy, model: WorldModel, *starts: Any) -> Array:
+    if model.parallel_in_time and jax.default_backend() != "cpu":
+        return sweep_rollout(policy, model, *starts).states
+
+    def roll_out(*whole):
+        return rollout(policy, model, *whole, through_policy=0.0, through_states=0.0)[0]
+
+    return jax.vmap(roll_out)(*starts)

@@ -31,6 +31,15 @@ class WorldModel(Module, Generic[Carry]):
     state_fed: eqx.AbstractVar[bool]
     """Whether predicted states are fed back in, which makes circuitous gradient paths."""
 
+    @property
+    def parallel_in_time(self) -> bool:
+        """Whether a whole episode is predicted at once, and not step after step.
+
+        Returns:
+            False, unless a model overrides this.
+        """
+        return False
+
     @abc.abstractmethod
     def standardised(
         self,

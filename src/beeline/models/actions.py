@@ -79,6 +79,11 @@ class ActionsModel(SequenceModel):
         self.frequencies = frequencies
         self.harmonics = harmonics
 
+    @property
+    @override
+    def parallel_in_time(self) -> bool:
+        return self.core.parallel_in_time
+
     @override
     def standardised(
         self,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import jax
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
+from beeline.compute.devices import use_single_precision
 from beeline.run._errors import RunError
 from beeline.storage.cache import cache_directory, can_keep, drop_torn_programs
 
@@ -46,7 +47,7 @@ def compile_cache() -> Iterator[None]:
 
 
 def require_devices() -> None:
-    """Make sure that JAX computes somewhere, before a file is made or blamed.
+    """Make sure that JAX computes somewhere, in single precision, before a file is made or blamed.
 
     Raises:
         RunError: If it does not, naming the variable.
@@ -60,3 +61,4 @@ def require_devices() -> None:
             f"JAX cannot compute with JAX_PLATFORMS={asked} ({why}): "
             "unset the variable, or set it to cpu"
         ) from error
+    use_single_precision()

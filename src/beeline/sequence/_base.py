@@ -1,7 +1,7 @@
 """The interface of every sequence core."""
 
 import abc
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import equinox as eqx
 from jaxtyping import Array, Float
@@ -19,6 +19,8 @@ class SequenceCore(Module, Generic[Cache]):
     """
 
     width: eqx.AbstractVar[int]
+    parallel_in_time: ClassVar[bool] = False
+    """Whether `parallel` works on all tokens at once, on an accelerator at least."""
 
     @abc.abstractmethod
     def parallel(self, tokens: Float[Array, "time hidden"]) -> Float[Array, "time hidden"]:

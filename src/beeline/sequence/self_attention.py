@@ -9,7 +9,7 @@ References:
     Paper, Eq. 5 and Corollary 2.2.
 """
 
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -38,6 +38,7 @@ class SelfAttentionCache(NamedTuple):
 class SelfAttention(SequenceCore[SelfAttentionCache]):
     """Causal self-attention with linear queries, keys and values of the raw tokens."""
 
+    parallel_in_time: ClassVar[bool] = True
     query_key_value: Float[Array, "hidden columns"]
     """W_q, W_k and W_v side by side, so that they take one product."""
     width: int = eqx.field(static=True)

@@ -25,7 +25,7 @@ References:
 """
 
 import math
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -221,6 +221,7 @@ class SSMBlock(Module):
 class SSM(SequenceCore[tuple[Modes, ...]]):
     """Stack of diagonal state-space blocks with a last normalisation."""
 
+    parallel_in_time: ClassVar[bool] = True
     blocks: tuple[SSMBlock, ...]
     norm: LayerNorm
     width: int = eqx.field(static=True)

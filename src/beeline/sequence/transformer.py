@@ -5,7 +5,7 @@ References:
     Paper, Appendix C (embedding 72, 2 layers, 3 heads).
 """
 
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -109,6 +109,7 @@ class Transformer(SequenceCore[TransformerCache]):
     GPT-2 has, is added when `positions` is set, and then limits the length.
     """
 
+    parallel_in_time: ClassVar[bool] = True
     blocks: tuple[Block, ...]
     norm: LayerNorm
     table: Float[Array, "positions hidden"] | None

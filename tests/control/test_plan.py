@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from beeline import envs
 from beeline.control import CEM, LBFGS, MPPI, Adam, lqr, plan
 from beeline.control._rollout import open_loop
+from beeline.control.plan import FINALISTS
 from beeline.envs import make, reward_of
 from beeline.envs._transition import move, transition
 from beeline.models import ActionsModel, DynamicsActionsModel, MarkovModel, SimulatorModel
@@ -87,8 +88,20 @@ def test_at_the_bounds_the_plan_is_that_of_a_quadratic_program(env):
     assert found.return_ == pytest.approx(-best.fun, rel=1e-9)
     np.testing.assert_allclose(found.actions[:, 0], best.x, atol=1e-4)
     assert np.abs(found.actions).max() <= 1
-    # Every start ends there, for there is one maximum.
-    np.testing.assert_allclose(found.starts, found.return_, rtol=1e-8)
+    # Every start that is followed to the end gets there, for there is one maximum.
+    np.testing.assert_allclose(found.starts[:FINALISTS], found.return_, rtol=1e-8)
+    assert len(found.starts) == 3
+
+
+def test_starts_are_sorted_out_in_a_heat(env):
+    state = np.array([1.0, 0.5])
+    whole = planned(env, state, search=LBFGS(iterations=40), starts=6)
+    short = planned(env, state, search=LBFGS(iterations=10), starts=6)
+    # What was left behind has what it had after the heat, which is a whole search of ten.
+    np.testing.assert_allclose(whole.starts[FINALISTS:], short.starts[FINALISTS:], rtol=1e-6)
+    assert (whole.starts[:FINALISTS] > short.starts[:FINALISTS]).all()
+    assert LBFGS(iterations=10).heat() is None
+    assert Adam().heat() is None
 
 
 def test_a_plan_through_the_simulator_earns_what_it_says():

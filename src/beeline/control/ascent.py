@@ -37,6 +37,10 @@ class _Climb(NamedTuple):
     done: Bool[Array, ""]
 
 
+_HEAT = 10
+"""Iterations after which starts are sorted out."""
+
+
 @final
 class LBFGS(Search):
     """Projected limited-memory BFGS.
@@ -68,6 +72,12 @@ class LBFGS(Search):
         """
         check_counts(self, iterations=1, memory=1)
         check_range(self, "tolerance", 1.0)
+
+    @override
+    def heat(self) -> "LBFGS | None":
+        if self.iterations <= _HEAT:
+            return None
+        return LBFGS(_HEAT, self.memory, self.tolerance)
 
     @override
     def __call__(

@@ -20,10 +20,13 @@ from beeline.control._starts import starting_actions
 from beeline.control.ascent import LBFGS
 from beeline.control.constraints import Constraints
 from beeline.control.random_return import default_key
-from beeline.control.search import Search
+from beeline.control.search import Found, Search
 from beeline.gradients import RewardFunction, Termination, Value
 from beeline.models import WorldModel, knows_windows
 from beeline.networks.scaling import StateScaling
+
+FINALISTS = 2
+"""Starts that are followed to the end, of those that a search sorts out in a heat."""
 
 
 @final
@@ -36,7 +39,8 @@ class Plan(ArraysInside):
         states: The states predicted, from the start to the end.
         rewards: The rewards predicted.
         return_: Their sum, and what the end is worth if that was given.
-        starts: What each start of the search ended up with, best first.
+        starts: What each start of the search ended up with, best first; of those that were left
+            behind after a heat, what they had then.
         distance: How far the start is from the nearest that the model was fitted on: the root mean
             square over the entries of the state, in standard deviations of the data. None where it
             is not known what the model was fitted on.
@@ -90,7 +94,8 @@ def plan(
         action_dim: Entries of an action.
         first: Index of the first step in its episode.
         search: How to look: `LBFGS()` if left out; `Adam()`, `CEM()` or `MPPI()`.
-        starts: How many sequences to begin from, at least 1; always the same ones.
+        starts: How many sequences to begin from, at least 1; always the same ones. A search with
+            a heat, as `LBFGS` has one, follows the best two of them to the end.
         guess: One more to begin from, such as the rest of an earlier plan.
         termination: Whether a step ends the episode, after which nothing is earned.
         value: What the last state is worth beyond the plan, such as a critic.
@@ -196,9 +201,20 @@ def solve(
         def score(actions: Array) -> Array:
             return problem.predict(state, actions, first).return_
 
+        def follow(search: Search, guesses: Array, keys: Array) -> Found:
+            found = jax.vmap(lambda guess, key: search(score, guess, key=key))(guesses, keys)
+            return found._replace(score=jnp.where(jnp.isfinite(found.score), found.score, -jnp.inf))
+
         keys = jax.random.split(key, len(guesses))
-        found = jax.vmap(lambda guess, key: search(score, guess, key=key))(guesses, keys)
-        scores = jnp.where(jnp.isfinite(found.score), found.score, -jnp.inf)
+        heat = search.heat()
+        if heat is None or len(guesses) <= FINALISTS:
+            found = follow(search, guesses, keys)
+        else:
+            found = follow(heat, guesses, keys)
+            best = jax.lax.top_k(found.score, FINALISTS)[1]
+            ends = follow(search, found.actions[best], keys[best])
+            found = jax.tree.map(lambda first, last: first.at[best].set(last), found, ends)
+        scores = found.score
         actions, feasible = found.actions[jnp.argmax(scores)], jnp.asarray(True)
     prediction = problem.predict(state, actions, first, previous)
     return Solution(actions, prediction, scores, feasible)

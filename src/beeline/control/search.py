@@ -39,6 +39,14 @@ class Search(Module):
             The best plan that was tried.
         """
 
+    def heat(self) -> "Search | None":
+        """Give a shorter search that tells which of many starts are worth going on from.
+
+        Returns:
+            None, where every start is to be followed to the end, unless a search overrides this.
+        """
+        return None
+
 
 def check_counts(search: Module, **least: int) -> None:
     """Refuse settings that are too small a number.

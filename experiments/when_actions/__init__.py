@@ -1,0 +1,1 @@
+"""When actions models are worth it: one dial a task."""

@@ -3,7 +3,7 @@
 from beeline.control.ascent import LBFGS, Adam
 from beeline.control.chance import is_deterministic, is_noisy
 from beeline.control.closed_loop import ClosedLoopReturn, closed_loop_return
-from beeline.control.constraints import Constraints
+from beeline.envs._constraints import Constraints
 from beeline.control.grid import Grid, GridSolution, solve_grid
 from beeline.control.lqr import LinearFeedback, lqr
 from beeline.control.mpc import MPC, Controller

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from beeline.control._problem import Problem
-from beeline.control.constraints import TOLERANCE, Limits
+from beeline.envs._constraints import TOLERANCE, Limits
 from beeline.control.search import Search
 
 _ROUNDS = 12

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from beeline.envs._base import Environment
+from beeline.envs._constraints import Constraints
 from beeline.envs._declared import takes_next_state
 from beeline.envs._probing import Probe, draw_actions, key_at, live, outputs, slopes
 from beeline.envs._transition import (
-    constraints_of,
     move,
     reward_of,
     reward_with,
@@ -82,7 +82,13 @@ def _attributes(env: Any) -> Iterator[Violation]:
 
 
 def _signatures(env: Environment) -> Iterator[Violation]:
-    reward, terminated, constraints = reward_of(env), termination_of(env), constraints_of(env)
+    reward, terminated, constraints = reward_of(env), termination_of(env), Constraints.of(env)
+    if constraints is not None and isinstance(env.constraints, Constraints):
+        try:
+            constraints.check(env.state_dim, env.action_dim, env.horizon)
+        except ValueError as error:
+            yield Violation("shape", str(error))
+        constraints = None
     for double in (False, True):
         with jax.enable_x64(double):
             kind, key, t = jnp.zeros(()).dtype, jax.random.key(0), jnp.asarray(0)
@@ -96,8 +102,9 @@ def _signatures(env: Environment) -> Iterator[Violation]:
             if terminated is not None:
                 ends = partial(_ends, terminated)
                 calls["terminated"] = (ends, (), jnp.dtype(bool))
-            if constraints is not None:
-                calls["constraints"] = (lambda s, a, t, k: constraints(s, a, t), (), kind)
+            if constraints is not None and constraints.path is not None:
+                each = constraints.path
+                calls["constraints"] = (lambda s, a, t, k: each(s, a, t), (), kind)
             for name, (function, shape, dtype) in calls.items():
                 try:
                     out = jax.eval_shape(function, state, action, t, key)

@@ -10,7 +10,8 @@ import numpy as np
 
 from beeline.envs._base import Environment
 from beeline.envs._declared import is_plain
-from beeline.envs._transition import constraints_of, termination_of, transition
+from beeline.envs._constraints import Constraints
+from beeline.envs._transition import termination_of, transition
 
 _STEPS = 10
 _TOLERANCE = 1e-6
@@ -31,14 +32,22 @@ def equations(env: Environment) -> str:
         state = env.initial_state(key=key)
         action = jnp.zeros(env.action_dim, state.dtype)
 
-        terminated, constraints = termination_of(env), constraints_of(env)
+        terminated, constraints = termination_of(env), Constraints.of(env)
+        of_step = not isinstance(env.constraints, Constraints)
 
         def once(state, action, t, key):
             after, reward = transition(env, state, action, t, key=key)
             # Fingerprints of what never terminates are those of before there was any termination,
             # and likewise without constraints.
             ends = [terminated(state, action, t, after)] if terminated else []
-            return (after, reward, *ends, *([constraints(state, action, t)] if constraints else []))
+            keeps = []
+            if constraints is not None and of_step:
+                assert constraints.path is not None
+                keeps = [constraints.path(state, action, t)]
+            elif constraints is not None:
+                whole = (jnp.tile(x, (env.horizon + i, 1)) for i, x in ((1, state), (0, action)))
+                keeps = [constraints.along(*whole)]
+            return (after, reward, *ends, *keeps)
 
         traced = jax.make_jaxpr(once)(state, action, jnp.asarray(0), key)
         # Where functions happen to lie in memory is not part of what they compute.

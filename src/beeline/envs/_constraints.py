@@ -18,6 +18,9 @@ from beeline.envs._declared import scale, takes_next_state
 Limits = dict[str, Float[Array, "row limit"]]
 """Values by kind of constraint, with a row for each step or one in all; kept where at most 0."""
 
+OF_STEPS = "path", "rate"
+"""Kinds of constraint that have a row for each step."""
+
 TOLERANCE = 1e-3
 """How far above 0 a value may be, in units of its mean magnitude, and count as kept."""
 
@@ -59,6 +62,15 @@ class Constraints(Module):
         """
         if self.rate is not None and not np.all(np.asarray(self.rate, float) > 0):
             raise ValueError(f"rate must be above 0, got {self.rate!r}")
+
+    @property
+    def of_episodes(self) -> tuple[str, ...]:
+        """List the kinds that are about whole episodes, of which a window tells nothing.
+
+        Returns:
+            Their names.
+        """
+        return tuple(kind for kind in ("end", "total") if getattr(self, kind) is not None)
 
     @classmethod
     def of(cls, env: Any) -> "Constraints | None":
@@ -119,7 +131,7 @@ class Constraints(Module):
         if counted is not None:
             limits = {
                 kind: jnp.where(counted.reshape(-1, *(1 for _ in x.shape[1:])), x, 0.0)
-                if len(x) == len(counted) and kind in ("path", "rate")
+                if len(x) == len(counted) and kind in OF_STEPS
                 else x
                 for kind, x in limits.items()
             }

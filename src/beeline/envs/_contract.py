@@ -54,7 +54,7 @@ def check(
     """
     found = list(_attributes(env))
     if isinstance(env, Environment) and not found:
-        found = list(_signatures(env))
+        found = [*_signatures(env), *_of_episodes(env)]
         rules = {violation.rule for violation in found}
         if "shape" not in rules:
             found += _behaviour(env, not rules, clips_actions, seed)
@@ -83,12 +83,6 @@ def _attributes(env: Any) -> Iterator[Violation]:
 
 def _signatures(env: Environment) -> Iterator[Violation]:
     reward, terminated, constraints = reward_of(env), termination_of(env), Constraints.of(env)
-    if constraints is not None and isinstance(env.constraints, Constraints):
-        try:
-            constraints.check(env.state_dim, env.action_dim, env.horizon)
-        except ValueError as error:
-            yield Violation("shape", str(error))
-        constraints = None
     for double in (False, True):
         with jax.enable_x64(double):
             kind, key, t = jnp.zeros(()).dtype, jax.random.key(0), jnp.asarray(0)
@@ -102,9 +96,8 @@ def _signatures(env: Environment) -> Iterator[Violation]:
             if terminated is not None:
                 ends = partial(_ends, terminated)
                 calls["terminated"] = (ends, (), jnp.dtype(bool))
-            if constraints is not None and constraints.path is not None:
-                each = constraints.path
-                calls["constraints"] = (lambda s, a, t, k: each(s, a, t), (), kind)
+            if constraints is not None and not isinstance(env.constraints, Constraints):
+                calls["constraints"] = (partial(_keeps, constraints.path), (), kind)
             for name, (function, shape, dtype) in calls.items():
                 try:
                     out = jax.eval_shape(function, state, action, t, key)
@@ -142,6 +135,21 @@ def _reach(env: Environment) -> Iterator[Violation]:
         except Exception:
             # Of what NumPy's arrays cannot do, and JAX's can.
             continue
+
+
+def _of_episodes(env: Environment) -> Iterator[Violation]:
+    constraints = Constraints.of(env)
+    if constraints is None or not isinstance(env.constraints, Constraints):
+        return
+    try:
+        constraints.check(env.state_dim, env.action_dim, env.horizon)
+    except ValueError as error:
+        yield Violation("shape", str(error))
+
+
+def _keeps(constraints: Any, state: Any, action: Any, t: Any, key: Any) -> Any:
+    del key
+    return constraints(state, action, t)
 
 
 def _ends(terminated: Callable[..., Any], state: Any, action: Any, t: Any, key: Any) -> Any:

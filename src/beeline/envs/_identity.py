@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from beeline.envs._base import Environment
-from beeline.envs._declared import is_plain
 from beeline.envs._constraints import Constraints
+from beeline.envs._declared import is_plain
 from beeline.envs._transition import termination_of, transition
 
 _STEPS = 10

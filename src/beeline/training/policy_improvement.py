@@ -14,8 +14,10 @@ from typing_extensions import override
 
 from beeline.compute.devices import mean_over_devices
 from beeline.envs import Environment, reward_of
+from beeline.envs._constraints import Constraints
 from beeline.envs._transition import termination_of
 from beeline.gradients import Imagined, Objective, PolicyGradient, draw_noise
+from beeline.gradients._lagrangian import Lagrangian
 from beeline.models import WorldModel
 from beeline.policies import Policy, Widened
 from beeline.training.episodes import Buffer
@@ -50,7 +52,7 @@ class PolicyImprovement(Learner):
     @override
     def slope(self, weights: Policy, context: Context, *, key: PRNGKeyArray) -> Slope:
         start_key, noise_key = jax.random.split(key)
-        starts = self._starts(context, key=start_key)
+        starts = self.starts(context, key=start_key)
         model, length = context.weights["model"], starts.seen.actions.shape[1]
         noise = draw_noise(self.batch_size, length, self.env.action_dim, key=noise_key)
         disturbances = starts.disturbances(model) if self.disturbed else None
@@ -86,10 +88,20 @@ class PolicyImprovement(Learner):
             jnp.asarray(context.return_scale),
             jnp.asarray(self.entropy_weight, dtype=float),
             termination=context.weights.get("termination", termination_of(self.env)),
+            lagrangian=self._lagrangian(context),
             **self._at_the_end(context),
         )
 
-    def _starts(self, context: Context, *, key: PRNGKeyArray) -> Starts:
+    def starts(self, context: Context, *, key: PRNGKeyArray) -> Starts:
+        """Draw where a batch of imagined episodes or windows starts.
+
+        Args:
+            context: Holds what was seen.
+            key: Random key.
+
+        Returns:
+            The starts.
+        """
         if self.windows is not None:
             return self.windows.starts(self.env, context.buffer, self.batch_size, key=key)
         keys = jax.random.split(key, self.batch_size)
@@ -97,6 +109,12 @@ class PolicyImprovement(Learner):
         # Another key, so that the other draws are what they are without it.
         drawn = context.buffer.draw(self.batch_size, key=jax.random.fold_in(key, 1))
         return Starts(states, None, Window(*drawn, jnp.zeros(self.batch_size, int)))
+
+    def _lagrangian(self, context: Context) -> Lagrangian | None:
+        constraints, multipliers = Constraints.of(self.env), context.weights.get("multipliers")
+        if constraints is None or multipliers is None:
+            return None
+        return Lagrangian(constraints, multipliers)
 
     def _at_the_end(self, context: Context) -> dict[str, Any]:
         if "critic" not in context.weights:

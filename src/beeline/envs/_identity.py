@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,22 +33,14 @@ def equations(env: Environment) -> str:
         state = env.initial_state(key=key)
         action = jnp.zeros(env.action_dim, state.dtype)
 
-        terminated, constraints = termination_of(env), Constraints.of(env)
-        of_step = not isinstance(env.constraints, Constraints)
+        terminated = termination_of(env)
 
         def once(state, action, t, key):
             after, reward = transition(env, state, action, t, key=key)
             # Fingerprints of what never terminates are those of before there was any termination,
             # and likewise without constraints.
             ends = [terminated(state, action, t, after)] if terminated else []
-            keeps = []
-            if constraints is not None and of_step:
-                assert constraints.path is not None
-                keeps = [constraints.path(state, action, t)]
-            elif constraints is not None:
-                whole = (jnp.tile(x, (env.horizon + i, 1)) for i, x in ((1, state), (0, action)))
-                keeps = [constraints.along(*whole)]
-            return (after, reward, *ends, *keeps)
+            return (after, reward, *ends, *_constrained(env, state, action, t))
 
         traced = jax.make_jaxpr(once)(state, action, jnp.asarray(0), key)
         # Where functions happen to lie in memory is not part of what they compute.
@@ -56,6 +49,21 @@ def equations(env: Environment) -> str:
         for array in [state, *traced.consts]:
             digest.update(np.asarray(array).tobytes())
     return digest.hexdigest()[:16]
+
+
+def _constrained(env: Environment, state: Any, action: Any, t: Any) -> list[Any]:
+    constraints = Constraints.of(env)
+    if constraints is None:
+        return []
+    if not isinstance(env.constraints, Constraints):
+        assert constraints.path is not None
+        return [constraints.path(state, action, t)]
+    # What is about single steps is the same for any number of them; a budget is not.
+    steps = env.horizon if constraints.of_episodes else 1
+    states, actions = (
+        jnp.tile(x, (count, 1)) for x, count in ((state, steps + 1), (action, steps))
+    )
+    return [constraints.along(states, actions, t)]
 
 
 def identity(env: Environment) -> str:

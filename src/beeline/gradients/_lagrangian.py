@@ -14,11 +14,15 @@ from jaxtyping import Array, Bool, Float, Int
 from beeline._module import Module
 from beeline.envs._constraints import OF_STEPS, TOLERANCE, Constraints, Limits
 
-FIRST_WEIGHT, LAST_WEIGHT, _GROWTH = 10.0, 1e3, 1.5
+FIRST_WEIGHT, LAST_WEIGHT, _GROWTH = 10.0, 100.0, 1.5
 _UNKNOWN = 1e30
 """Beyond any violation, before one was seen."""
 _PROGRESS = 0.9
 """Share of its violation that a policy has to leave from one time to the next, or w grows."""
+
+
+Batch = dict[str, Float[Array, "batch row limit"]]
+"""Values by kind of constraint in some episodes or windows."""
 
 
 class Multipliers(NamedTuple):
@@ -34,11 +38,11 @@ class Multipliers(NamedTuple):
     """The largest violation when they were last raised, in its unit."""
 
     @classmethod
-    def begin(cls, limits: Limits, *, of_each_step: bool) -> "Multipliers":
+    def begin(cls, limits: Batch, *, of_each_step: bool) -> "Multipliers":
         """Begin with 0.
 
         Args:
-            limits: Values in some episodes, which lead.
+            limits: Values in some episodes.
             of_each_step: Whether each step of an episode has multipliers of its own.
 
         Returns:
@@ -55,21 +59,12 @@ class Multipliers(NamedTuple):
             jnp.asarray(_UNKNOWN),
         )
 
-    def scaled(self, limits: Limits) -> Limits:
-        """Put values in their units.
+    def raised(self, limits: Batch) -> "Multipliers":
+        """Take notice of a policy: λ ← min(w, max(0, λ + w (g + ε))), g being the worst value.
 
-        Args:
-            limits: Values of constraints.
-
-        Returns:
-            The same as shares of their mean magnitude.
-        """
-        return jax.tree.map(jnp.divide, limits, self.units)
-
-    def raised(self, limits: Limits) -> "Multipliers":
-        """Take notice of a policy: λ ← min(w, max(0, λ + w g)), g being the worst value.
-
-        Where a violation is not less than nine tenths of that before, w grows.
+        By ε, a thousandth of the usual magnitude, the policy is to stay away from the bound, for
+        the model errs as well. Where a violation is not less than nine tenths of that before, w
+        grows.
 
         Args:
             limits: Values in a batch of episodes or windows, -∞ at steps that do not count.
@@ -81,10 +76,12 @@ class Multipliers(NamedTuple):
         def worst_of(multipliers: Array, values: Array) -> Array:
             return jnp.max(values.reshape(-1, *multipliers.shape), axis=0)
 
-        worst = jax.tree.map(worst_of, self.values, self.scaled(limits))
+        worst = jax.tree.map(worst_of, self.values, jax.tree.map(jnp.divide, limits, self.units))
         now = jnp.max(jnp.stack([jnp.max(x, initial=0.0) for x in worst.values()]))
         values = jax.tree.map(
-            lambda m, g: jnp.clip(m + self.weight * g, 0.0, self.weight), self.values, worst
+            lambda m, g: jnp.clip(m + self.weight * (g + TOLERANCE), 0.0, self.weight),
+            self.values,
+            worst,
         )
         missed = now > jnp.maximum(TOLERANCE, _PROGRESS * self.worst)
         grown = jnp.minimum(_GROWTH * self.weight, LAST_WEIGHT)
@@ -152,11 +149,12 @@ class Lagrangian(Module):
             pushed = jnp.maximum(0.0, multiplier + weight * limit)
             return jnp.sum(pushed**2 - multiplier**2) / (2 * weight)
 
-        limits = self.multipliers.scaled(self.limits(states, actions, first, counted))
+        limits = self.limits(states, actions, first, counted)
+        limits = jax.tree.map(jnp.divide, limits, self.multipliers.units)
         costs = jax.tree.map(of_kind, self.multipliers.values, limits)
         return jnp.sum(jnp.stack(jax.tree.leaves(costs)))
 
 
-def _magnitude(values: Float[Array, "episode row limit"]) -> Float[Array, " limit"]:
+def _magnitude(values: Float[Array, "batch row limit"]) -> Float[Array, " limit"]:
     size = jnp.nanmean(jnp.abs(values), axis=(0, 1))
     return jnp.where((size > 0) & jnp.isfinite(size), size, 1.0)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from beeline.envs import Environment
 from beeline.envs._constraints import OF_STEPS, TOLERANCE, Constraints
 from beeline.gradients import alive
 from beeline.training.episodes import Episode
@@ -28,6 +29,23 @@ class Broken(NamedTuple):
         """
         largest = jnp.max(jnp.stack(list(self.largest.values())))
         return {"violation": largest, "violated_steps": self.steps}
+
+
+def breaches(env: Environment, episodes: Episode) -> Broken | None:
+    """Hold the episodes of some seeds against what an environment declares.
+
+    Args:
+        env: The environment.
+        episodes: A batch for each seed.
+
+    Returns:
+        What each seed breaks; None where nothing is to be kept.
+    """
+    constraints = Constraints.of(env)
+    if constraints is None:
+        return None
+    each = jax.jit(jax.vmap(lambda episodes: broken(constraints, episodes)))
+    return jax.device_get(each(episodes))
 
 
 def broken(constraints: Constraints, episodes: Episode) -> Broken:

@@ -70,7 +70,8 @@ class Pricing(Learner):
 
         found = jax.vmap(limits)(starts.states, starts.first, disturbances)
         raised = weights.raised(found)
-        return Slope(raised.worst, raised, (violation(found), raised.weight))
+        broken = jax.vmap(violation)(found).max()
+        return Slope(raised.worst, raised, (broken, raised.weight))
 
     @override
     def update(self, learned: Learned, context: Context, *, key: PRNGKeyArray) -> Updated:

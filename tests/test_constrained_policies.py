@@ -1,8 +1,10 @@
 """Policies that are trained under constraints: what a run keeps, tells, refuses and ends with."""
 
 import dataclasses
+import inspect
 import json
 import warnings
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -17,7 +19,7 @@ from beeline.cli._returns import print_returns
 from beeline.control import Constraints, is_deterministic, solve_optimum
 from beeline.envs import Constrained, Environment, check, from_gymnasium, make
 from beeline.envs._identity import equations
-from beeline.run import Interrupted, RunError, RunWarning
+from beeline.run import Interrupted, RunError, RunWarning, train
 from beeline.run import _training as training
 from beeline.run._before import warn_of_constraints
 from beeline.run._longer import at_horizon
@@ -108,6 +110,23 @@ def test_evaluate_tells_it_too(run, capsys):
     with pytest.raises(RunError, match="another task then, which differs in equations"):
         at_horizon(CAPPED, 12)
     assert at_horizon(BOUNDED, 12).horizon == 12
+
+
+def test_the_page_says_what_works(run, monkeypatch):
+    page = Path(__file__).parents[1] / "docs" / "constraints.md"
+    code = page.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    # The task of `run` in the place of a larger one.
+    for given, smaller in (("horizon=100", "horizon=10"), ("- 7.6", f"- {CAP}")):
+        assert given in code
+        code = code.replace(given, smaller)
+    asked = []
+    monkeypatch.setattr(beeline, "train", lambda env, **given: asked.append((env, given)) or run)
+    names = {}
+    exec(code, names)
+    ((env, given),) = asked
+    assert equations(env) == equations(CAPPED)
+    inspect.signature(train).bind(env, **given)
+    assert names["measured"].violations["total"] == drug_of(run)[1].violations["total"]
 
 
 def test_without_constraints_nothing_is_there(trained):

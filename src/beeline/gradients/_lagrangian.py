@@ -18,7 +18,11 @@ FIRST_WEIGHT, LAST_WEIGHT, _GROWTH = 10.0, 100.0, 1.5
 _UNKNOWN = 1e30
 """Beyond any violation, before one was seen."""
 _PROGRESS = 0.9
-"""Share of its violation that a policy has to leave from one time to the next, or w grows."""
+"""Share of its violation that a policy may keep from one time to the next, or w grows."""
+_SMALL = 0.01
+"""Violation, in its unit, that is left to the multipliers."""
+_RATE = 0.3
+"""Share of the way that multipliers go at once: a policy in training never settles."""
 
 
 Batch = dict[str, Float[Array, "batch row limit"]]
@@ -60,11 +64,12 @@ class Multipliers(NamedTuple):
         )
 
     def raised(self, limits: Batch) -> "Multipliers":
-        """Take notice of a policy: λ ← min(w, max(0, λ + w (g + ε))), g being the worst value.
+        """Take notice of a policy: λ ← max(0, λ + w (g + ε)) by a share, g being the worst value.
 
         By ε, a thousandth of the usual magnitude, the policy is to stay away from the bound, for
-        the model errs as well. Where a violation is not less than nine tenths of that before, w
-        grows.
+        the model errs as well. Where a violation above a hundredth is more than nine tenths of
+        that before, w grows. No multiplier exceeds the greatest w, for some constraints cannot be
+        kept.
 
         Args:
             limits: Values in a batch of episodes or windows, -∞ at steps that do not count.
@@ -79,11 +84,11 @@ class Multipliers(NamedTuple):
         worst = jax.tree.map(worst_of, self.values, jax.tree.map(jnp.divide, limits, self.units))
         now = jnp.max(jnp.stack([jnp.max(x, initial=0.0) for x in worst.values()]))
         values = jax.tree.map(
-            lambda m, g: jnp.clip(m + self.weight * (g + TOLERANCE), 0.0, self.weight),
+            lambda m, g: jnp.clip(m + _RATE * self.weight * (g + TOLERANCE), 0.0, LAST_WEIGHT),
             self.values,
             worst,
         )
-        missed = now > jnp.maximum(TOLERANCE, _PROGRESS * self.worst)
+        missed = now > jnp.maximum(_SMALL, _PROGRESS * self.worst)
         grown = jnp.minimum(_GROWTH * self.weight, LAST_WEIGHT)
         return Multipliers(self.units, values, jnp.where(missed, grown, self.weight), now)
 

@@ -24,6 +24,14 @@ from beeline.training.episodes import Buffer
 from beeline.training.learner import Context, Learner, Slope
 from beeline.training.windows import Starts, Window, Windows
 
+_KEEPING = 4
+"""Of as many imagined episodes, one is held against constraints."""
+
+
+def _nothing(state: Array, action: Array, t: Array) -> Array:
+    del action, t
+    return jnp.zeros((), state.dtype)
+
 
 @final
 class PolicyImprovement(Learner):
@@ -70,6 +78,13 @@ class PolicyImprovement(Learner):
         whole = Widened(weights, width), model, self.objective(context)
         batch = starts.states, noise, starts.first, disturbances
         (value, gradient), imagined = mean_over_devices(share, whole, *batch)
+        keeping = self._keeping(context)
+        if keeping is not None:
+            # Noise that a policy explores with is not to be kept away from a bound.
+            whole = Widened(weights, jnp.zeros_like(width)), model, keeping
+            some = jax.tree.map(lambda rows: rows[::_KEEPING], batch)
+            (cost, more), _ = mean_over_devices(share, whole, *some)
+            value, gradient = value + cost, jax.tree.map(jnp.add, gradient, more)
         downwards = jax.tree.map(jnp.negative, gradient.policy)
         values = imagined.return_.mean(), imagined.entropy.mean()
         return Slope(-value, downwards, values)
@@ -88,7 +103,6 @@ class PolicyImprovement(Learner):
             jnp.asarray(context.return_scale),
             jnp.asarray(self.entropy_weight, dtype=float),
             termination=context.weights.get("termination", termination_of(self.env)),
-            lagrangian=self._lagrangian(context),
             **self._at_the_end(context),
         )
 
@@ -110,11 +124,17 @@ class PolicyImprovement(Learner):
         drawn = context.buffer.draw(self.batch_size, key=jax.random.fold_in(key, 1))
         return Starts(states, None, Window(*drawn, jnp.zeros(self.batch_size, int)))
 
-    def _lagrangian(self, context: Context) -> Lagrangian | None:
+    def _keeping(self, context: Context) -> Objective | None:
         constraints, multipliers = Constraints.of(self.env), context.weights.get("multipliers")
         if constraints is None or multipliers is None:
             return None
-        return Lagrangian(constraints, multipliers)
+        return Objective(
+            _nothing,
+            jnp.ones(()),
+            jnp.zeros(()),
+            termination=context.weights.get("termination", termination_of(self.env)),
+            lagrangian=Lagrangian(constraints, multipliers),
+        )
 
     def _at_the_end(self, context: Context) -> dict[str, Any]:
         if "critic" not in context.weights:

@@ -16,6 +16,7 @@ import beeline
 from beeline.build import imagination_of
 from beeline.cli import main
 from beeline.cli._returns import print_returns
+from beeline.config import preset
 from beeline.control import Constraints, is_deterministic, solve_optimum
 from beeline.envs import Constrained, Environment, check, from_gymnasium, make
 from beeline.envs._identity import equations
@@ -165,14 +166,14 @@ def test_a_budget_asks_for_whole_episodes(tiny_windows):
 
 def test_constraints_that_are_none_are_refused_before_anything_is_trained(short):
     wrong = Constrained(TASK, Constraints(path=lambda state, action, t: state > 0))
-    with pytest.raises(RunError, match="'path' gives bool of shape"):
-        beeline.train(wrong, config=short, check=False)
+    with pytest.raises(ValueError, match="'path' gives bool of shape"):
+        beeline.train(wrong, config=short)
     assert [one.rule for one in check(wrong).violations] == ["shape"]
     assert check(BOUNDED).ok
 
 
 def test_baselines_say_that_they_heed_none(tiny):
-    config = dataclasses.replace(tiny, model="sac")
+    config = preset("sac-zoo")
     with pytest.warns(RunWarning, match="sac heeds no constraints: it maximises the return alone"):
         warn_of_constraints(config, CAPPED)
     with warnings.catch_warnings():
@@ -229,15 +230,15 @@ def test_an_environment_may_declare_whole_constraints_and_nothing_else():
         Wrong()
     with pytest.raises(ValueError, match="pole declares constraints already"):
         Constrained(Pole(), Constraints(rate=1.0))
-    with pytest.raises(TypeError, match="takes an environment and Constraints, got Pole and float"):
+    with pytest.raises(TypeError, match="Constraints"):
         Constrained(Pole(), 3.0)
-    with pytest.raises(TypeError, match="got str and Constraints"):
+    with pytest.raises(TypeError, match="nvironment"):
         Constrained("pole", Constraints(rate=1.0))
 
 
 def test_simulators_on_the_host_take_none():
     gymnasium = pytest.importorskip("gymnasium")
-    simulator = from_gymnasium(lambda: gymnasium.make("Pendulum-v1"))
+    simulator = from_gymnasium(gymnasium.make("Pendulum-v1"))
     with pytest.raises(ValueError, match="stepped on the host, and constraints are for environm"):
         Constrained(simulator, Constraints(rate=1.0))
 

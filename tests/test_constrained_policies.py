@@ -50,7 +50,7 @@ def run(short, tmp_path_factory, own_cache):
 
 def drug_of(run):
     measured = beeline.run.evaluate_run(run)
-    actions = np.asarray(TASK.physical_action(measured.actions[0]))
+    actions = np.asarray(TASK.physical_action(jnp.asarray(measured.actions[0])))
     return TASK.dt * actions.sum(), measured
 
 
@@ -108,9 +108,15 @@ def test_evaluate_tells_it_too(run, capsys):
     for violation, line in ((0.0, "keeps the constraints\n"), (0.5, "0.5 at most, in 25.00% of")):
         print_returns(told | {"violation": [violation], "violated_steps": [0.25]}, "optimum")
         assert line in capsys.readouterr().out
+
+
+def test_a_budget_over_another_horizon_is_another_task():
+    pendulum = make("pendulum", horizon=10)
+    slow = Constrained(pendulum, Constraints(path=lambda state, action, t: state[2] - 4, rate=0.5))
+    assert at_horizon(slow, 12).horizon == 12
+    budget = Constrained(pendulum, Constraints(total=lambda states, actions: actions.sum()))
     with pytest.raises(RunError, match="another task then, which differs in equations"):
-        at_horizon(CAPPED, 12)
-    assert at_horizon(BOUNDED, 12).horizon == 12
+        at_horizon(budget, 12)
 
 
 def test_the_page_says_what_works(run, monkeypatch):

@@ -119,8 +119,8 @@ def evaluate_run(
         normalized_return=reference.normalize(means),
         returns=returns,
         reference=reference,
-        violations=None if found is None else found.largest,
-        violated_steps=None if found is None else found.steps,
+        violations=None if found is None else found.violations,
+        violated_steps=None if found is None else found.violated_steps,
     )
 
 

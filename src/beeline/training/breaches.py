@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from beeline.envs import Environment
@@ -31,7 +32,16 @@ class Broken(NamedTuple):
         return {"violation": largest, "violated_steps": self.steps}
 
 
-def breaches(env: Environment, episodes: Episode) -> Broken | None:
+class Breaches(NamedTuple):
+    """What each of some seeds breaks."""
+
+    violations: dict[str, np.ndarray]
+    """As `Broken.largest`."""
+    violated_steps: np.ndarray | None
+    """As `Broken.steps`."""
+
+
+def breaches(env: Environment, episodes: Episode) -> Breaches | None:
     """Hold the episodes of some seeds against what an environment declares.
 
     Args:
@@ -45,7 +55,9 @@ def breaches(env: Environment, episodes: Episode) -> Broken | None:
     if constraints is None:
         return None
     each = jax.jit(jax.vmap(lambda episodes: broken(constraints, episodes)))
-    return jax.device_get(each(episodes))
+    found = each(episodes)
+    steps = None if found.steps is None else np.asarray(found.steps)
+    return Breaches({kind: np.asarray(x) for kind, x in found.largest.items()}, steps)
 
 
 def broken(constraints: Constraints, episodes: Episode) -> Broken:

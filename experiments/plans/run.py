@@ -154,8 +154,9 @@ def trained(task: str, model: str, seeds: int) -> beeline.Run:
     """
     case = CASES[task]
     print(f"training {model} on {task}", flush=True)
+    config = beeline.preset("default", **case.models[model])
     return beeline.train(
-        case.make(), model=model, seeds=seeds, progress=False, check=False, **case.models[model]
+        case.make(), model=model, seeds=seeds, config=config, progress=False, check=False
     )
 
 

@@ -74,6 +74,7 @@ def test_listing_tasks_does_not_import_jax():
 def test_public_names():
     assert set(envs.__all__) == {
         "CheckReport",
+        "Constrained",
         "ContractError",
         "ControlSystem",
         "ControlTask",

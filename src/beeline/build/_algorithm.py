@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, UInt32
 
+from beeline.build._constraints import pricing_of
 from beeline.build._networks import (
     NO_DRAWS,
     Draws,
@@ -121,10 +122,11 @@ def build_bpo(config: Config, env: Environment | None = None, draws: Draws = NO_
         fitting, one_step = _taught(config, env, fitting, noise)
     windows = _windows(config, env, model)
     fitting = dataclasses.replace(fitting, windows=windows)
+    improvement = _improvement(config, env, model, windows, disturbed=disturbed)
     return BPO(
         env=env,
         fitting=fitting,
-        improvement=_improvement(config, env, model, windows, disturbed=disturbed),
+        improvement=improvement,
         exploration=noise,
         reward_fitting=_reward_fitting(config, env, fitting),
         one_step_fitting=one_step,
@@ -136,6 +138,7 @@ def build_bpo(config: Config, env: Environment | None = None, draws: Draws = NO_
         fit_warmup=config.exploration.fit_warmup,
         iterations=config.iterations,
         evaluation_episodes=_evaluation_episodes(config, env),
+        pricing=pricing_of(improvement),
     )
 
 

@@ -14,6 +14,7 @@ from beeline.build._networks import NO_DRAWS, Draws, build_model, modes_of
 from beeline.config import BASELINES, Config
 from beeline.control import is_noisy
 from beeline.envs import Environment, make
+from beeline.envs._constraints import Constraints
 from beeline.envs._transition import transition
 from beeline.models import knows_windows
 from beeline.networks.modes import Modes
@@ -62,6 +63,10 @@ def _chosen(config: Config, env: Environment | None, draws: Draws, data: Episode
     if env.terminated is not None or env.continuing:
         why = "the task does not end" if env.terminated is None else "episodes can terminate"
         return dataclasses.replace(config, imagination="windows", because=why)
+    constraints = Constraints.of(env)
+    if constraints is not None and constraints.of_episodes:
+        why = f"the constraint {constraints.of_episodes[0]!r} is about whole episodes"
+        return dataclasses.replace(whole, because=why)
     needed = 2 * config.windows.length
     if config.horizon < needed:
         why = f"{config.horizon} steps are less than two windows of {config.windows.length}"

@@ -31,8 +31,21 @@ def print_returns(result: dict[str, Any], kind: str) -> None:
                 f"seed {seed:<4} mean of {result['episodes']} episodes, "
                 f"standard error {error:.2g}, worst {worst:.6g}"
             )
+    _print_violations(result)
     if "episodes" in result and "simulator_steps" in result:
         print(f"simulator {result['simulator_steps']} steps for each seed")
+
+
+def _print_violations(result: dict[str, Any]) -> None:
+    for position, seed in enumerate(result["seeds"] if "violation" in result else ()):
+        violation, steps = result["violation"][position], result.get("violated_steps")
+        if violation is None:
+            continue
+        told = "keeps the constraints"
+        if violation > 0:
+            share = "" if steps is None else f", in {steps[position]:.2%} of the steps"
+            told = f"breaks the constraints by {violation:.3g} at most{share}"
+        print(f"seed {seed:<4} {told}")
 
 
 def print_simulator(summary: dict[str, Any]) -> None:

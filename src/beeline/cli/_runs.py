@@ -29,6 +29,8 @@ def evaluate_in(command: Evaluate, constants: Mapping[str, str]) -> int:
     Raises:
         CommandError: If that cannot be done.
     """
+    import numpy as np
+
     from beeline import run
     from beeline.run.directory.records import known, plain
 
@@ -55,6 +57,11 @@ def evaluate_in(command: Evaluate, constants: Mapping[str, str]) -> int:
         result["episodes"] = measured.returns.shape[1]
         result["standard_error"] = plain(error)
         result["worst"] = plain(measured.returns.min(axis=1))
+    if measured.violations is not None:
+        result["violations"] = {kind: plain(x) for kind, x in measured.violations.items()}
+        result["violation"] = plain(np.max(list(measured.violations.values()), axis=0))
+    if measured.violated_steps is not None:
+        result["violated_steps"] = plain(measured.violated_steps)
     if command.json:
         print(json.dumps(result))
     else:

@@ -3,7 +3,6 @@
 from beeline.control.ascent import LBFGS, Adam
 from beeline.control.chance import is_deterministic, is_noisy
 from beeline.control.closed_loop import ClosedLoopReturn, closed_loop_return
-from beeline.control.constraints import Constraints
 from beeline.control.grid import Grid, GridSolution, solve_grid
 from beeline.control.lqr import LinearFeedback, lqr
 from beeline.control.mpc import MPC, Controller
@@ -13,6 +12,7 @@ from beeline.control.random_return import RandomReturn, normalized_return, rando
 from beeline.control.reference import reference_return
 from beeline.control.sampling import CEM, MPPI
 from beeline.control.search import Found, Search
+from beeline.envs._constraints import Constraints
 
 __all__ = [
     "CEM",

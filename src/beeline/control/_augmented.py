@@ -8,8 +8,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from beeline.control._problem import Problem
-from beeline.control.constraints import TOLERANCE, Limits
 from beeline.control.search import Search
+from beeline.envs._constraints import TOLERANCE, Limits
 
 _ROUNDS = 12
 """Searches one after the other, with multipliers in between."""

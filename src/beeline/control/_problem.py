@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from beeline._module import Module
-from beeline.control.constraints import Constraints, Limits
+from beeline.envs._constraints import Constraints, Limits
 from beeline.gradients import (
     RewardFunction,
     Termination,

@@ -10,8 +10,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline.control._starts import starting_actions
-from beeline.control.constraints import Constraints
 from beeline.envs import Environment
+from beeline.envs._constraints import Constraints
 from beeline.envs._transition import Moment, advance, transition
 
 _KEPT = 1e-5

@@ -11,9 +11,9 @@ from beeline.control._augmented import search_constrained
 from beeline.control._problem import Problem
 from beeline.control._rollout import open_loop
 from beeline.control.ascent import LBFGS
-from beeline.control.constraints import Constraints
 from beeline.control.random_return import default_key
 from beeline.envs import Environment, reward_of
+from beeline.envs._constraints import Constraints
 from beeline.models import SimulatorModel
 
 _ITERATIONS, _TOLERANCE = 300, 1e-11

@@ -10,8 +10,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from beeline.control._rollout import Player
-from beeline.control.constraints import Constraints
 from beeline.envs import Environment, reward_of
+from beeline.envs._constraints import Constraints
 from beeline.envs._transition import move, reward_with
 
 DENSE = 150

@@ -15,10 +15,10 @@ from beeline._module import Module
 from beeline.control._problem import Problem
 from beeline.control._starts import starting_actions
 from beeline.control.ascent import LBFGS
-from beeline.control.constraints import Constraints
 from beeline.control.plan import solve
 from beeline.control.random_return import default_key
 from beeline.control.search import Search
+from beeline.envs._constraints import Constraints
 from beeline.gradients import RewardFunction, Termination, Value
 from beeline.models import WorldModel
 

@@ -15,8 +15,8 @@ from beeline.control._shooting import shooter
 from beeline.control._starts import starting_actions
 from beeline.control._transcription import small, transcribe
 from beeline.control.chance import is_deterministic
-from beeline.control.constraints import Constraints
 from beeline.envs import Environment
+from beeline.envs._constraints import Constraints
 
 AGREEMENT = 1e-5
 """Relative difference in return within which two starts count as having agreed."""

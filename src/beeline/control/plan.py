@@ -18,9 +18,9 @@ from beeline.control._augmented import best_of, search_constrained
 from beeline.control._problem import Prediction, Problem
 from beeline.control._starts import starting_actions
 from beeline.control.ascent import LBFGS
-from beeline.control.constraints import Constraints
 from beeline.control.random_return import default_key
 from beeline.control.search import Found, Search
+from beeline.envs._constraints import Constraints
 from beeline.gradients import RewardFunction, Termination, Value
 from beeline.models import WorldModel, knows_windows
 from beeline.networks.scaling import StateScaling

@@ -11,6 +11,7 @@ from beeline.envs._registered import descriptions, names, register
 
 if TYPE_CHECKING:
     from beeline.envs._base import Environment
+    from beeline.envs._constrained import Constrained
     from beeline.envs._contract import check
     from beeline.envs._control_system import ControlSystem, ControlTask
     from beeline.envs._from_gymnasium import from_gymnasium
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckReport",
+    "Constrained",
     "ContractError",
     "ControlSystem",
     "ControlTask",
@@ -40,6 +42,7 @@ __all__ = [
 
 _HOMES = {
     "CheckReport": "beeline.envs._violations",
+    "Constrained": "beeline.envs._constrained",
     "ContractError": "beeline.envs._violations",
     "ControlSystem": "beeline.envs._control_system",
     "ControlTask": "beeline.envs._control_system",

@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
+from beeline.envs._constraints import check_constraints
 from beeline.envs._declared import check_declared, scale
 
 
@@ -42,7 +43,8 @@ class Environment(Module):
         terminated: Whether a step ends the episode, a function of the state, the action, the step
             index and the next state; None where episodes end with the horizon only.
         constraints: What every step has to keep, a function of the state, the action and the step
-            index whose entries are at most 0 where it does; None for nothing.
+            index whose entries are at most 0 where it does; or `beeline.control.Constraints`, of
+            actions as `physical_action` gives them; None for nothing.
         continuing: Whether the task goes on beyond the horizon, which only cuts episodes off, as
             Gymnasium's truncation does: what comes after counts, and nothing depends on the time.
 
@@ -77,6 +79,7 @@ class Environment(Module):
             ValueError: If bounds, names, units or the reward's arguments are not what they can be.
         """
         check_declared(self)
+        check_constraints(self)
 
     @abc.abstractmethod
     def initial_state(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "state"]:

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from beeline.envs._base import Environment
+from beeline.envs._constraints import Constraints
 from beeline.envs._declared import takes_next_state
 from beeline.envs._probing import Probe, draw_actions, key_at, live, outputs, slopes
 from beeline.envs._transition import (
-    constraints_of,
     move,
     reward_of,
     reward_with,
@@ -54,7 +54,7 @@ def check(
     """
     found = list(_attributes(env))
     if isinstance(env, Environment) and not found:
-        found = list(_signatures(env))
+        found = [*_signatures(env), *_of_episodes(env)]
         rules = {violation.rule for violation in found}
         if "shape" not in rules:
             found += _behaviour(env, not rules, clips_actions, seed)
@@ -82,7 +82,7 @@ def _attributes(env: Any) -> Iterator[Violation]:
 
 
 def _signatures(env: Environment) -> Iterator[Violation]:
-    reward, terminated, constraints = reward_of(env), termination_of(env), constraints_of(env)
+    reward, terminated, constraints = reward_of(env), termination_of(env), Constraints.of(env)
     for double in (False, True):
         with jax.enable_x64(double):
             kind, key, t = jnp.zeros(()).dtype, jax.random.key(0), jnp.asarray(0)
@@ -96,8 +96,8 @@ def _signatures(env: Environment) -> Iterator[Violation]:
             if terminated is not None:
                 ends = partial(_ends, terminated)
                 calls["terminated"] = (ends, (), jnp.dtype(bool))
-            if constraints is not None:
-                calls["constraints"] = (lambda s, a, t, k: constraints(s, a, t), (), kind)
+            if constraints is not None and not isinstance(env.constraints, Constraints):
+                calls["constraints"] = (partial(_keeps, constraints.path), (), kind)
             for name, (function, shape, dtype) in calls.items():
                 try:
                     out = jax.eval_shape(function, state, action, t, key)
@@ -135,6 +135,21 @@ def _reach(env: Environment) -> Iterator[Violation]:
         except Exception:
             # Of what NumPy's arrays cannot do, and JAX's can.
             continue
+
+
+def _of_episodes(env: Environment) -> Iterator[Violation]:
+    constraints = Constraints.of(env)
+    if constraints is None or not isinstance(env.constraints, Constraints):
+        return
+    try:
+        constraints.check(env.state_dim, env.action_dim, env.horizon)
+    except ValueError as error:
+        yield Violation("shape", str(error))
+
+
+def _keeps(constraints: Any, state: Any, action: Any, t: Any, key: Any) -> Any:
+    del key
+    return constraints(state, action, t)
 
 
 def _ends(terminated: Callable[..., Any], state: Any, action: Any, t: Any, key: Any) -> Any:

@@ -78,12 +78,11 @@ def check_declared(env: Any) -> None:
 
     Raises:
         ValueError: If bounds have the wrong length, are not finite or upside down, there are too
-            few or too many names or units, another member is of the wrong kind, or the reward,
-            `terminated` or `constraints` takes other arguments.
+            few or too many names or units, another member is of the wrong kind, or the reward or
+            `terminated` takes other arguments.
     """
     _check_reward(env)
-    _check_method(env, "terminated", _FULL)
-    _check_method(env, "constraints", "(state, action, t)")
+    _check_termination(env)
     if not is_plain(env.action_low, env.action_high):
         _check_bounds(env)
     for member, size in _ENTRIES.items():
@@ -115,18 +114,19 @@ def _check_reward(env: Any) -> None:
         raise ValueError(f"{env.name}: reward takes ({names}): let it take {_FORMS}") from None
 
 
-def _check_method(env: Any, name: str, takes: str) -> None:
-    method = getattr(env, name)
-    if method is None:
+def _check_termination(env: Any) -> None:
+    if env.terminated is None:
         return
-    if not callable(method):
-        raise ValueError(f"{env.name}: {name} must be a method that takes {takes}, got {method!r}")
-    signature = inspect.signature(method)
+    if not callable(env.terminated):
+        raise ValueError(
+            f"{env.name}: terminated must be a method that takes {_FULL}, got {env.terminated!r}"
+        )
+    signature = inspect.signature(env.terminated)
     try:
-        signature.bind(*takes.split(","))
+        signature.bind(None, None, None, None)
     except TypeError:
         names = ", ".join(signature.parameters)
-        raise ValueError(f"{env.name}: {name} takes ({names}): let it take {takes}") from None
+        raise ValueError(f"{env.name}: terminated takes ({names}): let it take {_FULL}") from None
 
 
 def _check_bounds(env: Any) -> None:

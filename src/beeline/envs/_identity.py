@@ -3,14 +3,16 @@
 import hashlib
 import math
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from beeline.envs._base import Environment
+from beeline.envs._constraints import Constraints
 from beeline.envs._declared import is_plain
-from beeline.envs._transition import constraints_of, termination_of, transition
+from beeline.envs._transition import termination_of, transition
 
 _STEPS = 10
 _TOLERANCE = 1e-6
@@ -31,14 +33,14 @@ def equations(env: Environment) -> str:
         state = env.initial_state(key=key)
         action = jnp.zeros(env.action_dim, state.dtype)
 
-        terminated, constraints = termination_of(env), constraints_of(env)
+        terminated = termination_of(env)
 
         def once(state, action, t, key):
             after, reward = transition(env, state, action, t, key=key)
             # Fingerprints of what never terminates are those of before there was any termination,
             # and likewise without constraints.
             ends = [terminated(state, action, t, after)] if terminated else []
-            return (after, reward, *ends, *([constraints(state, action, t)] if constraints else []))
+            return (after, reward, *ends, *_constrained(env, state, action, t))
 
         traced = jax.make_jaxpr(once)(state, action, jnp.asarray(0), key)
         # Where functions happen to lie in memory is not part of what they compute.
@@ -47,6 +49,21 @@ def equations(env: Environment) -> str:
         for array in [state, *traced.consts]:
             digest.update(np.asarray(array).tobytes())
     return digest.hexdigest()[:16]
+
+
+def _constrained(env: Environment, state: Any, action: Any, t: Any) -> list[Any]:
+    constraints = Constraints.of(env)
+    if constraints is None:
+        return []
+    if not isinstance(env.constraints, Constraints):
+        assert constraints.path is not None
+        return [constraints.path(state, action, t)]
+    # What is about single steps is the same for any number of them; a budget is not.
+    steps = env.horizon if constraints.of_episodes else 1
+    states, actions = (
+        jnp.tile(x, (count, 1)) for x, count in ((state, steps + 1), (action, steps))
+    )
+    return [constraints.along(states, actions, t)]
 
 
 def identity(env: Environment) -> str:

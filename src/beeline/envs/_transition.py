@@ -127,18 +127,6 @@ def termination_of(env: Environment) -> Callable[..., Bool[Array, ""]] | None:
     return None if env.terminated is None else _Termination(env)
 
 
-def constraints_of(env: Environment) -> Callable[..., Array] | None:
-    """Take the constraints of an environment as a function of actions in [-1, 1].
-
-    Args:
-        env: The environment.
-
-    Returns:
-        A function of a state, an action in [-1, 1] and a step index; None where there are none.
-    """
-    return None if env.constraints is None else _Constraints(env)
-
-
 def reward_of(env: Environment) -> Callable[..., Array]:
     """Take the reward of an environment as a function of actions in [-1, 1].
 
@@ -199,14 +187,6 @@ class _Termination(Module):
 
     def __call__(self, state: Array, action: Array, t: ArrayLike, next_state: Array) -> Any:
         return self.env.terminated(state, _scaled(self.env, action), t, next_state)
-
-
-@final
-class _Constraints(Module):
-    env: Environment
-
-    def __call__(self, state: Array, action: Array, t: ArrayLike) -> Any:
-        return self.env.constraints(state, _scaled(self.env, action), t)
 
 
 def _scaled(env: Any, action: Array) -> Array:

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs._declared import takes_next_state
+from beeline.gradients._lagrangian import Lagrangian
 from beeline.models import WorldModel
 from beeline.policies import Policy
 
@@ -144,7 +145,7 @@ class Objective(Module):
     best in every state does not depend on it. The critic scores the state that a window ends in.
     The gradient passes through that state only, never through the critic's weights. After a step
     that terminates the episode, nothing is earned and nothing expected. That is a mask, which has
-    no gradient.
+    no gradient. What constraints cost is taken off the score, and is not part of any return.
 
     References:
         Paper, Eqs. 1 to 3, and Appendix C for the entropy.
@@ -159,16 +160,18 @@ class Objective(Module):
     """Factor on the worth of a reward for each step that it comes later."""
     termination: Termination | None = None
     """Whether a step ends an episode; None where the horizon alone does."""
+    lagrangian: Lagrangian | None = None
+    """What constraints take off the score; None where there are none."""
 
     @property
     def takes_last_state(self) -> bool:
         """Whether the state after the last action matters.
 
         Returns:
-            True with a critic, a termination, or a reward that takes the next state.
+            True with a critic, a termination, constraints, or a reward that takes the next state.
         """
-        needs = self.critic is not None or self.termination is not None
-        return needs or takes_next_state(self.reward)
+        with_it = self.critic, self.termination, self.lagrangian
+        return any(one is not None for one in with_it) or takes_next_state(self.reward)
 
     def __call__(
         self,
@@ -191,7 +194,7 @@ class Objective(Module):
             The objective, and the episodes with their returns.
 
         Raises:
-            ValueError: If there is a critic or a termination, and no last state.
+            ValueError: If there is a critic, a termination or a constraint, and no last state.
         """
         rewards = jax.vmap(partial(rewards_along, self.reward))(states, actions, last, first)
         length, terminated = actions.shape[1], None
@@ -213,6 +216,12 @@ class Objective(Module):
                 values = jnp.where(terminated.any(axis=1), 0, values)
             returns = returns + self.discount**length * values
             score = jnp.mean(returns / jax.vmap(self.critic.unit)(states[:, 0], begin))
+        if self.lagrangian is not None:
+            if last is None:
+                raise ValueError("there are constraints, but no last state to hold against them")
+            whole = jnp.concatenate([states, last[:, None]], axis=1)
+            counted = None if terminated is None else alive(terminated)
+            score -= jax.vmap(self.lagrangian)(whole, actions, first, counted).mean()
         value = score + self.entropy_weight * entropy.mean()
         return value, Imagined(states, actions, entropy, returns)
 

@@ -5,10 +5,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from beeline.config import Config
+from beeline.config import BASELINES, Config
 from beeline.config._catalogue import entry_of
 from beeline.config._fields import Count
 from beeline.control.chance import has_best_plan
+from beeline.envs import Environment
 from beeline.run._errors import RunError, RunWarning
 from beeline.run.directory import layout as files
 from beeline.run.directory.restore import Restored
@@ -81,6 +82,22 @@ def check_optimum(config: Config, algorithm: Algorithm) -> None:
             f"the model {config.model!r} asks for a share of the best return, and {config.task!r} "
             "has none, for it starts or moves by chance, can terminate or does not end: choose "
             "another model"
+        )
+
+
+def warn_of_constraints(config: Config, env: Environment) -> None:
+    """Warn where a method does not heed what an environment asks its policies to keep.
+
+    Args:
+        config: The run.
+        env: Its environment.
+    """
+    if env.constraints is not None and config.model in BASELINES:
+        warnings.warn(
+            f"{config.model} heeds no constraints: it maximises the return alone, and beeline "
+            f"evaluate tells how far its policy breaks those of {env.name}",
+            RunWarning,
+            stacklevel=4,
         )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from beeline.offline import (
     packed_rows,
 )
 from beeline.offline._learning import bounds_of, check_belongs, rewards_of
-from beeline.run._errors import RunError
+from beeline.run._errors import RunError, RunWarning
 from beeline.run._result import Run
 from beeline.run._system_file import save_system
 from beeline.run.directory import layout as files
@@ -170,6 +171,13 @@ def _alone(
     if config.imagination == "episodes":
         raise RunError(
             "imagination is 'episodes', but offline only windows stay near the data: leave it out"
+        )
+    if simulator is not None and simulator.constraints is not None:
+        warnings.warn(
+            f"a policy that is learned from data alone heeds no constraints: those of "
+            f"{simulator.name} are left out",
+            RunWarning,
+            stacklevel=4,
         )
     system = learn_system(
         episodes,

@@ -22,6 +22,7 @@ from beeline.run._longer import HeldClock, at_horizon
 from beeline.run._reference import Reference
 from beeline.run._result import Run, load
 from beeline.training import Episode, evaluate
+from beeline.training.breaches import breaches
 from beeline.training.hosted import Hosted
 
 _EPISODES = 32
@@ -45,6 +46,11 @@ class Evaluation(ArraysInside):
     reference: Reference
     steps: int | None = None
     """Steps that a simulator was asked for, for each seed; None for what is no simulator."""
+    violations: dict[str, Float[np.ndarray, " seed"]] | None = None
+    """How far the constraints of the environment are broken in all of the episodes, at most, by
+    kind and in their own units: 0 where they are kept. None where it declares none."""
+    violated_steps: Float[np.ndarray, " seed"] | None = None
+    """Share of the steps that break one; None where none is about steps."""
 
     @property
     def standard_error(self) -> Float[np.ndarray, " seed"] | None:
@@ -103,6 +109,7 @@ def evaluate_run(
         # What `filter_jit` is given beside arrays, such as this function, JAX would never let go.
         evaluate = jax.jit(lambda arrays: eqx.filter_vmap(play)(eqx.combine(arrays, static)))
         episodes = evaluate(arrays)
+        found = breaches(task, episodes)
     returns = np.asarray(episodes.return_)
     means = returns[:, 0] if count == 1 else returns.mean(axis=1)
     return Evaluation(
@@ -112,6 +119,8 @@ def evaluate_run(
         normalized_return=reference.normalize(means),
         returns=returns,
         reference=reference,
+        violations=None if found is None else found.violations,
+        violated_steps=None if found is None else found.violated_steps,
     )
 
 

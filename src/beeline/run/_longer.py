@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 from typing_extensions import override
 
-from beeline.envs import Environment
+from beeline.envs import Constrained, Environment
 from beeline.envs._checks import check_horizon
 from beeline.envs._control_system import ControlTask
 from beeline.envs._identity import differences, identity
@@ -96,4 +96,6 @@ def at_horizon(env: Environment, horizon: int) -> Environment:
 def _made_anew(env: Environment, steps: int) -> Environment:
     if isinstance(env, ControlTask):
         return ControlTask(env.system, steps, env.process_noise)
+    if isinstance(env, Constrained):
+        return dataclasses.replace(env, task=_made_anew(env.task, steps))
     return dataclasses.replace(env, horizon=steps)

@@ -54,6 +54,7 @@ def summarise(
         "checkpoint_bytes": keeper.save_bytes,
         "return": rows[-1]["return"],
         "normalized_return": rows[-1]["normalized_return"],
+        **{name: rows[-1][name] for name in ("violation", "violated_steps") if name in rows[-1]},
         "skipped_updates": total(rows, "skipped_updates", config.seeds).astype(int).tolist(),
         "optimal_return": reference.best_return,
         "random_return": known(reference.random_return),

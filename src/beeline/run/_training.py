@@ -28,6 +28,7 @@ from beeline.run._before import (
     check_origin,
     check_packages,
     lengthened,
+    warn_of_constraints,
 )
 from beeline.run._compiling import compile_cache, require_devices
 from beeline.run._data import Logged, from_data, judged
@@ -272,6 +273,7 @@ def _train(
     except ValueError as error:
         raise RunError(str(error)) from error
     check_optimum(config, algorithm)
+    warn_of_constraints(config, algorithm.env)
     restored = _restored(config, algorithm, draws, path) if resumed else None
     with compile_cache(), display(algorithm, config.env_steps, shown=progress) as shown:
         shown.phase("compiling")

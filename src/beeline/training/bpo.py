@@ -16,11 +16,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.envs import Environment
+from beeline.envs._constraints import Constraints
 from beeline.models import RewardModel, TerminationModel, TransitionReward, WorldModel
 from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling
 from beeline.policies import Policy
 from beeline.training._tally import Tally
+from beeline.training.breaches import broken
 from beeline.training.critic import Critic, CriticFitting, Critics
 from beeline.training.episodes import (
     Buffer,
@@ -36,11 +38,13 @@ from beeline.training.learning import Learning
 from beeline.training.model_fitting import ModelFitting, open_loop_error
 from beeline.training.one_step_fitting import OneStepFitting
 from beeline.training.policy_improvement import PolicyImprovement
+from beeline.training.pricing import Pricing
 from beeline.training.record import Record
 from beeline.training.reward_fitting import RewardFitting, TransitionRewardFitting
 from beeline.training.termination_fitting import TerminationFitting
 
 _CRITIC = _TERMINATION = 2**31
+_MULTIPLIERS = _CRITIC + 1
 """Beyond every update that the policy's key, or the reward's, is folded with."""
 
 _REPLAYED = 4
@@ -113,6 +117,8 @@ class BPO(Module):
     iterations: int = eqx.field(static=True)
     evaluation_episodes: int = eqx.field(static=True, default=1)
     """Episodes that a policy is measured in after each iteration."""
+    pricing: Pricing | None = None
+    """How multipliers of constraints are raised; None where there are no constraints."""
     data: Episode | None = None
     """Logged episodes in the place of the warm-up, as many; None to act at random."""
 
@@ -124,7 +130,8 @@ class BPO(Module):
             The learners, in that order.
         """
         models = self.one_step_fitting, self.fitting, self.reward_fitting
-        learners = *models, self.termination_fitting, self.critic_fitting, self.improvement
+        others = self.termination_fitting, self.critic_fitting, self.improvement, self.pricing
+        learners = *models, *others
         return tuple(learner for learner in learners if learner is not None)
 
     def init(
@@ -198,6 +205,8 @@ class BPO(Module):
             weights["critic"] = Critics(critic, critic)
         if termination is not None:
             weights["termination"] = termination.standardise(scaling(termination.scaling.modes))
+        if self.pricing is not None:
+            weights["multipliers"] = self.pricing.begin(episodes)
         dyna = self.fitting.dyna
         if dyna is not None:
             dyna_key = jax.random.fold_in(warmup_key, self.warmup_episodes)
@@ -233,7 +242,11 @@ class BPO(Module):
             self.evaluation_episodes,
             key=keys[5],
         )
-        return state, learning.record(measured), learning.faults(measured)
+        record = learning.record(measured)
+        constraints = Constraints.of(self.env)
+        if constraints is not None:
+            record = record._replace(**broken(constraints, measured.episodes).as_recorded())
+        return state, record, learning.faults(measured)
 
     def collect(self, policy: Policy, *, key: PRNGKeyArray) -> Episode:
         """Roll an episode out with the policy and its exploration.
@@ -272,6 +285,7 @@ class BPO(Module):
             "termination": jax.random.fold_in(reward_key, _TERMINATION),
             "critic": jax.random.fold_in(improve_key, _CRITIC),
             "policy": improve_key,
+            "multipliers": jax.random.fold_in(improve_key, _MULTIPLIERS),
         }
         rate = state.rate
         state, errors = self._measure(state, episode, index)

@@ -38,7 +38,8 @@ class Learning(NamedTuple):
             The record.
         """
         model, policy = self.tallies["model"], self.tallies["policy"]
-        reward, termination = (self.tallies.get(name) for name in ("reward", "termination"))
+        names = "reward", "termination", "multipliers"
+        reward, termination, multipliers = (self.tallies.get(name) for name in names)
         imagined_return, entropy, _ = policy.last
         unknown = jnp.full((), jnp.nan)
         return_, deviation, length = unknown, unknown, None
@@ -65,6 +66,8 @@ class Learning(NamedTuple):
             rate=self.rate,
             skipped_updates=jnp.stack([tally.skipped for tally in self.tallies.values()]).sum(),
             discarded_episodes=(self.collected >= 0).astype(int),
+            imagined_violation=None if multipliers is None else multipliers.last[0],
+            penalty_weight=None if multipliers is None else multipliers.last[1],
         )
 
     def faults(self, measured: Measured | None) -> Faults:

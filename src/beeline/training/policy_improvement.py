@@ -14,13 +14,23 @@ from typing_extensions import override
 
 from beeline.compute.devices import mean_over_devices
 from beeline.envs import Environment, reward_of
+from beeline.envs._constraints import Constraints
 from beeline.envs._transition import termination_of
 from beeline.gradients import Imagined, Objective, PolicyGradient, draw_noise
+from beeline.gradients._lagrangian import Lagrangian
 from beeline.models import WorldModel
 from beeline.policies import Policy, Widened
 from beeline.training.episodes import Buffer
 from beeline.training.learner import Context, Learner, Slope
 from beeline.training.windows import Starts, Window, Windows
+
+_KEEPING = 4
+"""Of as many imagined episodes, one is held against constraints."""
+
+
+def _nothing(state: Array, action: Array, t: Array) -> Array:
+    del action, t
+    return jnp.zeros((), state.dtype)
 
 
 @final
@@ -50,7 +60,7 @@ class PolicyImprovement(Learner):
     @override
     def slope(self, weights: Policy, context: Context, *, key: PRNGKeyArray) -> Slope:
         start_key, noise_key = jax.random.split(key)
-        starts = self._starts(context, key=start_key)
+        starts = self.starts(context, key=start_key)
         model, length = context.weights["model"], starts.seen.actions.shape[1]
         noise = draw_noise(self.batch_size, length, self.env.action_dim, key=noise_key)
         disturbances = starts.disturbances(model) if self.disturbed else None
@@ -68,6 +78,13 @@ class PolicyImprovement(Learner):
         whole = Widened(weights, width), model, self.objective(context)
         batch = starts.states, noise, starts.first, disturbances
         (value, gradient), imagined = mean_over_devices(share, whole, *batch)
+        keeping = self._keeping(context)
+        if keeping is not None:
+            # Noise that a policy explores with is not to be kept away from a bound.
+            whole = Widened(weights, jnp.zeros_like(width)), model, keeping
+            some = jax.tree.map(lambda rows: rows[::_KEEPING], batch)
+            (cost, more), _ = mean_over_devices(share, whole, *some)
+            value, gradient = value + cost, jax.tree.map(jnp.add, gradient, more)
         downwards = jax.tree.map(jnp.negative, gradient.policy)
         values = imagined.return_.mean(), imagined.entropy.mean()
         return Slope(-value, downwards, values)
@@ -89,7 +106,16 @@ class PolicyImprovement(Learner):
             **self._at_the_end(context),
         )
 
-    def _starts(self, context: Context, *, key: PRNGKeyArray) -> Starts:
+    def starts(self, context: Context, *, key: PRNGKeyArray) -> Starts:
+        """Draw where a batch of imagined episodes or windows starts.
+
+        Args:
+            context: Holds what was seen.
+            key: Random key.
+
+        Returns:
+            The starts.
+        """
         if self.windows is not None:
             return self.windows.starts(self.env, context.buffer, self.batch_size, key=key)
         keys = jax.random.split(key, self.batch_size)
@@ -97,6 +123,18 @@ class PolicyImprovement(Learner):
         # Another key, so that the other draws are what they are without it.
         drawn = context.buffer.draw(self.batch_size, key=jax.random.fold_in(key, 1))
         return Starts(states, None, Window(*drawn, jnp.zeros(self.batch_size, int)))
+
+    def _keeping(self, context: Context) -> Objective | None:
+        constraints, multipliers = Constraints.of(self.env), context.weights.get("multipliers")
+        if constraints is None or multipliers is None:
+            return None
+        return Objective(
+            _nothing,
+            jnp.ones(()),
+            jnp.zeros(()),
+            termination=context.weights.get("termination", termination_of(self.env)),
+            lagrangian=Lagrangian(constraints, multipliers),
+        )
 
     def _at_the_end(self, context: Context) -> dict[str, Any]:
         if "critic" not in context.weights:

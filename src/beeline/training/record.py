@@ -67,6 +67,15 @@ class Record(NamedTuple):
     """Steps that it was asked for to measure the policy."""
     simulator_failures: Int[Array, ""] | None = None
     """How often it went wrong, and was made anew."""
+    imagined_violation: Float[Array, ""] | None = None
+    """Largest value of a constraint in imagined episodes without noise, in its own unit: 0 where
+    all are kept; None, likewise, where there are no constraints."""
+    penalty_weight: Float[Array, ""] | None = None
+    """Weight of the squares of violations; None, likewise."""
+    violation: Float[Array, ""] | None = None
+    """The same in the real episodes of `return_`."""
+    violated_steps: Float[Array, ""] | None = None
+    """Share of their steps that break a constraint; None, likewise, and where none is of steps."""
 
 
 MEASURED_IN = {
@@ -80,6 +89,8 @@ MEASURED_IN = {
     "entropy": "policy_updates",
     "policy_gradient_norm": "policy_updates",
     "policy_clip_fraction": "policy_updates",
+    "imagined_violation": "policy_updates",
+    "penalty_weight": "policy_updates",
     "policy_loss": "policy_updates",
     "negative_log_likelihood": "policy_updates",
     "critic_loss": "critic_updates",

@@ -1,5 +1,7 @@
-"""What a plan has to keep: functions of states and actions that are to be at most 0."""
+"""What plans and policies have to keep: functions of states and actions that are at most 0."""
 
+import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any, final
 
@@ -11,12 +13,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from beeline._module import Module
-from beeline.envs import Environment
-from beeline.envs._declared import takes_next_state
-from beeline.envs._transition import constraints_of
+from beeline.envs._declared import scale, takes_next_state
 
 Limits = dict[str, Float[Array, "row limit"]]
 """Values by kind of constraint, with a row for each step or one in all; kept where at most 0."""
+
+OF_STEPS = "path", "rate"
+"""Kinds of constraint that have a row for each step."""
 
 TOLERANCE = 1e-3
 """How far above 0 a value may be, in units of its mean magnitude, and count as kept."""
@@ -24,10 +27,11 @@ TOLERANCE = 1e-3
 
 @final
 class Constraints(Module):
-    """Constraints of a plan, each a function whose entries are at most 0 where it is kept.
+    """Constraints of an episode, each a function whose entries are at most 0 where it is kept.
 
     Every function gives a number or a vector. Actions come to them in [-1, 1], or in the units that
-    `units` converts them to, such as `env.physical_action`.
+    `units` converts them to, such as `env.physical_action`, which is what they are in where an
+    environment declares them.
 
     Example:
         At most 20 of a drug in all, and no state entry 0 above 1.5:
@@ -59,18 +63,33 @@ class Constraints(Module):
         if self.rate is not None and not np.all(np.asarray(self.rate, float) > 0):
             raise ValueError(f"rate must be above 0, got {self.rate!r}")
 
+    @property
+    def of_episodes(self) -> tuple[str, ...]:
+        """List the kinds that are about whole episodes, of which a window tells nothing.
+
+        Returns:
+            Their names.
+        """
+        return tuple(kind for kind in ("end", "total") if getattr(self, kind) is not None)
+
     @classmethod
-    def of(cls, env: Environment) -> "Constraints | None":
+    def of(cls, env: Any) -> "Constraints | None":
         """Take those that an environment declares.
 
         Args:
-            env: The environment.
+            env: An `Environment`.
 
         Returns:
-            The constraints of each step; None if it has none.
+            The constraints, of actions in [-1, 1]; None if it has none.
         """
-        path = constraints_of(env)
-        return None if path is None else cls(path=path)
+        declared = env.constraints
+        if declared is None:
+            return None
+        if not isinstance(declared, Constraints):
+            return cls(path=_OfStep(env))
+        if declared.units is not None:
+            return declared
+        return dataclasses.replace(declared, units=env.physical_action)
 
     def along(
         self,
@@ -112,7 +131,7 @@ class Constraints(Module):
         if counted is not None:
             limits = {
                 kind: jnp.where(counted.reshape(-1, *(1 for _ in x.shape[1:])), x, 0.0)
-                if len(x) == len(counted) and kind in ("path", "rate")
+                if len(x) == len(counted) and kind in OF_STEPS
                 else x
                 for kind, x in limits.items()
             }
@@ -149,6 +168,40 @@ class Constraints(Module):
                 f"rate must be a number or {action_dim} numbers, one for each entry of an action, "
                 f"got {self.rate!r}"
             )
+
+
+@final
+class _OfStep(Module):
+    env: Any
+
+    def __call__(self, state: Array, action: Array, t: ArrayLike) -> Any:
+        bounds = self.env.action_low, self.env.action_high
+        return self.env.constraints(state, scale(action, *bounds), t)
+
+
+def check_constraints(env: Any) -> None:
+    """Refuse a member `constraints` that is no such thing.
+
+    Args:
+        env: An `Environment`.
+
+    Raises:
+        ValueError: If it is neither a method of a step nor `Constraints`.
+    """
+    declared, takes = env.constraints, "(state, action, t)"
+    if declared is None or isinstance(declared, Constraints):
+        return
+    if not callable(declared):
+        raise ValueError(
+            f"{env.name}: constraints must be a method that takes {takes}, or Constraints, "
+            f"got {declared!r}"
+        )
+    signature = inspect.signature(declared)
+    try:
+        signature.bind(None, None, None)
+    except TypeError:
+        names = ", ".join(signature.parameters)
+        raise ValueError(f"{env.name}: constraints takes ({names}): let it take {takes}") from None
 
 
 def _check_values(name: str, function: Any, arguments: Any, more: dict[str, Any]) -> None:

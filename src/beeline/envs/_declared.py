@@ -79,11 +79,12 @@ def check_declared(env: Any) -> None:
     Raises:
         ValueError: If bounds have the wrong length, are not finite or upside down, there are too
             few or too many names or units, another member is of the wrong kind, or the reward,
-            `terminated` or `constraints` takes other arguments.
+            `terminated`, `constraints` or `context` takes other arguments.
     """
     _check_reward(env)
     _check_method(env, "terminated", _FULL)
     _check_method(env, "constraints", "(state, action, t)")
+    _check_method(env, "context", "(t)")
     if not is_plain(env.action_low, env.action_high):
         _check_bounds(env)
     for member, size in _ENTRIES.items():
@@ -102,6 +103,11 @@ def check_declared(env: Any) -> None:
         )
     if not isinstance(env.continuing, bool):
         raise ValueError(f"{env.name}: continuing must be True or False, got {env.continuing!r}")
+    if env.continuing and env.context is not None:
+        raise ValueError(
+            f"{env.name}: a task that is continuing has no context, for nothing may depend on the "
+            "time: leave continuing out, or make what varies part of the state"
+        )
 
 
 def _check_reward(env: Any) -> None:

@@ -247,9 +247,13 @@ def test_the_schedule_is_that_of_the_step_that_is_reached():
     [
         ("stirred-tank", {"setpoints": ((0.5,),)}, "is 0.5, which no constant input reaches: give"),
         ("stirred-tank", {"setpoints": ((0.85,), (0.9,))}, "setpoints must be 1 tuples of levels"),
-        ("stirred-tank", {"setpoints": ((0.85,) * 61,)}, "must hold 1 to 60 finite numbers each"),
+        (
+            "stirred-tank",
+            {"setpoints": ((0.85,) * 61,)},
+            "setpoints of 61 levels take at least 61 steps",
+        ),
         ("stirred-tank", {"disturbances": ((350.0,),)}, "disturbances must be 2 tuples of levels"),
-        ("four-tank", {"setpoints": ((0.5,), (float("nan"),))}, "finite numbers each"),
+        ("four-tank", {"setpoints": ((0.5,), (float("nan"),))}, "must hold finite numbers"),
     ],
 )
 def test_schedules_that_mean_nothing(name, options, message):

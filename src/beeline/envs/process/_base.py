@@ -228,8 +228,12 @@ def _check_levels(task: Any, name: str, count: int) -> None:
         numbers = isinstance(levels, tuple) and all(
             isinstance(one, int | float) and math.isfinite(one) for one in levels
         )
-        if not numbers or not 1 <= len(levels) <= task.horizon:
+        if not numbers or not levels:
             raise ValueError(
-                f"{task.name}: {name} must hold 1 to {task.horizon} finite numbers each, for an "
-                f"episode of as many steps, got {levels!r}"
+                f"{task.name}: {name} must hold finite numbers, at least one each, got {levels!r}"
+            )
+        if len(levels) > task.horizon:
+            raise ValueError(
+                f"{task.name}: horizon is {task.horizon}, but {name} of {len(levels)} levels take "
+                f"at least {len(levels)} steps"
             )

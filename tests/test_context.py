@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -150,6 +151,12 @@ def test_exported_policies_look_the_context_up(tmp_path):
     np.testing.assert_allclose(made(states, times), right, atol=1e-5)
     with pytest.raises(ValueError, match="sees a context: give the index of the step"):
         made(states)
+    # What the page of the documentation computes is the same.
+    text = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
+    (code,) = (c for c in re.findall(r"```python\n(.*?)```", text, flags=re.S) if "def act(" in c)
+    scope = {"state": states[3], "t": 3}
+    exec(code.replace('"policy.npz"', repr(str(tmp_path / "policy.npz"))), scope)
+    np.testing.assert_allclose(scope["act"](states[3], 3), right[3], atol=1e-5)
     file = export_policy(policy, env, tmp_path / "policy.onnx", to="onnx")
     session = onnxruntime.InferenceSession(file)
     (found,) = session.run(None, {"state": states, "t": times})

@@ -31,7 +31,7 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) --editable '.[dev,baselines,data,export]'
+	$(PIP) --editable '.[dev,baselines,data,export,oracle]'
 	touch $@
 
 clean:

@@ -364,6 +364,7 @@ def test_the_examples_of_the_docs_are_what_they_say():
     assert inflow.get_xlabel() == "time [s]"
     assert names["Plant"](horizon=20).continuing
     assert check(names["Plant"](horizon=5)).ok
+    assert check(names["Scheduled"](horizon=5)).ok
     steadied = names["Steadied"](horizon=5)
     assert check(steadied).ok
     assert random_return(steadied, 100).mean < reference_return(steadied) < 0

@@ -142,6 +142,9 @@ def test_what_has_no_bound_says_so(task):
     unbounded |= {"reaction-diffusion": 128, "unstable-pole": 2}
     unbounded |= {"myriad-cart-pole": 2, "myriad-pendulum": 1, "predator-prey": 1}
     unbounded |= {"rocket-landing": 6, "simple-case": 1, "tumour": 3}
+    unbounded |= {"biofilm-reactor": 16, "crystallization": 6, "four-tank": 6}
+    unbounded |= {"heat-exchanger": 24, "multistage-extraction": 12, "nonsmooth-control": 2}
+    unbounded |= {"photobioreactor": 3, "stirred-tank": 3}
     only_above = {"epidemic-seirn": 4, "harvest": 1}
     assert np.isinf(space.low).sum() == unbounded.get(task, 0)
     assert np.isinf(space.high).sum() == (unbounded | only_above).get(task, 0)

@@ -25,6 +25,7 @@ from beeline.models import (
 from beeline.networks.layers import Activation
 from beeline.networks.modes import Modes
 from beeline.networks.scaling import StateScaling
+from beeline.networks.schedule import AHEAD, Schedule
 from beeline.policies import Policy, SquashedGaussian
 from beeline.training.critic import Critic
 
@@ -170,6 +171,7 @@ def markov_model(config: Config, env: Sized, *, key: PRNGKeyArray) -> WorldModel
         activation=_activation(config, jax.nn.silu),
         frequencies=_frequencies(config, fields.frequencies),
         scaling=scaling,
+        schedule=_schedule(env),
         change=jnp.ones(scaling.width) if fields.units == "change" else None,
         key=key,
     )
@@ -216,6 +218,7 @@ def build_policy(
         deviations=(fields.least_deviation, fields.greatest_deviation),
         squash=fields.squash,
         scaling=_scaling(config, env),
+        schedule=_schedule(env, AHEAD),
         key=key,
     )
 
@@ -246,6 +249,7 @@ def build_reward(
         hidden_sizes=config.world_model.hidden,
         frequencies=None if env.continuing else config.world_model.frequencies,
         scaling=_scaling(config, env),
+        schedule=_schedule(env),
         key=key,
     )
 
@@ -296,6 +300,7 @@ def build_critic(config: Config, env: Environment, *, key: PRNGKeyArray) -> Crit
         frequencies=_frequencies(config, config.policy.frequencies),
         discount=fields.discount,
         scaling=_scaling(config, env),
+        schedule=_schedule(env, AHEAD),
         key=key,
     )
 
@@ -308,6 +313,12 @@ def _frequencies(config: Config, count: int) -> int | None:
 def _activation(config: Config, smooth: Activation) -> Activation:
     in_windows = config.imagination == "windows"
     return smooth if in_windows and config.windows.activation == "smooth" else jax.nn.relu
+
+
+def _schedule(env: Sized, ahead: tuple[int, ...] = (0,)) -> Schedule | None:
+    # Logged data have no context.
+    context = env.context if isinstance(env, Environment) else None
+    return Schedule.of(context, env.horizon, ahead)
 
 
 def _scaling(config: Config, env: Sized) -> StateScaling:
@@ -339,5 +350,6 @@ def _around_core(
         frequencies=_frequencies(config, fields.frequencies),
         harmonics=fields.harmonics,
         scaling=_scaling(config, env),
+        schedule=_schedule(env),
         key=key,
     )

@@ -45,6 +45,9 @@ class Environment(Module):
         constraints: What every step has to keep, a function of the state, the action and the step
             index whose entries are at most 0 where it does; or `beeline.control.Constraints`, of
             actions as `physical_action` gives them; None for nothing.
+        context: What is known ahead of every step, such as setpoints and disturbances that vary
+            over the episode: a function of the step index whose entries networks see beside the
+            state; None for nothing.
         continuing: Whether the task goes on beyond the horizon, which only cuts episodes off, as
             Gymnasium's truncation does: what comes after counts, and nothing depends on the time.
 
@@ -70,6 +73,7 @@ class Environment(Module):
     reference_return = cast(Any, None)
     terminated = cast(Any, None)
     constraints = cast(Any, None)
+    context = cast(Any, None)
     continuing = cast(Any, False)
 
     def __check_init__(self) -> None:

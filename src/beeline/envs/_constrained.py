@@ -13,7 +13,7 @@ from beeline.envs._simulator import Simulator
 
 
 def _of_task(name: str) -> Any:
-    return property(lambda self: getattr(self.task, name))
+    return property(lambda self: getattr(self.task, name), doc=f"The task's `{name}`.")
 
 
 @final
@@ -52,6 +52,7 @@ class Constrained(Environment):
     deterministic = cast(Any, _of_task("deterministic"))
     reference_return = cast(Any, _of_task("reference_return"))
     terminated = cast(Any, _of_task("terminated"))
+    context = cast(Any, _of_task("context"))
     continuing = cast(Any, _of_task("continuing"))
 
     def __check_init__(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import checkify
 
 from beeline.envs._base import Environment
 from beeline.envs._constraints import Constraints
@@ -82,36 +83,45 @@ def _attributes(env: Any) -> Iterator[Violation]:
 
 
 def _signatures(env: Environment) -> Iterator[Violation]:
-    reward, terminated, constraints = reward_of(env), termination_of(env), Constraints.of(env)
     for double in (False, True):
         with jax.enable_x64(double):
             kind, key, t = jnp.zeros(()).dtype, jax.random.key(0), jnp.asarray(0)
             state, action = (jnp.zeros(size, kind) for size in (env.state_dim, env.action_dim))
             given = f"a state and an action of {kind}, and a traced t"
-            calls: dict[str, tuple[Callable[..., Any], tuple[int, ...], Any]] = {
-                "initial_state": (lambda s, a, t, k: env.initial_state(key=k), state.shape, kind),
-                "step": (lambda s, a, t, k: move(env, s, a, t, key=k), state.shape, kind),
-                "reward": (lambda s, a, t, k: reward_with(reward, s, a, t, lambda: s), (), kind),
-            }
-            if terminated is not None:
-                ends = partial(_ends, terminated)
-                calls["terminated"] = (ends, (), jnp.dtype(bool))
-            if constraints is not None and not isinstance(env.constraints, Constraints):
-                calls["constraints"] = (partial(_keeps, constraints.path), (), kind)
-            for name, (function, shape, dtype) in calls.items():
+            for name, (function, shape, dtype) in _calls(env, kind).items():
                 try:
                     out = jax.eval_shape(function, state, action, t, key)
                 except Exception as error:
                     yield Violation("tracing", f"{name} raises {_said(error)}", given)
                     continue
-                if name == "constraints" and len(getattr(out, "shape", ())) == 1:
-                    shape = out.shape
                 if not isinstance(out, jax.ShapeDtypeStruct):
                     yield Violation("shape", f"{name} gives a {type(out).__name__}", given)
-                elif out.shape != shape:
-                    yield Violation("shape", f"{name} has shape {out.shape}, not {shape}", given)
+                    continue
+                count = out.shape[0] if len(out.shape) == 1 else "n"
+                right = {"constraints": [(count,), ()], "context": [(count,)]}.get(name, [shape])
+                if out.shape not in right:
+                    wanted = str(right[-1]).replace("'", "")
+                    yield Violation("shape", f"{name} has shape {out.shape}, not {wanted}", given)
                 elif out.dtype != dtype:
                     yield Violation("precision", f"{name} gives {out.dtype}, not {dtype}", given)
+
+
+def _calls(env: Environment, kind: Any) -> dict[str, tuple[Callable[..., Any], Any, Any]]:
+    # What is called with a state, an action, a step index and a key, and what it has to give.
+    reward, terminated, constraints = reward_of(env), termination_of(env), Constraints.of(env)
+    state = (env.state_dim,)
+    calls: dict[str, tuple[Callable[..., Any], Any, Any]] = {
+        "initial_state": (lambda s, a, t, k: env.initial_state(key=k), state, kind),
+        "step": (lambda s, a, t, k: move(env, s, a, t, key=k), state, kind),
+        "reward": (lambda s, a, t, k: reward_with(reward, s, a, t, lambda: s), (), kind),
+    }
+    if terminated is not None:
+        calls["terminated"] = (partial(_ends, terminated), (), jnp.dtype(bool))
+    if constraints is not None and not isinstance(env.constraints, Constraints):
+        calls["constraints"] = (partial(_keeps, constraints.path), (), kind)
+    if env.context is not None:
+        calls["context"] = (lambda s, a, t, k: env.context(t), (), kind)
+    return calls
 
 
 def _reach(env: Environment) -> Iterator[Violation]:
@@ -162,6 +172,7 @@ def _behaviour(
 ) -> Iterator[Violation]:
     generator = np.random.default_rng(seed)
     actions = draw_actions(env, generator, few=not compiled)
+    yield from _known(env)
     try:
         states, rewards = live(env, actions, compiled=compiled)
     except Exception as error:
@@ -181,6 +192,23 @@ def _behaviour(
         yield from _derivatives(env, probes)
     if clips_actions:
         yield from _clipping(env, probes)
+
+
+def _known(env: Environment) -> Iterator[Violation]:
+    if env.context is None:
+        return
+    reached = checkify.checkify(env.context, errors=checkify.index_checks)
+    error = reached(jnp.asarray(env.horizon - 1))[0].get()
+    if error is not None:
+        # JAX takes the last entry for one beyond it.
+        what = f"context looks beyond the end of an array at t = {env.horizon - 1}, the last step"
+        yield Violation("horizon", f"{what}: give it what is known of all {env.horizon} steps")
+        return
+    known = np.asarray(jax.vmap(env.context)(jnp.arange(env.horizon)))
+    good = np.isfinite(known).all(axis=-1)
+    if not good.all():
+        t = int(np.argmin(good))
+        yield Violation("finite", f"context gives {known[t].tolist()}", f"t {t}")
 
 
 def _finite(

@@ -78,11 +78,12 @@ def check_declared(env: Any) -> None:
 
     Raises:
         ValueError: If bounds have the wrong length, are not finite or upside down, there are too
-            few or too many names or units, another member is of the wrong kind, or the reward or
-            `terminated` takes other arguments.
+            few or too many names or units, another member is of the wrong kind, or the reward,
+            `terminated` or `context` takes other arguments.
     """
     _check_reward(env)
-    _check_termination(env)
+    _check_method(env, "terminated", _FULL)
+    _check_method(env, "context", "(t)")
     if not is_plain(env.action_low, env.action_high):
         _check_bounds(env)
     for member, size in _ENTRIES.items():
@@ -101,6 +102,11 @@ def check_declared(env: Any) -> None:
         )
     if not isinstance(env.continuing, bool):
         raise ValueError(f"{env.name}: continuing must be True or False, got {env.continuing!r}")
+    if env.continuing and env.context is not None:
+        raise ValueError(
+            f"{env.name}: a task that is continuing has no context, for nothing may depend on the "
+            "time: leave continuing out, or make what varies part of the state"
+        )
 
 
 def _check_reward(env: Any) -> None:
@@ -114,19 +120,18 @@ def _check_reward(env: Any) -> None:
         raise ValueError(f"{env.name}: reward takes ({names}): let it take {_FORMS}") from None
 
 
-def _check_termination(env: Any) -> None:
-    if env.terminated is None:
+def _check_method(env: Any, name: str, takes: str) -> None:
+    method = getattr(env, name)
+    if method is None:
         return
-    if not callable(env.terminated):
-        raise ValueError(
-            f"{env.name}: terminated must be a method that takes {_FULL}, got {env.terminated!r}"
-        )
-    signature = inspect.signature(env.terminated)
+    if not callable(method):
+        raise ValueError(f"{env.name}: {name} must be a method that takes {takes}, got {method!r}")
+    signature = inspect.signature(method)
     try:
-        signature.bind(None, None, None, None)
+        signature.bind(*takes.split(","))
     except TypeError:
         names = ", ".join(signature.parameters)
-        raise ValueError(f"{env.name}: terminated takes ({names}): let it take {_FULL}") from None
+        raise ValueError(f"{env.name}: {name} takes ({names}): let it take {takes}") from None
 
 
 def _check_bounds(env: Any) -> None:

@@ -38,9 +38,10 @@ def equations(env: Environment) -> str:
         def once(state, action, t, key):
             after, reward = transition(env, state, action, t, key=key)
             # Fingerprints of what never terminates are those of before there was any termination,
-            # and likewise without constraints.
+            # and likewise without constraints or context.
             ends = [terminated(state, action, t, after)] if terminated else []
-            return (after, reward, *ends, *_constrained(env, state, action, t))
+            known = [] if env.context is None else [env.context(t)]
+            return (after, reward, *ends, *_constrained(env, state, action, t), *known)
 
         traced = jax.make_jaxpr(once)(state, action, jnp.asarray(0), key)
         # Where functions happen to lie in memory is not part of what they compute.

@@ -156,6 +156,50 @@ ENTRIES: dict[str, Entry] = {
         "ReactionDiffusion",
         "Hold a field at 0 that grows by itself, by four actuators.",
     ),
+    "biofilm-reactor": Entry(
+        "beeline.envs.process.biofilm_reactor",
+        "BiofilmReactor",
+        "Hold the nitrite that leaves a nitrifying reactor at setpoints.",
+    ),
+    "crystallization": Entry(
+        "beeline.envs.process.crystallization",
+        "Crystallization",
+        "Grow crystals of potassium sulphate of a given size and spread of sizes, by cooling.",
+    ),
+    "four-tank": Entry(
+        "beeline.envs.process.four_tank",
+        "FourTank",
+        "Bring the levels of two tanks to setpoints, by two pumps that fill four.",
+    ),
+    "heat-exchanger": Entry(
+        "beeline.envs.process.heat_exchanger",
+        "HeatExchanger",
+        "Cool what flows through a tube to setpoints, by what flows around it the other way.",
+    ),
+    "multistage-extraction": Entry(
+        "beeline.envs.process.multistage_extraction",
+        "MultistageExtraction",
+        "Hold what is left of a solute after five stages of extraction at setpoints.",
+        least_horizon=4,
+        because="its setpoint takes four levels",
+    ),
+    "nonsmooth-control": Entry(
+        "beeline.envs.process.nonsmooth_control",
+        "NonsmoothControl",
+        "Bring a damped oscillator to setpoints, by an input that is often best at its bounds.",
+    ),
+    "photobioreactor": Entry(
+        "beeline.envs.process.photobioreactor",
+        "Photobioreactor",
+        "Have as much phycocyanin as can be at the end, by light on algae and nitrate fed to them.",
+    ),
+    "stirred-tank": Entry(
+        "beeline.envs.process.stirred_tank",
+        "StirredTank",
+        "Hold the concentration in a stirred tank at setpoints, by the temperature of its jacket.",
+        least_horizon=3,
+        because="its setpoint takes three levels",
+    ),
     "timber-harvest": Entry(
         "beeline.envs.myriad.timber_harvest",
         "TimberHarvest",

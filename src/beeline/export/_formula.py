@@ -19,7 +19,8 @@ from beeline.export._formats import ExportError
 from beeline.export.numpy_policy import NumpyPolicy
 from beeline.networks.layers import MLP
 from beeline.networks.modes import Modes
-from beeline.networks.scaling import StateScaling, symexp, time_feature_count
+from beeline.networks.scaling import StateScaling, symexp
+from beeline.networks.schedule import Schedule, step_feature_count
 from beeline.policies import Policy, SquashedGaussian, Widened
 from beeline.sac._actor import LIMIT, Actor
 
@@ -50,6 +51,8 @@ class Formula(NamedTuple):
     mean_bound: float | None
     """Soft bound of the network's output, if it has one."""
     squash: str
+    schedule: Schedule | None
+    """Context of every step, if the policy sees one."""
 
 
 def in_numpy(exportable: Exportable) -> NumpyPolicy:
@@ -66,7 +69,9 @@ def in_numpy(exportable: Exportable) -> NumpyPolicy:
             units by no pair of bounds.
     """
     formula = formula_of(exportable.policy)
-    metadata = exportable.metadata(sees_time=formula.frequencies is not None)
+    metadata = exportable.metadata(
+        sees_time=formula.frequencies is not None or formula.schedule is not None
+    )
     settings = {"compress", "frequencies", "limit", "activation", "mean_bound", "squash"}
     metadata["formula"] = {name: getattr(formula, name) for name in sorted(settings)}
     metadata["formula"] |= {"layers": len(formula.layers), "modes": None}
@@ -76,6 +81,10 @@ def in_numpy(exportable: Exportable) -> NumpyPolicy:
         metadata["formula"]["modes"] = modes.count
         arrays |= {"centre": np.asarray(modes.centre), "spread": np.asarray(modes.spread)}
         arrays["directions"] = np.ascontiguousarray(modes.directions.T)
+    if formula.schedule is not None:
+        # Only where there is one: files of other policies are as they were.
+        metadata["formula"]["ahead"] = list(formula.schedule.ahead)
+        arrays["context"] = np.asarray(formula.schedule.values)
     for name in ("low", "high"):
         arrays[name] = np.array([entry[name] for entry in metadata["action"]], np.float32)
     for i, (weight, bias) in enumerate(formula.layers):
@@ -108,7 +117,8 @@ def _(policy: Widened) -> Formula:
 
 @formula_of.register(SquashedGaussian)
 def _(policy: SquashedGaussian) -> Formula:
-    scaling, features = policy.scaling, time_feature_count(policy.frequencies)
+    scaling = policy.scaling
+    features = step_feature_count(policy.frequencies, policy.schedule)
     _check_coordinates(scaling)
     return Formula(
         scaling.modes,
@@ -121,6 +131,7 @@ def _(policy: SquashedGaussian) -> Formula:
         _layers(policy.network),
         policy.mean_bound,
         policy.squash,
+        policy.schedule,
     )
 
 
@@ -133,7 +144,9 @@ def _(policy: Actor) -> Formula:
         mean[-1], scale[-1] = 2 * mean[-1] - 1, 2 * scale[-1]
     frequencies = 0 if sees_time else None
     activation, layers = _activation(policy.network), _layers(policy.network)
-    return Formula(None, False, frequencies, mean, scale, LIMIT, activation, layers, None, "tanh")
+    return Formula(
+        None, False, frequencies, mean, scale, LIMIT, activation, layers, None, "tanh", None
+    )
 
 
 def _activation(network: MLP) -> str:

@@ -94,6 +94,9 @@ class _Graph:
         if formula["frequencies"] is not None:
             time = self._time(formula["frequencies"], made.metadata["horizon"])
             x = self._do("Concat", x, *time, axis=-1)
+        if "ahead" in formula:
+            seen = self._context(formula["ahead"], arrays["context"])
+            x = self._do("Concat", x, *seen, axis=-1)
         x = self._do("Div", self._do("Sub", x, arrays["mean"]), arrays["scale"])
         if formula["limit"] is not None:
             x = self._do("Clip", x, -formula["limit"], formula["limit"])
@@ -134,6 +137,15 @@ class _Graph:
         waves = 2.0 ** np.arange(frequencies, dtype=np.float32)
         angles = self._do("Mul", self._do("Mul", phase, np.pi), waves)
         return [share, self._do("Sin", angles), self._do("Cos", angles)]
+
+    def _context(self, ahead: list[int], context: np.ndarray) -> list[str]:
+        import onnx
+
+        t = self._do("Cast", "t", to=onnx.TensorProto.INT64)
+        last = np.asarray(len(context) - 1, np.int64)
+        steps = [self._do("Add", t, np.asarray(more, np.int64)) for more in ahead]
+        steps = [self._do("Clip", step, np.asarray(0, np.int64), last) for step in steps]
+        return [self._do("Gather", context, step, axis=0) for step in steps]
 
     def _do(self, operator: str, *inputs: Any, output: str = "", **options: Any) -> str:
         names = [one if isinstance(one, str) else self._constant(one) for one in inputs]

@@ -92,6 +92,11 @@ class NumpyPolicy:
                 raise ValueError("this policy sees time: give the index of the step too")
             time = self._time(np.asarray(t, np.float32))
             x = np.concatenate([x, np.broadcast_to(time, (*x.shape[:-1], time.shape[-1]))], axis=-1)
+        if "ahead" in self._settings:
+            if t is None:
+                raise ValueError("this policy sees a context: give the index of the step too")
+            seen = self._context(np.asarray(t, np.int64))
+            x = np.concatenate([x, np.broadcast_to(seen, (*x.shape[:-1], seen.shape[-1]))], axis=-1)
         x = (x - self.arrays["mean"]) / self.arrays["scale"]
         if self._settings["limit"] is not None:
             x = np.clip(x, -self._settings["limit"], self._settings["limit"])
@@ -102,6 +107,12 @@ class NumpyPolicy:
         waves = 2.0 ** np.arange(self._settings["frequencies"], dtype=np.float32)
         angles = phase * np.float32(np.pi) * waves
         return np.concatenate([2 * phase - 1, np.sin(angles), np.cos(angles)], axis=-1)
+
+    def _context(self, t: np.ndarray) -> np.ndarray:
+        # After the last step its context goes on.
+        context = self.arrays["context"]
+        steps = np.clip(t[..., None] + np.asarray(self._settings["ahead"]), 0, len(context) - 1)
+        return context[steps].reshape(*t.shape, -1)
 
     def _network(self, x: np.ndarray) -> np.ndarray:
         bend = _ACTIVATIONS[self._settings["activation"]]
@@ -193,7 +204,7 @@ def _check_metadata(metadata: Any) -> None:
         if not isinstance(metadata.get(name), list) or not metadata[name]:
             raise ValueError(f"its metadata has no list {name!r} of entries")
     settings = metadata.get("formula")
-    if not isinstance(settings, dict) or set(settings) != _SETTINGS:
+    if not isinstance(settings, dict) or set(settings) - {"ahead"} != _SETTINGS:
         raise ValueError(f"its formula does not have the entries {', '.join(sorted(_SETTINGS))}")
     modes, frequencies = settings["modes"], settings["frequencies"]
     rules = {
@@ -206,6 +217,7 @@ def _check_metadata(metadata: Any) -> None:
         "mean_bound": settings["mean_bound"] is None or _is_positive(settings["mean_bound"]),
         "squash": settings["squash"] in _SQUASHES,
         "layers": _is_count(settings["layers"], 1, _MOST_LAYERS),
+        "ahead": "ahead" not in settings or _are_counts(settings["ahead"]),
     }
     for name, kept in rules.items():
         if not kept:
@@ -218,9 +230,13 @@ def _check_arrays(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> No
     entries = len(metadata["state"])
     seen = entries if modes is None else modes
     inputs = seen + (0 if frequencies is None else 1 + 2 * frequencies)
+    known = np.atleast_2d(arrays.get("context", 0)).shape[1]
+    inputs += len(settings.get("ahead", ())) * known
     widths = [inputs, *(len(np.atleast_1d(arrays[f"bias_{i}"])) for i in range(layers))]
     actions = len(metadata["action"])
     shapes = {"mean": (inputs,), "scale": (inputs,), "low": (actions,), "high": (actions,)}
+    if "ahead" in settings:
+        shapes["context"] = (metadata["horizon"], known)
     if modes is not None:
         shapes |= {"centre": (entries,), "spread": (entries,), "directions": (entries, modes)}
     for i in range(layers):
@@ -240,6 +256,14 @@ def _check_arrays(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> No
 
 def _is_count(value: Any, least: int, most: int) -> bool:
     return type(value) is int and least <= value <= most
+
+
+def _are_counts(values: Any) -> bool:
+    return (
+        isinstance(values, list)
+        and values != []
+        and all(_is_count(one, 0, 2**31) for one in values)
+    )
 
 
 def _is_positive(value: Any) -> bool:

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from beeline.models._base import WorldModel, check_length
 from beeline.networks.layers import MLP
-from beeline.networks.scaling import time_features
+from beeline.networks.schedule import Schedule, step_features
 from beeline.sequence import SequenceCore
 
 
@@ -24,6 +24,8 @@ class SequenceModel(WorldModel[Any]):
     horizon: int = eqx.field(static=True)
     frequencies: int | None = eqx.field(static=True)
     harmonics: int = eqx.field(static=True)
+    schedule: Schedule | None
+    """Context that is seen beside the time; None where there is none."""
 
     @override
     def reserve(self, carry: Any, length: int) -> Any:
@@ -37,5 +39,5 @@ class SequenceModel(WorldModel[Any]):
     def _with_time(
         self, t: Int[ArrayLike, "*time"], *features: Float[Array, "*time _"]
     ) -> Float[Array, "*time inputs"]:
-        time = time_features(t, self.horizon, self.frequencies)
+        time = step_features(t, self.horizon, self.frequencies, self.schedule)
         return jnp.concatenate([*features, time], axis=-1)

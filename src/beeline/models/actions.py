@@ -18,7 +18,8 @@ from typing_extensions import override
 from beeline.models._base import check_length
 from beeline.models._sequence_model import SequenceModel
 from beeline.networks.layers import MLP, Activation, Linear
-from beeline.networks.scaling import StateScaling, action_features, time_feature_count
+from beeline.networks.scaling import StateScaling, action_features
+from beeline.networks.schedule import Schedule, step_feature_count
 from beeline.sequence import SequenceCore
 
 
@@ -50,6 +51,7 @@ class ActionsModel(SequenceModel):
         frequencies: int | None = 0,
         harmonics: int = 0,
         scaling: StateScaling | None = None,
+        schedule: Schedule | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the embeddings and the decoder around a core.
@@ -64,10 +66,11 @@ class ActionsModel(SequenceModel):
             frequencies: Sine and cosine pairs among the time features; None for no time at all.
             harmonics: Sine and cosine pairs of each action entry.
             scaling: Coordinates in which states are seen; physical units if not given.
+            schedule: Context that is seen beside the time; none if not given.
             key: Random key.
         """
         state_key, action_key, decoder_key = jax.random.split(key, 3)
-        features = time_feature_count(frequencies)
+        features = step_feature_count(frequencies, schedule)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         codes = self.scaling.width
         self.core = core
@@ -78,6 +81,7 @@ class ActionsModel(SequenceModel):
         self.horizon = horizon
         self.frequencies = frequencies
         self.harmonics = harmonics
+        self.schedule = schedule
 
     @property
     @override

@@ -19,7 +19,8 @@ from typing_extensions import override
 from beeline.models._base import check_length
 from beeline.models._sequence_model import SequenceModel
 from beeline.networks.layers import MLP, Activation, Linear
-from beeline.networks.scaling import StateScaling, action_features, time_feature_count
+from beeline.networks.scaling import StateScaling, action_features
+from beeline.networks.schedule import Schedule, step_feature_count
 from beeline.sequence import SequenceCore
 
 
@@ -51,6 +52,7 @@ class HistoryModel(SequenceModel):
         harmonics: int = 0,
         difference: bool = False,
         scaling: StateScaling | None = None,
+        schedule: Schedule | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the embedding and the decoder around a core.
@@ -66,18 +68,22 @@ class HistoryModel(SequenceModel):
             harmonics: Sine and cosine pairs of each action entry.
             difference: Whether to predict the change of the standardised state.
             scaling: Coordinates in which states are seen; physical units if not given.
+            schedule: Context that is seen beside the time; none if not given.
             key: Random key.
         """
         embed_key, decoder_key = jax.random.split(key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         codes = self.scaling.width
-        inputs = codes + action_dim * (1 + 2 * harmonics) + time_feature_count(frequencies)
+        inputs = (
+            codes + action_dim * (1 + 2 * harmonics) + step_feature_count(frequencies, schedule)
+        )
         self.core = core
         self.embed = Linear(inputs, core.width, key=embed_key)
         self.decoder = MLP((core.width, *decoder_sizes, codes), activation, key=decoder_key)
         self.horizon = horizon
         self.frequencies = frequencies
         self.harmonics = harmonics
+        self.schedule = schedule
         self.difference = difference
 
     @override

@@ -15,7 +15,8 @@ from typing_extensions import override
 
 from beeline.models._base import WorldModel, check_length
 from beeline.networks.layers import MLP, Activation
-from beeline.networks.scaling import StateScaling, time_feature_count, time_features
+from beeline.networks.scaling import StateScaling
+from beeline.networks.schedule import Schedule, step_feature_count, step_features
 
 _SMALLEST_CHANGE = 1e-6
 
@@ -31,6 +32,8 @@ class MarkovModel(WorldModel[None]):
     """Unit of each entry of the network's output, in standardised states; 1 if None."""
     horizon: int = eqx.field(static=True)
     frequencies: int | None = eqx.field(static=True)
+    schedule: Schedule | None
+    """Context that is seen beside the time; None where there is none."""
     state_fed = True
 
     def __init__(
@@ -43,6 +46,7 @@ class MarkovModel(WorldModel[None]):
         activation: Activation = jax.nn.relu,
         frequencies: int | None = 0,
         scaling: StateScaling | None = None,
+        schedule: Schedule | None = None,
         change: Float[Array, " code"] | None = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -56,17 +60,19 @@ class MarkovModel(WorldModel[None]):
             activation: Function between them.
             frequencies: Sine and cosine pairs among the time features; None for no time at all.
             scaling: Coordinates in which states are seen; physical units if not given.
+            schedule: Context that is seen beside the time; none if not given.
             change: Units in which changes are predicted, in standardised states; `calibrate` sets
                 them to the spread of the changes seen. Left out, they are 1 and stay so.
             key: Random key.
         """
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         codes = self.scaling.width
-        inputs = codes + action_dim + time_feature_count(frequencies)
+        inputs = codes + action_dim + step_feature_count(frequencies, schedule)
         self.network = MLP((inputs, *hidden_sizes, codes), activation, key=key)
         self.change = change
         self.horizon = horizon
         self.frequencies = frequencies
+        self.schedule = schedule
 
     def in_units_of_change(self, states: Float[Array, "batch times state"]) -> "MarkovModel":
         """Let the network predict changes in units of their spread, however short a step is.
@@ -170,7 +176,7 @@ class MarkovModel(WorldModel[None]):
         actions: Float[Array, "*time action"],
         t: Int[ArrayLike, "*time"],
     ) -> Float[Array, "*time code"]:
-        time = time_features(t, self.horizon, self.frequencies)
+        time = step_features(t, self.horizon, self.frequencies, self.schedule)
         return self.network(jnp.concatenate([values, actions, time], axis=-1))
 
     def _unit(self) -> Float[Array, " code"]:

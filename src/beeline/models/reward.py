@@ -14,7 +14,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from beeline._module import Module
 from beeline.networks.layers import MLP
-from beeline.networks.scaling import StateScaling, time_feature_count, time_features
+from beeline.networks.scaling import StateScaling
+from beeline.networks.schedule import Schedule, step_feature_count, step_features
 
 _SMALLEST_SCALE = 1e-6
 
@@ -35,6 +36,8 @@ class RewardModel(Module):
     """Their standard deviations."""
     horizon: int = eqx.field(static=True)
     frequencies: int | None = eqx.field(static=True)
+    schedule: Schedule | None
+    """Context that is seen beside the time; None where there is none."""
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class RewardModel(Module):
         hidden_sizes: tuple[int, ...] = (64, 64),
         frequencies: int | None = 0,
         scaling: StateScaling | None = None,
+        schedule: Schedule | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw both networks.
@@ -57,18 +61,20 @@ class RewardModel(Module):
             frequencies: Sine and cosine pairs among the time features; None for a reward that
                 does not depend on time, whose last step is like any other.
             scaling: Coordinates in which states are seen; physical units if not given.
+            schedule: Context that is seen beside the time; none if not given.
             key: Random key.
         """
         running_key, last_key = jax.random.split(key)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
         inputs = self.scaling.width + action_dim
-        features = time_feature_count(frequencies)
+        features = step_feature_count(frequencies, schedule)
         self.running = MLP((inputs + features, *hidden_sizes, 1), jax.nn.silu, key=running_key)
         self.last = MLP((inputs, *hidden_sizes, 1), jax.nn.silu, key=last_key)
         self.mean = jnp.zeros(2)
         self.scale = jnp.ones(2)
         self.horizon = horizon
         self.frequencies = frequencies
+        self.schedule = schedule
 
     def standardise(
         self,
@@ -144,7 +150,7 @@ class RewardModel(Module):
         self, state: Float[Array, " state"], action: Float[Array, " action"], t: Int[ArrayLike, ""]
     ) -> Float[Array, ""]:
         inputs = jnp.concatenate([self.scaling.encode(state), action])
-        time = time_features(t, self.horizon, self.frequencies)
+        time = step_features(t, self.horizon, self.frequencies, self.schedule)
         running = self.running(jnp.concatenate([inputs, time]))[0]
         return jnp.where(self._is_last(t), self.last(inputs)[0], running)
 

@@ -7,7 +7,7 @@ References:
     Lumley 1967, "The structure of inhomogeneous turbulent flows" (proper orthogonal decomposition).
 """
 
-from typing import Any, final
+from typing import final
 
 import jax
 import jax.numpy as jnp
@@ -118,19 +118,3 @@ class Modes(Module):
             (self.centre, self.spread, self.directions)
         )
         return (coefficients @ directions) * spread + centre
-
-
-def without_modes(tree: Any) -> Any:
-    """Leave out what no optimiser moves.
-
-    Args:
-        tree: A module, or a gradient of its shape.
-
-    Returns:
-        The same with None in the place of each `Modes`.
-    """
-
-    def is_modes(node: Any) -> bool:
-        return isinstance(node, Modes)
-
-    return jax.tree.map(lambda node: None if is_modes(node) else node, tree, is_leaf=is_modes)

@@ -12,7 +12,8 @@ from typing_extensions import override
 from beeline._choices import choose
 from beeline.networks.layers import MLP, Activation
 from beeline.networks.modes import Modes
-from beeline.networks.scaling import StateScaling, time_feature_count, time_features
+from beeline.networks.scaling import StateScaling
+from beeline.networks.schedule import Schedule, step_feature_count, step_features
 from beeline.policies._base import Policy
 from beeline.policies._squash import SQUASHES
 
@@ -35,6 +36,8 @@ class SquashedGaussian(Policy):
     mean_bound: float = eqx.field(static=True)
     deviations: tuple[float, float] = eqx.field(static=True)
     squash: str = eqx.field(static=True)
+    schedule: Schedule | None
+    """Context that is seen beside the time; None where there is none."""
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class SquashedGaussian(Policy):
         deviations: tuple[float, float] = (0.05, 0.3),
         squash: str = "tanh",
         scaling: StateScaling | None = None,
+        schedule: Schedule | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the network, with a mean near zero everywhere.
@@ -64,6 +68,7 @@ class SquashedGaussian(Policy):
             deviations: Least and greatest standard deviation before squashing.
             squash: `tanh` or `clip`.
             scaling: Coordinates in which states are seen; physical units if not given.
+            schedule: Context that is seen beside the time; none if not given.
             key: Random key.
 
         Raises:
@@ -71,7 +76,7 @@ class SquashedGaussian(Policy):
         """
         choose("squash", squash, SQUASHES)
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
-        inputs = self.scaling.width + time_feature_count(frequencies)
+        inputs = self.scaling.width + step_feature_count(frequencies, schedule)
         self.network = MLP(
             (inputs, *hidden_sizes, 2 * action_dim), activation, last_scale=0.01, key=key
         )
@@ -80,6 +85,7 @@ class SquashedGaussian(Policy):
         self.mean_bound = mean_bound
         self.deviations = deviations
         self.squash = squash
+        self.schedule = schedule
 
     @property
     @override
@@ -98,7 +104,7 @@ class SquashedGaussian(Policy):
         Returns:
             Mean and standard deviation.
         """
-        time = time_features(t, self.horizon, self.frequencies)
+        time = step_features(t, self.horizon, self.frequencies, self.schedule)
         outputs = self.network(jnp.concatenate([self.scaling.encode(state), time], axis=-1))
         mean, deviation = jnp.split(outputs, 2, axis=-1)
         mean = self.mean_bound * jnp.tanh(mean / self.mean_bound)

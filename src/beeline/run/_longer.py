@@ -77,6 +77,11 @@ def at_horizon(env: Environment, horizon: int) -> Environment:
         steps = check_horizon(horizon)
     except (TypeError, ValueError) as error:
         raise RunError(str(error)) from error
+    if env.context is not None and steps > env.horizon:
+        raise RunError(
+            f"horizon is {steps}, but a policy of {env.name} knows the context of its "
+            f"{env.horizon} steps alone: train it with as many as it is to be measured in"
+        )
     try:
         other = _made_anew(env, steps)
     except (TypeError, ValueError) as error:

@@ -19,7 +19,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from beeline._module import Module
-from beeline.networks.modes import without_modes
+from beeline.networks.fixed import without_fixed
 
 Weights = TypeVar("Weights")
 
@@ -95,7 +95,7 @@ class Optimiser(Module):
         Returns:
             The module and the state after the step, and how it went.
         """
-        trained, gradient = _trained(weights), without_modes(gradient)
+        trained, gradient = _trained(weights), without_fixed(gradient)
         shrink, shorten, descent = _measure(gradient, min(self.clip, _LARGEST_STEP))
         taken = jnp.isfinite(value) & descent.taken
         shrunk = jax.tree.map(lambda g: g * shrink, gradient)
@@ -127,7 +127,7 @@ class Optimiser(Module):
 
 
 def _trained(weights: Any) -> Any:
-    return eqx.filter(without_modes(weights), eqx.is_inexact_array)
+    return eqx.filter(without_fixed(weights), eqx.is_inexact_array)
 
 
 def _measure(gradient: Any, limit: float) -> tuple[Array, Array, Descent]:

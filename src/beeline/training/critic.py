@@ -30,9 +30,8 @@ from beeline.networks.scaling import (
     StateScaling,
     symexp,
     symlog,
-    time_feature_count,
-    time_features,
 )
+from beeline.networks.schedule import Schedule, step_feature_count, step_features
 from beeline.training.episodes import Buffer
 from beeline.training.learner import Context, Learned, Learner, Slope, Updated
 from beeline.training.windows import Windows, weights_of
@@ -71,6 +70,8 @@ class Critic(Module):
     frequencies: int | None = eqx.field(static=True)
     """Sine and cosine pairs of time; None where the value does not depend on time."""
     discount: float = eqx.field(static=True)
+    schedule: Schedule | None
+    """Context that is seen beside the time; None where there is none."""
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class Critic(Module):
         frequencies: int | None = None,
         discount: float,
         scaling: StateScaling | None = None,
+        schedule: Schedule | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draw the networks.
@@ -95,6 +97,7 @@ class Critic(Module):
             frequencies: Sine and cosine pairs of time; None for a value without time.
             discount: Factor on the worth of a reward for each step that it comes later.
             scaling: Coordinates in which states are seen; physical units if not given.
+            schedule: Context that is seen beside the time; none if not given.
             key: Random key.
 
         Raises:
@@ -106,7 +109,7 @@ class Critic(Module):
                 "give a discount below 1, or let the critic see the time"
             )
         self.scaling = StateScaling.identity(state_dim) if scaling is None else scaling
-        inputs = self.scaling.width + time_feature_count(frequencies)
+        inputs = self.scaling.width + step_feature_count(frequencies, schedule)
         first, second = (
             MLP((inputs, *hidden_sizes, 1), activation, last_scale=0.01, key=k)
             for k in jax.random.split(key)
@@ -115,6 +118,7 @@ class Critic(Module):
         self.middle, self.spread = jnp.zeros(()), jnp.ones(())
         self.least, self.most = jnp.asarray(-_UNKNOWN), jnp.asarray(_UNKNOWN)
         self.horizon, self.frequencies, self.discount = horizon, frequencies, discount
+        self.schedule = schedule
 
     def standardise(
         self,
@@ -192,7 +196,7 @@ class Critic(Module):
         Returns:
             Two estimates of what `encode` makes of its value.
         """
-        time = time_features(t, self.horizon, self.frequencies)
+        time = step_features(t, self.horizon, self.frequencies, self.schedule)
         seen = jnp.concatenate([self.scaling.encode(state), time], axis=-1)
         found = jnp.concatenate([network(seen) for network in self.networks])
         return jnp.clip(found, -LARGEST_CODE, LARGEST_CODE)

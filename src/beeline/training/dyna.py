@@ -25,6 +25,7 @@ from beeline._module import Module
 from beeline.envs import Environment
 from beeline.models import MarkovModel
 from beeline.networks.scaling import StateScaling
+from beeline.networks.schedule import Schedule
 from beeline.policies import Policy
 from beeline.training.episodes import Sequences
 from beeline.training.exploration import Exploration
@@ -70,6 +71,7 @@ class Dyna(Module):
             self.env.horizon,
             hidden_sizes=self.hidden_sizes,
             scaling=scaling,
+            schedule=Schedule.of(self.env.context, self.env.horizon),
             key=key,
         ).in_units_of_change(states)
 

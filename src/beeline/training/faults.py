@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from beeline.networks.modes import without_modes
+from beeline.networks.fixed import without_fixed
 from beeline.training._tally import Skipped
 from beeline.training.episodes import Episode
 
@@ -71,7 +71,7 @@ def inexact_leaves(tree: Any) -> list[Any]:
     Returns:
         The arrays, in the order of the tree.
     """
-    return jax.tree.leaves(eqx.filter(without_modes(tree), eqx.is_inexact_array))
+    return jax.tree.leaves(eqx.filter(without_fixed(tree), eqx.is_inexact_array))
 
 
 def leaf_names(tree: Any) -> list[str]:
@@ -84,6 +84,6 @@ def leaf_names(tree: Any) -> list[str]:
         The path of each, such as "decoder.layers.0.weight".
     """
     found = jax.tree_util.tree_leaves_with_path(
-        eqx.filter(without_modes(tree), eqx.is_inexact_array)
+        eqx.filter(without_fixed(tree), eqx.is_inexact_array)
     )
     return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in found]

@@ -1,0 +1,1 @@
+"""Process control against controllers that know the equations."""

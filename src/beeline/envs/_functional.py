@@ -162,11 +162,12 @@ def _box(space: Any, low: Any, high: Any) -> Any:
     # What has a number of its values is discrete.
     if hasattr(space, "n") or not all(hasattr(space, name) for name in ("low", "high", "shape")):
         return space
-    bounds = (
-        own if given is None else given for own, given in ((space.low, low), (space.high, high))
+    shape = space.shape
+    low, high = (
+        np.broadcast_to(np.asarray(own if given is None else given, np.float32), shape)
+        for own, given in ((space.low, low), (space.high, high))
     )
-    edges = (np.broadcast_to(np.asarray(edge, np.float32), space.shape) for edge in bounds)
-    return Box(*edges, dtype=np.float32)
+    return Box(low, high, dtype=np.float32)
 
 
 def flat(observation: Any) -> jax.Array:

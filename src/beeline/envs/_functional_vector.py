@@ -93,11 +93,12 @@ class FunctionalVector:
             seeds = np.random.SeedSequence().generate_state(self._count) if seed is None else seed
             # The suites are written for keys of this kind.
             keys = jnp.stack([jax.random.PRNGKey(int(one)) for one in seeds])
-            self._sides = self._programs.reset(keys)
+            begun = self._programs.reset(keys)
         else:
             where = np.ones(self._count, bool) if options is None else options["reset_mask"]
-            self._begin(where, sides)
-        return np.asarray(self._sides.observations), {}
+            begun = self._begun(where, sides)
+        self._sides = begun
+        return np.asarray(begun.observations), {}
 
     def step(
         self, actions: np.ndarray
@@ -113,20 +114,13 @@ class FunctionalVector:
         """
         sides, told = self._programs.step(self._sides, actions)
         after, _, rewards, terminated, truncated = jax.device_get(told)
-        self._sides = sides
         over = terminated | truncated
-        if over.any():
-            self._begin(over, sides)
-        return (
-            np.asarray(self._sides.observations),
-            rewards,
-            terminated,
-            truncated,
-            {"final_obs": after},
-        )
+        self._sides = now = self._begun(over, sides) if over.any() else sides
+        told = {"final_obs": after}
+        return np.asarray(now.observations), rewards, terminated, truncated, told
 
     def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
 
-    def _begin(self, where: np.ndarray, sides: Sides) -> None:
-        self._sides = self._programs.select(where, self._programs.reset(sides.keys), sides)
+    def _begun(self, where: np.ndarray, sides: Sides) -> Sides:
+        return self._programs.select(where, self._programs.reset(sides.keys), sides)

@@ -347,7 +347,7 @@ def test_a_run_is_trained_on_one(tmp_path):
         "fitting": Fitting(batch_size=4),
         "improvement": Improvement(batch_size=4),
     }
-    config = Config(model="markov", env_steps=48, **fields)
+    config = Config(model="markov", env_steps=48, horizon=16, **fields)
     run = beeline.train(Gymnax(), 16, config=config, out=tmp_path / "run", progress=False)
     assert run.summary["simulator_steps"] == [48]
     assert run.config.reward == run.config.termination == "learned"

@@ -45,7 +45,7 @@ class Train(Fields, Columns):
     """module:name of a function that draws a policy of one's own."""
     data: Path | None = None
     """File of logged data in the place of the warm-up: CSV or Parquet with a row for each step, or
-    NPZ with arrays of agreed names. --env-steps come after it."""
+    NPZ with arrays of agreed names; or minari:DATASET. --env-steps come after it."""
     offline: bool = False
     """Whether to learn from that data alone, whether or not there is a TASK to judge by."""
     caution: float = 1.0
@@ -218,7 +218,8 @@ class Fit(Columns):
     """Fit a world model to logged data, and say how far ahead it can be believed."""
 
     data: tyro.conf.Positional[Path]
-    """CSV or Parquet file with a row for each step, or NPZ file with arrays of agreed names."""
+    """CSV or Parquet file with a row for each step, or NPZ file with arrays of agreed names; or
+    minari:DATASET."""
     model: str = "gru-awm"
     """Name of the world model (`beeline list` shows them)."""
     window: int | None = None

@@ -8,6 +8,7 @@ from beeline._choices import choose
 from beeline.cli._commands import Diagnose, Evaluate, Export, Plan, Plot, Resume, Train
 from beeline.config import MODELS, register_model
 from beeline.envs._gymnasium_names import PREFIX
+from beeline.envs._simulator_names import PREFIXES
 
 
 def drawn(command: Train) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -48,7 +49,7 @@ def own_functions(command: Train, constants: Mapping[str, str]) -> tuple[Train, 
     """
     given = {name: getattr(command, name) for name in ("reward", "termination")}
     own = {name: path for name, path in given.items() if ":" in path}
-    if own and not command.task.startswith(PREFIX):
+    if own and not command.task.startswith(PREFIXES):
         name, path = next(iter(own.items()))
         raise ValueError(
             f"{name} is {path!r}, but {command.task} has its own: a function is for a simulator, "

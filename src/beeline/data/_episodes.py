@@ -124,6 +124,30 @@ class Episodes:
         self._bound(action_low, action_high)
         self._warn_of_constants()
 
+    @classmethod
+    def from_minari(
+        cls, dataset: Any, *, action_low: Any = None, action_high: Any = None
+    ) -> "Episodes":
+        """Read the episodes of a dataset of Minari's, which needs the extra `data`.
+
+        Args:
+            dataset: A `minari.MinariDataset`, or what Minari's storage on this machine calls it,
+                such as `"D4RL/pen/human-v2"`. Nothing is downloaded.
+            action_low: The lowest actions, a number or one for each entry; left out, those of the
+                dataset's space, or of the data where that has none.
+            action_high: The highest ones, likewise.
+
+        Returns:
+            The episodes, observations laid flat as those of a simulator are.
+
+        Raises:
+            DataError: If Minari is not installed, there is no such dataset, or its spaces or
+                numbers cannot be learned from.
+        """
+        from beeline.data._minari import read_minari
+
+        return read_minari(dataset, action_low=action_low, action_high=action_high)
+
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"episodes do not change: make new ones, with another {name}")
 

@@ -9,6 +9,7 @@ import numpy as np
 from beeline._choices import choose
 from beeline.data._csv import read_csv
 from beeline.data._episodes import DataError, Episodes
+from beeline.data._minari import PREFIX, read_minari
 from beeline.data._npz import read_npz
 from beeline.data._parquet import read_parquet
 from beeline.data._table import Columns, Table, first_of
@@ -38,14 +39,16 @@ def read(
     action_low: Any = None,
     action_high: Any = None,
 ) -> Episodes:
-    """Read episodes from a CSV, Parquet or NPZ file; nothing in it is executed.
+    """Read episodes from a CSV, Parquet or NPZ file, or from a dataset of Minari's.
+
+    Nothing in it is executed.
 
     A row is a step: the state, the action taken in it, the reward of that action. The last row of
     an episode is its last state; the action and the reward there lead nowhere and may be empty.
 
     Args:
-        path: The file; its suffix tells the format. An NPZ file has arrays of its own names, and
-            no columns are named for it.
+        path: The file; its suffix tells the format. Or `minari:NAME` of a dataset in Minari's
+            storage. That and an NPZ file have arrays of their own names, and no columns are named.
         states: Columns of the state.
         actions: Columns of the action.
         episode: Column that says which episode a row is of; without it, all rows are one.
@@ -63,13 +66,19 @@ def read(
     """
     path = Path(path)
     columns = Columns(tuple(states), tuple(actions), episode, step, reward, terminated)
+    own_names = "has arrays of its own names, so that no columns are to be named"
+    if path.as_posix().startswith(PREFIX):
+        if columns != Columns((), ()):
+            raise DataError(f"{path}: {own_names}")
+        name = path.as_posix().removeprefix(PREFIX)
+        return read_minari(name, action_low=action_low, action_high=action_high)
     try:
         kind = choose("kind of file", path.suffix.lower(), {**_FORMATS, _ARCHIVE: None})
         if kind is not None:
             columns.check()
             table = kind(path, columns)
         elif columns != Columns((), ()):
-            raise DataError("has arrays of its own names, so that no columns are to be named")
+            raise DataError(own_names)
         else:
             table, columns = read_npz(path)
         return _episodes(table, columns, action_low, action_high)

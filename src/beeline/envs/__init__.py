@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from beeline.envs._contract import check
     from beeline.envs._control_system import ControlSystem, ControlTask
     from beeline.envs._from_gymnasium import from_gymnasium
+    from beeline.envs._from_jax import from_jax
     from beeline.envs._make import make
     from beeline.envs._simulator import Simulator
     from beeline.envs._simulator_error import SimulatorError
@@ -34,6 +35,7 @@ __all__ = [
     "check",
     "descriptions",
     "from_gymnasium",
+    "from_jax",
     "make",
     "names",
     "register",
@@ -52,6 +54,7 @@ _HOMES = {
     "Violation": "beeline.envs._violations",
     "check": "beeline.envs._contract",
     "from_gymnasium": "beeline.envs._from_gymnasium",
+    "from_jax": "beeline.envs._from_jax",
     "make": "beeline.envs._make",
     "reward_of": "beeline.envs._transition",
 }

@@ -69,18 +69,7 @@ def from_gymnasium(
             timeout=float(timeout),
             patience=int(failures),
         )
-        low, high = (tuple(map(float, x.ravel())) for x in (spaces.action.low, spaces.action.high))
-        return Simulator(
-            name=name,
-            state_dim=len(spaces.low),
-            action_dim=len(low),
-            horizon=steps,
-            action_low=low,
-            action_high=high,
-            host=host,
-            own_reward=_function("reward", reward),
-            own_termination=_function("termination", termination),
-        )
+        return simulator(host, steps, reward, termination)
     except SimulatorError as error:
         raise ValueError(str(error)) from None
 
@@ -100,16 +89,61 @@ def is_gymnasium(given: Any) -> bool:
     return gymnasium is not None and isinstance(given, gymnasium.Env | gymnasium.vector.VectorEnv)
 
 
-def is_looked_up(name: str) -> bool:
-    """Tell whether a name is Gymnasium's own, so that making it imports nothing that it spells.
+def check_actions(name: str, action: Any) -> None:
+    """Refuse a space of actions in which a policy cannot choose numbers within bounds.
 
     Args:
-        name: Any name, such as one that a file gives.
+        name: What the simulator is called.
+        action: The space.
+
+    Raises:
+        ValueError: If it is no `Box`, or has an entry without finite bounds.
+    """
+    from gymnasium.spaces import Box
+
+    if not isinstance(action, Box):
+        raise ValueError(
+            f"{name} takes actions of {type(action).__name__}, but a policy gives numbers within "
+            "bounds: choose a simulator whose action space is a Box"
+        )
+    low, high = action.low.astype(float), action.high.astype(float)
+    if action.low.size == 0 or not np.isfinite([low, high]).all() or not (low < high).all():
+        raise ValueError(
+            f"{name} takes actions from {low.ravel().tolist()} to {high.ravel().tolist()}: give "
+            "each entry finite bounds, for one without them by gymnasium.wrappers.TransformAction "
+            "with another Box"
+        )
+
+
+def simulator(host: Simulators, horizon: int, reward: Any, termination: Any) -> Simulator:
+    """Make an environment of what is stepped.
+
+    Args:
+        host: What is stepped.
+        horizon: Steps in an episode at most.
+        reward: The reward as a function, or `module:name` of one; None to learn it.
+        termination: The termination, likewise.
 
     Returns:
-        Whether it begins with `PREFIX` and names no module.
+        The environment.
+
+    Raises:
+        TypeError: If something else than a function is named.
+        ValueError: If there is no such module or name.
     """
-    return name.startswith(PREFIX) and ":" not in name.removeprefix(PREFIX)
+    box = host.spaces.action
+    low, high = (tuple(map(float, edge.ravel())) for edge in (box.low, box.high))
+    return Simulator(
+        name=host.name,
+        state_dim=len(host.spaces.low),
+        action_dim=len(low),
+        horizon=horizon,
+        action_low=low,
+        action_high=high,
+        host=host,
+        own_reward=_function("reward", reward),
+        own_termination=_function("termination", termination),
+    )
 
 
 def _source(
@@ -218,18 +252,7 @@ def _spaces(name: str, env: Any) -> Spaces:
 
     observation = getattr(env, "single_observation_space", env.observation_space)
     action = getattr(env, "single_action_space", env.action_space)
-    if not isinstance(action, spaces.Box):
-        raise ValueError(
-            f"{name} takes actions of {type(action).__name__}, but a policy gives numbers within "
-            "bounds: choose a simulator whose action space is a Box"
-        )
-    low, high = action.low.astype(float), action.high.astype(float)
-    if action.low.size == 0 or not np.isfinite([low, high]).all() or not (low < high).all():
-        raise ValueError(
-            f"{name} takes actions from {low.ravel().tolist()} to {high.ravel().tolist()}: give "
-            "each entry finite bounds, for one without them by gymnasium.wrappers.TransformAction "
-            "with another Box"
-        )
+    check_actions(name, action)
     try:
         flat = spaces.flatten_space(observation)
     except NotImplementedError:

@@ -10,11 +10,14 @@ import equinox as eqx
 
 from beeline.envs._base import Environment
 from beeline.envs._from_gymnasium import from_gymnasium, is_gymnasium
+from beeline.envs._from_jax import from_jax
+from beeline.envs._functional import is_functional
 from beeline.envs._make import make
 from beeline.envs._making import DEFAULT_HORIZON, made
 from beeline.envs._registered import factory_of, imported
 from beeline.envs._registry import ENTRIES
 from beeline.envs._simulator import Simulator
+from beeline.envs._simulator_names import PREFIXES
 
 UNTRACED = "not traced yet"
 """What an environment of one's own is, in a configuration, until JAX may compute."""
@@ -47,13 +50,13 @@ def given_environment(
     """
     label = given if isinstance(given, str) else "what was given as an environment"
     factory = given
-    if isinstance(given, str) or is_gymnasium(given):
+    if isinstance(given, str) or is_gymnasium(given) or is_functional(given):
         factory = given_factory(given)
     return made(factory, label, horizon=horizon, default=default, options=options)
 
 
 def given_factory(given: Any) -> Any:
-    """Find what a name or `module:Name` stands for, or a simulator of Gymnasium's interface.
+    """Find what a name or `module:Name` stands for, or makes an environment of a simulator.
 
     Args:
         given: The text, from the caller: it is imported, from the folder of the process too.
@@ -67,6 +70,8 @@ def given_factory(given: Any) -> Any:
     """
     if is_gymnasium(given):
         return functools.partial(from_gymnasium, given)
+    if is_functional(given) or given.startswith(PREFIXES):
+        return functools.partial(from_jax, given)
     if ":" not in given:
         return factory_of(given)
     here = os.getcwd()

@@ -12,12 +12,12 @@ from typing import Any
 from beeline.build._hosted import hosted
 from beeline.config import Config
 from beeline.envs import Environment, check, make, names
-from beeline.envs._from_gymnasium import is_looked_up
 from beeline.envs._given import UNTRACED, fields_of, given_environment, name_of
 from beeline.envs._identity import differences, identity
 from beeline.envs._making import DEFAULT_HORIZON
 from beeline.envs._registry import ENTRIES
 from beeline.envs._simulator import Simulator
+from beeline.envs._simulator_names import is_looked_up
 from beeline.offline import System
 from beeline.run._errors import RunError, RunWarning
 from beeline.run._system_file import read_system

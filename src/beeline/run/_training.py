@@ -90,7 +90,9 @@ def train(
     Args:
         task: Name of the task, one of `beeline.envs.names()`; an environment, such as
             `beeline.envs.make` gives with other constants; `module:Name` of one, or of a class
-            that makes one from a horizon; a simulator of Gymnasium's, or `gymnasium:NAME`.
+            that makes one from a horizon; a simulator of Gymnasium's, or `gymnasium:NAME`;
+            an environment of gymnax, brax or MuJoCo Playground, or `gymnax:NAME`, `brax:NAME`,
+            `playground:NAME`.
         horizon: Steps in an episode, at least 2; those of the environment if one is given.
         model: Name of the world model; or a function of an environment and a key that draws one of
             one's own, or `module:name` of such a function.

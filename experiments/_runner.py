@@ -17,11 +17,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from rich.console import Console
 
 import beeline
 from beeline.compute.devices import use_every_core
+from beeline.compute.memory import give_freed_memory_back
 from beeline.control import reference_return
 from beeline.control.chance import has_best_plan
 from beeline.envs import make
@@ -96,6 +98,9 @@ def run(cells: list[Cell], store: Store, *, seeds_together: bool = False) -> Non
                 began = time.perf_counter()
                 said = _train(side, store)
                 took = time.perf_counter() - began
+                # Programs of one cell are of no use to the next, nor is the room to compile them.
+                jax.clear_caches()
+                give_freed_memory_back()
                 finals = store.finals()
                 left = _left([g[0] for g in groups[position:] if g[-1] not in finals], finals)
                 number = len(finals.keys() & set(cells))

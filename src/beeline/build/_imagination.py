@@ -1,12 +1,13 @@
 """The choice between whole episodes and windows, where it is left to the library."""
 
 import dataclasses
+from functools import partial
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt32
 
 from beeline.build._algorithm import exploration_of
 from beeline.build._continuing import check_continuing
@@ -79,9 +80,8 @@ def _chosen(config: Config, env: Environment | None, draws: Draws, data: Episode
         return dataclasses.replace(whole, because=why)
     episodes = _warm_up(config, env) if data is None else data
     count = modes_of(config, env)
-    modes = None if count is None else Modes.fit(episodes.states, count)
-    values = StateScaling.fit(episodes.states, modes=modes).encode(episodes.states)
-    found = weigh(np.asarray(values, float), np.asarray(episodes.actions), noisy=is_noisy(env))
+    values = np.asarray(_standardised(episodes.states, count), float)
+    found = weigh(values, np.asarray(episodes.actions), noisy=is_noisy(env))
     if not found.for_windows:
         return dataclasses.replace(whole, because=str(found))
     why, fields = str(found), config.windows
@@ -91,12 +91,25 @@ def _chosen(config: Config, env: Environment | None, draws: Draws, data: Episode
     return dataclasses.replace(config, imagination="windows", windows=fields, because=why)
 
 
-@eqx.filter_jit
 def _warm_up(config: Config, env: Environment) -> Episode:
-    # By the keys of `_draw` and of `BPO.init`.
-    _, _, key = jax.random.split(jax.random.key(config.seed), 3)
-    _, key = jax.random.split(key)
-    return random_episodes(env, exploration_of(config), config.warmup_episodes, key=key)
+    def play(seed: UInt32[Array, ""]) -> Episode:
+        # By the keys of `_draw` and of `BPO.init`.
+        _, _, key = jax.random.split(jax.random.key(seed), 3)
+        _, key = jax.random.split(key)
+        return random_episodes(env, exploration_of(config), config.warmup_episodes, key=key)
+
+    # Run once, so that making it faster would lose time; one program for all seeds.
+    once = {"xla_backend_optimization_level": "0"}
+    return jax.jit(play, compiler_options=once)(np.uint32(config.seed))
+
+
+@partial(jax.jit, static_argnums=1)
+def _standardised(
+    states: Float[Array, "episode times state"], count: int | None
+) -> Float[Array, "episode times code"]:
+    # In one program: outside, each operation would be compiled on its own.
+    modes = None if count is None else Modes.fit(states, count)
+    return StateScaling.fit(states, modes=modes).encode(states)
 
 
 def _time_matters(

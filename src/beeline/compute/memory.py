@@ -27,3 +27,17 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError):
         return False
     return all(mallopt(which, _LARGEST_INT) for which in (_TRIM_THRESHOLD, _MMAP_THRESHOLD))
+
+
+def give_freed_memory_back() -> bool:
+    """Give memory that was freed back to the system, for a process that does several things.
+
+    Returns:
+        Whether any was; elsewhere than under glibc nothing changes.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    except (AttributeError, OSError):
+        return False

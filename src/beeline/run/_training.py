@@ -237,7 +237,8 @@ def _imagined(
     config: Config, env: Environment | None, draws: Draws, logged: Logged | None
 ) -> Config:
     try:
-        return imagination_of(config, env, draws, None if logged is None else logged.rows)
+        with compile_cache():
+            return imagination_of(config, env, draws, None if logged is None else logged.rows)
     except ValueError as error:
         # Such as windows that are longer than an episode of what takes no whole ones.
         raise RunError(str(error)) from error

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.stages import Traced
 from jaxtyping import Array, PRNGKeyArray, UInt32
 from typing_extensions import override
 
@@ -68,10 +69,12 @@ def compile_programs(
     Returns:
         The programs.
     """
-    start = in_background(
-        lambda: _compile_start(algorithm, seeds) if restored is None else lambda: restored
-    )
-    shapes, static = eqx.partition(algorithm.skeleton(), is_shape)
+    if restored is None:
+        traced, shapes, static = _trace_start(algorithm, seeds)
+        start = in_background(lambda: _compile_start(traced, seeds))
+    else:
+        shapes, static = eqx.partition(algorithm.skeleton(), is_shape)
+        start = in_background(lambda: lambda: restored)
 
     def advance(arrays: Any, index: Array) -> tuple[Any, Record, Faults]:
         state, record, faults = over_seeds(
@@ -96,14 +99,24 @@ def compile_programs(
     return Programs(lambda: eqx.combine(draw(), static), run_iteration)
 
 
-def _compile_start(algorithm: SideBySide, seeds: Sequence[int]) -> Callable[[], Any]:
-    start = _start(algorithm)
+def _trace_start(algorithm: SideBySide, seeds: Sequence[int]) -> tuple[Traced, Any, Any]:
+    # What the next program takes is known as soon as this one is traced.
+    start, static = _start(algorithm), []
+
+    def arrays_of(seeds: Array) -> Any:
+        arrays, rest = eqx.partition(start(seeds), eqx.is_array)
+        static.append(rest)
+        return arrays
+
+    traced, shapes = jax.jit(arrays_of).trace(as_array(seeds)), []
+    for aval in traced.jaxpr.out_avals:
+        shapes.append(jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type))
+    return traced, jax.tree.unflatten(jax.tree.structure(traced.out_info), shapes), static[0]
+
+
+def _compile_start(traced: Traced, seeds: Sequence[int]) -> Callable[[], Any]:
     # Run once, on little data: time spent on making it faster would be lost.
-    program = (
-        jax.jit(lambda seeds: eqx.filter(start(seeds), eqx.is_array))
-        .lower(as_array(seeds))
-        .compile(compiler_options={"xla_backend_optimization_level": "0"})
-    )
+    program = traced.lower().compile(compiler_options={"xla_backend_optimization_level": "0"})
     return lambda: program(as_array(seeds))
 
 

@@ -5,11 +5,14 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from beeline.build import Draws, imagination_of
 from beeline.config import BASELINES, Config
 from beeline.config._catalogue import entry_of
 from beeline.config._fields import Count
 from beeline.control.chance import has_best_plan
+from beeline.data import Episodes
 from beeline.envs import Environment
+from beeline.run._compiling import compile_cache
 from beeline.run._errors import RunError, RunWarning
 from beeline.run.directory import layout as files
 from beeline.run.directory.restore import Restored
@@ -152,3 +155,28 @@ def begins_again(path: Path | None) -> None:
             "train again with that data and --overwrite"
         )
     warnings.warn(f"{path} has no checkpoint yet: it begins again", RunWarning, stacklevel=4)
+
+
+def imagined(
+    config: Config, env: Environment | None, draws: Draws, logged: Episodes | None
+) -> Config:
+    """Choose whether whole episodes or windows are imagined, where the configuration does not.
+
+    Args:
+        config: The run.
+        env: Its environment; None if there is none but logged data.
+        draws: What draws its networks.
+        logged: Episodes in the place of the warm-up's.
+
+    Returns:
+        The configuration with the choice.
+
+    Raises:
+        RunError: If neither can be.
+    """
+    try:
+        with compile_cache():
+            return imagination_of(config, env, draws, logged)
+    except ValueError as error:
+        # Such as windows that are longer than an episode of what takes no whole ones.
+        raise RunError(str(error)) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from beeline._attempts import failure_of
-from beeline.build import Draws, build, imagination_of
+from beeline.build import Draws, build
 from beeline.compute.background import in_background
 from beeline.compute.devices import use_devices, use_every_core
 from beeline.compute.memory import keep_freed_memory
@@ -27,6 +27,7 @@ from beeline.run._before import (
     check_optimum,
     check_origin,
     check_packages,
+    imagined,
     lengthened,
     warn_of_constraints,
 )
@@ -161,7 +162,7 @@ def train(
     if env is not None:
         config = identified(config, env, checked=check)
     config = own.identified(config, draws, env)
-    config = _imagined(config, env, draws, logged)
+    config = imagined(config, env, draws, None if logged is None else logged.rows)
     if path is None:
         run = _train(config, env, draws, None, cadence, progress, logged)
     else:
@@ -231,17 +232,6 @@ def resume(
         known = environment_of(config, env, folder)
         own.check_same(config, draws, known, folder)
         return _train(config, known, draws, folder, cadence, progress, resumed=True)
-
-
-def _imagined(
-    config: Config, env: Environment | None, draws: Draws, logged: Logged | None
-) -> Config:
-    try:
-        with compile_cache():
-            return imagination_of(config, env, draws, None if logged is None else logged.rows)
-    except ValueError as error:
-        # Such as windows that are longer than an episode of what takes no whole ones.
-        raise RunError(str(error)) from error
 
 
 def _configured(

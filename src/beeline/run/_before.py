@@ -10,13 +10,13 @@ from beeline.config import BASELINES, Config
 from beeline.config._catalogue import entry_of
 from beeline.config._fields import Count
 from beeline.control.chance import has_best_plan
-from beeline.data import Episodes
 from beeline.envs import Environment
 from beeline.run._compiling import compile_cache
 from beeline.run._errors import RunError, RunWarning
 from beeline.run.directory import layout as files
 from beeline.run.directory.restore import Restored
 from beeline.training.algorithm import Algorithm
+from beeline.training.episodes import Episode
 
 
 def check_packages(config: Config) -> None:
@@ -158,7 +158,7 @@ def begins_again(path: Path | None) -> None:
 
 
 def imagined(
-    config: Config, env: Environment | None, draws: Draws, logged: Episodes | None
+    config: Config, env: Environment | None, draws: Draws, logged: Episode | None
 ) -> Config:
     """Choose whether whole episodes or windows are imagined, where the configuration does not.
 

@@ -186,7 +186,8 @@ def learning(recorded: Recorded, results: Path) -> list[dict[str, Any]]:
     """
     rows = rows_by_horizon(recorded)
     for spent, name in (("env_steps", "environment steps"), ("wall_seconds", "seconds")):
-        figure, places = panels(len(recorded.horizons))
+        # The legend stands beside the panels.
+        figure, places = panels(len(recorded.horizons), width=4.2 + 2.6 / len(recorded.horizons))
         for axes, horizon in zip(places, recorded.horizons, strict=True):
             budgets = budgets_of(recorded, horizon, spent)
             curves = {

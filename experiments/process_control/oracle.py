@@ -143,7 +143,7 @@ def interior_point(env: TrackingTask, ahead: int) -> Played:
     low, high = np.asarray(env.action_low), np.asarray(env.action_high)
     with jax.enable_x64(True):
         known = np.asarray(jax.vmap(env.context)(jnp.arange(env.horizon)), float)
-        state = np.asarray(env.initial_state())
+        state = np.asarray(env.initial_state(key=jax.random.key(0)))
         actions, taken = [], []
         for t in range(env.horizon):
             begun = time.perf_counter()

@@ -85,6 +85,7 @@ def test_public_names():
         "check",
         "descriptions",
         "from_gymnasium",
+        "from_jax",
         "make",
         "names",
         "register",

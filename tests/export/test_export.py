@@ -93,6 +93,10 @@ def visited(policy, count=BATCH):
     return states, generator.integers(HORIZON, size=count).astype(np.int32)
 
 
+ROUNDING = {"heat-exchanger": 3e-6}
+"""What the policy's inputs add in single precision, where there are many and none is near 0."""
+
+
 def close(env, given, right):
     """Compare actions in units of their range."""
     ends = jnp.asarray([[-1.0], [1.0]]) * jnp.ones(env.action_dim)
@@ -100,7 +104,9 @@ def close(env, given, right):
     assert given.dtype == np.float32
     assert given.shape == right.shape
     np.testing.assert_allclose(
-        (given - low) / (high - low), (right - low) / (high - low), atol=1e-6
+        (given - low) / (high - low),
+        (right - low) / (high - low),
+        atol=ROUNDING.get(env.name, 1e-6),
     )
 
 

@@ -15,6 +15,7 @@ Each setting has a name in this module, for a grid or a command line to make it 
 `beeline train experiments.when_actions.tasks:pendulums_free --horizon 100`.
 """
 
+import abc
 import typing
 from collections.abc import Callable
 from functools import partial
@@ -44,6 +45,7 @@ class Motion(Environment):
     time_unit = "s"
     deterministic = True
 
+    @abc.abstractmethod
     def rates(self, state: Float[Array, "state"], push: Float[Array, ""]) -> Float[Array, "state"]:
         """Differentiate the state by the time.
 
@@ -54,7 +56,6 @@ class Motion(Environment):
         Returns:
             The derivatives.
         """
-        raise NotImplementedError
 
     @override
     def initial_state(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "state"]:
